@@ -1,0 +1,187 @@
+"""Every error that Umbel raises, under one root.
+
+    UmbelError
+    ├── ConfigurationError        a setting, a declaration or a URL is wrong
+    ├── DispatchError             a job was not handed to the broker
+    │   ├── InvalidArguments      the arguments do not fit the task's signature
+    │   ├── PayloadTooLarge       the message is above ``max_payload_bytes``
+    │   └── DispatchTimeout       no answer in time: the job may or may not be queued
+    ├── StoreError                the engine's store cannot be used
+    │   ├── StoreCorrupt          the file is damaged
+    │   ├── StoreForeign          the file is a database of something else
+    │   ├── StoreFull             the disk is full
+    │   ├── StoreReadOnly         the file or its folder cannot be written
+    │   └── StoreTooNew           the file was written by a newer Umbel
+    └── JobError                  one job cannot do what was asked
+        ├── JobNotFound           no job has this id, or its result has expired
+        ├── JobFinished           the job has ended, so it cannot be cancelled
+        └── WaitRefused           waiting for a result here would block for ever
+
+Each message says what to do next; what a program needs is in the fields.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = (
+    "ConfigurationError",
+    "DispatchError",
+    "DispatchTimeout",
+    "InvalidArguments",
+    "JobError",
+    "JobFinished",
+    "JobNotFound",
+    "PayloadTooLarge",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreForeign",
+    "StoreFull",
+    "StoreReadOnly",
+    "StoreTooNew",
+    "UmbelError",
+    "WaitRefused",
+)
+
+
+class UmbelError(Exception):
+    """The root of all errors that Umbel raises on purpose."""
+
+
+class ConfigurationError(UmbelError):
+    """A setting, a declaration or a URL is wrong; the message names the place."""
+
+
+class DispatchError(UmbelError):
+    """The job was not handed to the broker."""
+
+
+class InvalidArguments(DispatchError, TypeError):
+    """The arguments do not fit the task's signature."""
+
+    def __init__(self, task: str, reason: str) -> None:
+        self.task = task
+        self.reason = reason
+        super().__init__(f"{task} cannot be called like this: {reason}. Nothing was queued.")
+
+
+class PayloadTooLarge(DispatchError):
+    """The encoded message is larger than the application allows.
+
+    ``size`` and ``limit`` are in bytes.
+    """
+
+    def __init__(self, task: str, size: int, limit: int) -> None:
+        self.task = task
+        self.size = size
+        self.limit = limit
+        super().__init__(
+            f"The arguments of {task} take {size:,} bytes and the limit is {limit:,}: store the data "
+            "(a file, a row, an object) and pass its reference, or raise UMBEL_MAX_PAYLOAD_BYTES."
+        )
+
+
+class DispatchTimeout(DispatchError, TimeoutError):
+    """The broker did not answer in time, so the job may or may not be queued.
+
+    Dispatching again with the same ``task_id`` is safe.
+    """
+
+    def __init__(self, task: str, task_id: str, timeout: float) -> None:
+        self.task = task
+        self.task_id = task_id
+        self.timeout = timeout
+        super().__init__(
+            f"{task} was not confirmed within {timeout:g} s: it may or may not be queued. "
+            f"Dispatch it again with task_id={task_id!r}; it will not run twice because of that."
+        )
+
+
+class StoreError(UmbelError):
+    """The engine's store cannot be used."""
+
+    def __init__(self, path: str | Path, message: str) -> None:
+        self.path = Path(path)
+        super().__init__(message)
+
+
+class StoreCorrupt(StoreError):
+    """The file is damaged."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(
+            path,
+            f"{path} is damaged ({reason}). Stop all workers, keep a copy, and recover what can be read with "
+            f"'sqlite3 {path} .recover', or move the file away to start with an empty one.",
+        )
+
+
+class StoreForeign(StoreError):
+    """The file is not Umbel's."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(
+            path,
+            f"{path} is not an Umbel store ({reason}). Nothing was changed; "
+            "point UMBEL_BROKER_URL to a file of its own.",
+        )
+
+
+class StoreFull(StoreError):
+    """The disk is full; nothing of the failed step was written."""
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(
+            path, f"There is no space left to write {path}. Free some; nothing that was accepted has been lost."
+        )
+
+
+class StoreReadOnly(StoreError):
+    """The file or its folder cannot be written."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(
+            path,
+            f"{path} cannot be written ({reason}). Give this user write permission on the file and its folder, "
+            "or point UMBEL_BROKER_URL elsewhere.",
+        )
+
+
+class StoreTooNew(StoreError):
+    """The file was written by a newer version of Umbel."""
+
+    def __init__(self, path: str | Path, found: int, known: int) -> None:
+        self.found = found
+        self.known = known
+        super().__init__(
+            path,
+            f"{path} has schema {found} and this version of Umbel knows up to {known}: upgrade Umbel here, "
+            "or give this process a file of its own. Nothing was changed.",
+        )
+
+
+class JobError(UmbelError):
+    """One job cannot do what was asked."""
+
+    def __init__(self, job_id: str, message: str) -> None:
+        self.job_id = job_id
+        super().__init__(message)
+
+
+class JobNotFound(JobError):
+    """No job has this id, or it ended so long ago that its result has expired."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(job_id, f"There is no job {job_id!r}: check the id, or its result has expired.")
+
+
+class JobFinished(JobError):
+    """The job has ended, so it cannot be cancelled."""
+
+    def __init__(self, job_id: str, state: str) -> None:
+        self.state = state
+        super().__init__(job_id, f"Job {job_id!r} has already ended ({state}), so there is nothing to cancel.")
+
+
+class WaitRefused(JobError, RuntimeError):
+    """Waiting for a result here would block a worker or an event loop."""

@@ -1,0 +1,251 @@
+"""Umbel's settings: typed, from the environment, a ``.env`` file, or code.
+
+Order of precedence: what code passes, ``UMBEL_*`` in the environment, ``UMBEL_*`` in ``.env``, the Celery
+variables that are honoured too, the default. ``Settings().explain()`` tells which it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from dotenv import dotenv_values
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from umbel.durations import duration
+from umbel.errors import ConfigurationError
+
+__all__ = ("Explained", "Settings", "data_directory")
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+#: Written as ``a,b`` in the environment.
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda value: _names(value))]
+
+_SOFT: Final = timedelta(minutes=20)
+
+#: Names in the ``UMBEL_`` space that are not settings.
+_RESERVED: Final = frozenset(
+    {
+        "UMBEL_APP",
+        "UMBEL_PARENT_FD",
+        "UMBEL_QUEUE_WEIGHTS",
+        "UMBEL_SHORT_PATH",
+        "UMBEL_SUPERVISED",
+        "UMBEL_SUSPECTS",
+    }
+)
+#: Celery's own variables, honoured below ours.
+_CELERY: Final = {
+    "CELERY_BROKER_URL": "broker_url",
+    "CELERY_RESULT_BACKEND": "result_backend",
+    "CELERY_WORKER_CONCURRENCY": "concurrency",
+    "CELERY_WORKER_MAX_TASKS_PER_CHILD": "max_tasks_per_child",
+    "CELERY_TASK_TIME_LIMIT": "time_limit",
+    "CELERY_TASK_SOFT_TIME_LIMIT": "soft_time_limit",
+}
+_SECRET_WORDS: Final = ("token", "password", "secret")
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One setting: its value and where it came from. Secrets are masked."""
+
+    name: str
+    value: Any
+    source: str
+    variable: str
+
+
+class Settings(BaseSettings):
+    """All of Umbel's settings. Durations are seconds or texts like ``"10m"``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="UMBEL_", env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True, validate_default=False
+    )
+
+    broker_url: str | None = Field(None, description="Where messages are kept. Default: SQLite in the data directory.")
+    result_backend: str | None = Field(None, description="Where results are kept. Default: beside the messages.")
+    data_dir: Path | None = Field(
+        None, description="Folder of the embedded engine. Default: .umbel beside pyproject.toml."
+    )
+    durability: Literal["normal", "full"] = Field(
+        "normal", description="SQLite synchronous: normal survives any crash of processes, full a power loss too."
+    )
+    debug: bool = Field(False, description="Development: the router mounts without an owner check.")
+    pool: Literal["default", "prefork", "threads", "solo"] = Field(
+        "default", description="How a process runs its jobs."
+    )
+    concurrency: int = Field(10, ge=1, le=10_000, description="Jobs that run at a time in one process.")
+    processes: int | None = Field(None, ge=1, le=1024, description="Worker processes. Default: one a core.")
+    grace: Duration = Field(timedelta(seconds=30), description="How long running jobs may take to end at shutdown.")
+    time_limit: Duration = Field(timedelta(minutes=30), description="Hard limit of a job.")
+    soft_time_limit: Duration = Field(_SOFT, description="Soft limit of a job.")
+    max_tasks_per_child: int | None = Field(100_000, ge=1, description="A process is replaced after so many jobs.")
+    max_memory_per_child: int | None = Field(1_048_576, ge=1024, description="A process is replaced above so many KiB.")
+    crash_limit: int = Field(3, ge=1, le=100, description="A job that kills its process, alone, so often is dead.")
+    max_payload_bytes: int = Field(262_144, ge=1024, description="Largest message that is accepted.")
+    dispatch_timeout: Duration = Field(timedelta(seconds=2), description="How long adelay waits for the broker.")
+    result_expires: Duration = Field(timedelta(hours=1), description="How long results are kept.")
+    result_timeout: Duration = Field(timedelta(seconds=60), description="How long get() waits unless told otherwise.")
+    external_tasks: Names = Field((), description="Tasks of other services that routes and schedules may name.")
+    external_queues: Names = Field((), description="Queues that other services consume.")
+    web_token: str | None = Field(None, min_length=16, description="Token for the status page; needed beyond loopback.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Code, environment, ``.env``, then Celery's own variables."""
+        return (init_settings, env_settings, dotenv_settings, _CelerySource(settings_cls))
+
+    @field_validator("concurrency", mode="before")
+    @classmethod
+    def _auto(cls, value: Any) -> Any:
+        return 10 if value == "auto" else value
+
+    def __init__(self, **values: Any) -> None:
+        """Read the settings; ``values`` are those that code decides."""
+        super().__init__(**values)
+        self._code = frozenset(values)
+
+    _code: frozenset[str] = PrivateAttr(frozenset())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _soft_by_hard(cls, values: Any) -> Any:
+        # Whoever sets only the hard limit means the job to end by then.
+        if isinstance(values, dict) and "time_limit" in values and "soft_time_limit" not in values:
+            with contextlib.suppress(ValueError, OverflowError):
+                values["soft_time_limit"] = min(_SOFT, duration(values["time_limit"]))
+        return values
+
+    @model_validator(mode="after")
+    def _soft_below_hard(self) -> Settings:
+        if self.soft_time_limit > self.time_limit:
+            raise ValueError(
+                f"soft_time_limit ({self.soft_time_limit}) is above time_limit ({self.time_limit}): "
+                "set UMBEL_SOFT_TIME_LIMIT below UMBEL_TIME_LIMIT."
+            )
+        return self
+
+    @classmethod
+    def load(cls, **values: Any) -> Settings:
+        """Read the settings. Raises :exc:`ConfigurationError` with one sentence for each that is wrong."""
+        _report_unknown(cls)
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise ConfigurationError("; ".join(_sentence(detail) for detail in error.errors())) from None
+
+    @property
+    def suspects(self) -> str:
+        """Which suspects this process runs: ``only``, ``never`` or ``alone``. Set by the supervisor."""
+        value = os.environ.get("UMBEL_SUSPECTS", "alone")
+        return value if value in ("only", "never") else "alone"
+
+    @property
+    def queue_weights(self) -> dict[str, int]:
+        """Weights of the queues, as ``-Q high:4,default:1`` set them for this process."""
+        text = os.environ.get("UMBEL_QUEUE_WEIGHTS", "")
+        pairs = (part.rpartition(":") for part in text.split(",") if ":" in part)
+        return {name: int(weight) for name, _, weight in pairs if weight.isdigit()}
+
+    def explain(self) -> Iterator[Explained]:
+        """Yield every setting with its value and its source."""
+        dotenv = {name.upper() for name in dotenv_values(".env")} if Path(".env").is_file() else set()
+        for name in type(self).model_fields:
+            variable = f"UMBEL_{name.upper()}"
+            value = getattr(self, name)
+            yield Explained(name, _masked(name, value), _source(self, name, variable, dotenv), variable)
+
+
+class _CelerySource(PydanticBaseSettingsSource):
+    """Celery's own variables, from the environment."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        """Return the value for a field, its key, and that it is not complex."""
+        for variable, name in _CELERY.items():
+            if name == field_name and os.environ.get(variable):
+                return os.environ[variable], field_name, False
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return all values that are set."""
+        values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def data_directory(settings: Settings, start: Path | None = None) -> Path:
+    """Return the folder of the embedded engine: beside the nearest ``pyproject.toml``, else here."""
+    if settings.data_dir is not None:
+        return settings.data_dir.expanduser().resolve()
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / "pyproject.toml").is_file():
+            return folder / ".umbel"
+    return here / ".umbel"
+
+
+def _report_unknown(cls: type[Settings]) -> None:
+    known = {f"UMBEL_{name.upper()}" for name in cls.model_fields}
+    names: Mapping[str, Any] = os.environ
+    if Path(".env").is_file():
+        names = {**dotenv_values(".env"), **names}
+    for name in sorted(names):
+        if name.upper().startswith("UMBEL_") and name.upper() not in known | _RESERVED:
+            near = difflib.get_close_matches(name.upper(), sorted(known), 1, 0.0)
+            warnings.warn(f"{name} is not a setting of Umbel and has no effect: did you mean {near[0]}?", stacklevel=4)
+
+
+def _sentence(detail: Any) -> str:
+    name = ".".join(str(part) for part in detail["loc"])
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    variable = f"UMBEL_{name.upper()}"
+    if variable not in {key.upper() for key in os.environ}:
+        variable = next((key for key, field in _CELERY.items() if field == name and os.environ.get(key)), variable)
+    return f"{variable}: {message}" if name else message
+
+
+def _names(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _masked(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if any(word in name for word in _SECRET_WORDS):
+        return "********"
+    if name.endswith("_url") or name == "result_backend":
+        from kombu.utils.url import maybe_sanitize_url
+
+        return maybe_sanitize_url(str(value))
+    return value
+
+
+def _source(settings: Settings, name: str, variable: str, dotenv: set[str]) -> str:
+    if name not in settings.model_fields_set:
+        return "default"
+    names = {key.upper() for key in os.environ}
+    if name in settings._code:
+        return "code"
+    if variable in names:
+        return f"environment {variable}"
+    if variable in dotenv:
+        return f".env {variable}"
+    for celery, field in _CELERY.items():
+        if field == name and os.environ.get(celery):
+            return f"environment {celery}"
+    return "default"
