@@ -1,0 +1,198 @@
+"""Celery's consumer, attached to an engine: the lease, the fetch thread, the settle thread.
+
+What Celery would drop (an undecodable message, an unknown task) becomes a dead letter here. On another broker
+than Umbel's own engines it is Celery's consumer unchanged.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from celery.exceptions import InvalidTaskError
+from celery.utils.collections import AttributeDict
+from celery.utils.functional import noop
+from celery.utils.imports import symbol_by_name
+from celery.worker import consumer as celery_consumer
+from celery.worker import control, state
+from kombu.exceptions import ContentDisallowed, DecodeError
+
+from umbel.engine.channel import Transport
+from umbel.engine.fetcher import Fetcher
+from umbel.engine.flusher import Flusher
+from umbel.engine.pool import TaskPool
+from umbel.engine.short_path import ShortPath, plain_task
+from umbel.engine.store import Delivery
+
+__all__ = ("Consumer",)
+
+logger = logging.getLogger(__name__)
+
+
+class Consumer(celery_consumer.Consumer):
+    """Feeds Celery's strategies from an engine."""
+
+    _flusher: Flusher | None = None
+    #: The token of this process's lease, once it has one.
+    lease_token: str | None = None
+
+    def connect(self) -> Any:
+        """Connect, and begin to fetch for this process."""
+        connection = super().connect()
+        if isinstance(connection.transport, Transport) and self.hub is not None:
+            self._attach(connection.transport)
+        return connection
+
+    def _attach(self, transport: Transport) -> None:
+        queues = list(self.app.amqp.queues.consume_from)
+        engine = transport.engine
+        if self._flusher is None:
+            self.lease_token = engine.open_lease(self.hostname, queues, self._slots())
+            engine.reap()
+            self._flusher = Flusher(engine)
+            complete = getattr(self.app.backend, "complete_chord", None)
+            self._flusher.on_chord = complete
+        settings = self.app.settings
+        fetcher = Fetcher(
+            engine,
+            self._flusher,
+            slots=self._slots,
+            suspects=settings.suspects,
+            in_process=isinstance(self.pool, TaskPool),
+        )
+        fetcher.weigh({name: settings.queue_weights.get(name, 0) for name in queues})
+        fetcher.on_cancelled = self._stop_cancelled
+        fetcher.surrender = getattr(self.pool, "surrender", None)
+        fetcher.start(self.hub, lambda delivery: self._deliver(transport, delivery), transport.touch)
+        transport.attach(fetcher)
+
+    def create_task_handler(self, promise: Any = None) -> Any:
+        """Return the function that hands a message to its task's strategy."""
+        if self._flusher is None:
+            return super().create_task_handler()
+        strategies, callbacks = self.strategies, self.on_task_message
+        general = super().create_task_handler()
+
+        def on_task_received(message: Any) -> None:
+            # Our requests settle themselves: Celery's promises of acknowledgement are not needed.
+            strategy = strategies.get(message.headers.get("task")) if message.delivery is not None else None
+            if strategy is None:
+                general(message)
+                return
+            try:
+                strategy(message, None, noop, noop, callbacks)
+            except (InvalidTaskError, ContentDisallowed) as error:
+                self.on_invalid_task(None, message, error)
+            except DecodeError as error:
+                self.on_decode_error(message, error)
+
+        return on_task_received
+
+    def _slots(self) -> int:
+        return int(getattr(self.pool, "num_processes", None) or self.pool.limit or 1)
+
+    def _deliver(self, transport: Transport, delivery: Delivery) -> None:
+        if delivery.cancelled and delivery.task_id is not None:
+            state.revoked.add(delivery.task_id)
+        raw = transport.open(delivery)
+        if raw is None:
+            return
+        name = raw["headers"].get("task")
+        if delivery.verdict is not None and name in self.app.tasks:
+            self._fail(transport, raw, self.app.tasks[name], delivery.verdict)
+            return
+        path = self._paths.get(name) if name in self._paths else self._path(name, transport)
+        fetcher = transport.fetcher
+        if path is None or fetcher is None or not path.take(delivery, raw, fetcher):
+            transport.deliver(delivery, raw)
+
+    def _fail(self, transport: Transport, raw: dict[str, Any], task: Any, verdict: str) -> None:
+        message = transport.channels[0].Message(raw, channel=transport.channels[0])
+        request_class = symbol_by_name(task.Request)
+        request = request_class(
+            message, app=self.app, hostname=self.hostname, eventer=self.event_dispatcher, task=task, utc=True
+        )
+        request.fail(verdict)
+
+    def _path(self, name: Any, transport: Transport) -> ShortPath | None:
+        task = self.app.tasks.get(name) if isinstance(name, str) else None
+        if task is None:
+            return None
+        path = None
+        if isinstance(self.pool, TaskPool) and plain_task(task, self.app):
+            path = ShortPath(task, self, transport.channels[0])
+        self._paths[name] = path
+        return path
+
+    def reset_rate_limits(self) -> None:
+        """Rate limits have changed: what is plain is found out anew."""
+        self._paths: dict[str, ShortPath | None] = {}
+        super().reset_rate_limits()
+
+    def _stop_cancelled(self, task_ids: Sequence[str]) -> None:
+        def stop() -> None:
+            for task_id in task_ids:
+                state.revoked.add(task_id)
+                request = state.requests.get(task_id)
+                if request is not None and not request.acknowledged:
+                    request.terminate(self.pool)
+
+        self.hub.call_soon(stop)
+
+    def shutdown(self) -> None:
+        """Settle what has ended, give back what has not, and end the lease."""
+        transport = self.connection.transport if self.connection else None
+        if self._flusher is not None:
+            self._flusher.drain(10.0)
+        super().shutdown()
+        if self._flusher is not None:
+            self._flusher.stop()
+            if isinstance(transport, Transport):
+                transport.engine.close_lease()
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """A message that cannot be decoded: log it as Celery does, and keep it as a dead letter."""
+        if self._flusher is None:
+            super().on_decode_error(message, exc)
+            return
+        logger.critical(
+            "A message of %s cannot be decoded (%s) and became a dead letter.",
+            (message.delivery_info or {}).get("routing_key"),
+            exc,
+        )
+        message.channel.qos.reason = f"cannot be decoded: {exc}"
+        message.reject()
+        task_id = (message.headers or {}).get("id")
+        if task_id:
+            request = AttributeDict(
+                chord=None, errbacks=None, group=None, parent_id=None, task=message.headers.get("task")
+            )
+            self.app.backend.mark_as_failure(task_id, exc, request=request)
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """A task that this worker does not know: fail it, and keep its message as a dead letter."""
+        message.channel.qos.reason = f"unknown task {exc}: this worker has not imported it"
+        super().on_unknown_task(body, message, exc)
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:
+        """A message that is no task."""
+        message.channel.qos.reason = "not a task message"
+        super().on_unknown_message(body, message)
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """A task message that makes no sense."""
+        message.channel.qos.reason = f"invalid task message: {exc}"
+        super().on_invalid_task(body, message, exc)
+
+
+@control.control_command(  # type: ignore[untyped-decorator]
+    name="revoke", variadic="task_id", signature="[id1 [id2 [... [idN]]]]"
+)
+def revoke(panel: Any, task_id: Any, terminate: bool = False, signal: Any = None, **kwargs: Any) -> Any:
+    """Revoke task by task id (or list of ids); remembered in the store, so that no restart forgets it."""
+    transport = panel.consumer.connection.transport if panel.consumer.connection else None
+    if isinstance(transport, Transport):
+        for one in task_id if isinstance(task_id, (list, tuple, set)) else [task_id]:
+            transport.engine.cancel(str(one), None, running=terminate)
+    return control.revoke(panel, task_id, terminate, signal, **kwargs)

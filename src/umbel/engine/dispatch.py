@@ -1,0 +1,278 @@
+"""The short way from ``delay`` to the store, for dispatches without unusual options.
+
+Celery's own way prepares for every broker and every option, which costs more than the write. What is plain is
+put together here, to the same envelope; whatever is not (routes, signal receivers, eager mode, links, other
+serializers, other brokers) goes Celery's way. A property test holds the two equal.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from celery import signals
+from celery.app.task import Task as CeleryTask
+from celery.utils.nodenames import anon_nodename
+from celery.utils.saferepr import saferepr
+from kombu.exceptions import OperationalError
+from kombu.utils.json import JSONEncoder
+
+from umbel.engine import envelope
+from umbel.engine.execution import sink
+from umbel.engine.registry import is_embedded, open_engine
+from umbel.engine.store import Outgoing
+from umbel.errors import PayloadTooLarge, StoreError
+
+if TYPE_CHECKING:
+    from umbel.engine.sqlite import SQLiteEngine
+
+__all__ = ("Dispatcher", "as_celery_says")
+
+#: Options that the short way understands; any other one takes Celery's.
+_PLAIN: Final = frozenset({"queue", "priority", "countdown", "headers", "ignore_result"})
+#: What a task may not declare, if it is to go the short way.
+_UNUSUAL: Final = ("routing_key", "exchange", "expires", "delivery_mode", "compression", "immediate", "mandatory")
+#: Celery's settings that decide; a change of any is noticed by its value.
+_DECISIVE: Final = (
+    "broker_url",
+    "task_always_eager",
+    "task_routes",
+    "task_protocol",
+    "task_serializer",
+    "task_compression",
+    "task_send_sent_event",
+    "task_default_queue",
+    "task_queues",
+    "task_inherit_parent_priority",
+    "task_default_delivery_mode",
+    "broker_write_url",
+)
+_SIGNALS: Final = (signals.before_task_publish, signals.after_task_publish, signals.task_sent)
+_REPR_MOST: Final = 1024
+_CELERY_QUEUE_TYPE: Final = "direct"
+
+_body: Final = JSONEncoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How a task's plain dispatches look."""
+
+    name: str
+    queue: str
+    priority: int
+    timelimit: tuple[float | None, float | None]
+    ignore_result: bool
+    delivery_mode: int
+
+
+class Dispatcher:
+    """Sends an application's plain dispatches."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._decisive: tuple[Any, ...] = ()
+        self._engine: SQLiteEngine | None = None
+        self._plans: dict[str, _Plan | None] = {}
+        self._queues: dict[str, bool] = {}
+        self._origin = (0, "")
+
+    def send(self, task: Any, args: Any, kwargs: Any, task_id: str, options: Mapping[str, Any]) -> bool:
+        """Queue the job if it is plain; False if it must go Celery's way. Raises :exc:`PayloadTooLarge`."""
+        plan = self._plan(task)
+        if plan is None or not options.keys() <= _PLAIN:
+            return False
+        queue = options.get("queue") or plan.queue
+        if not isinstance(queue, str) or not self._is_direct(queue):
+            return False
+        message = self._message(plan, args or (), kwargs or {}, task_id, queue, options)
+        collected = sink()
+        if collected is not None:
+            collected.append(message)
+        else:
+            assert self._engine is not None
+            with as_celery_says():
+                self._engine.enqueue((message,))
+        return True
+
+    # -- what is plain ----------------------------------------------------------------------------------------
+
+    def _plan(self, task: Any) -> _Plan | None:
+        changes = self._app.conf.changes
+        decisive = tuple([changes.get(key) for key in _DECISIVE])
+        if decisive != self._decisive or not self._plans:
+            self._look(decisive)
+        if self._engine is None or any(signal.receivers for signal in _SIGNALS):
+            return None
+        try:
+            return self._plans[task.name]
+        except KeyError:
+            plan = self._plans[task.name] = self._plan_for(task)
+            return plan
+
+    def _look(self, decisive: tuple[Any, ...]) -> None:
+        conf = self._app.conf
+        self._decisive = decisive
+        self._plans = {"": None}
+        self._queues = {}
+        url = str(conf.broker_write_url or conf.broker_url)
+        plain = (
+            is_embedded(url)
+            and not conf.task_always_eager
+            and not conf.task_routes
+            and conf.task_protocol == 2
+            and conf.task_serializer == "json"
+            and not conf.task_compression
+            and not conf.task_send_sent_event
+            and not conf.task_inherit_parent_priority
+        )
+        settings = self._app.settings
+        self._engine = (
+            open_engine(url, durability=settings.durability, crash_limit=settings.crash_limit) if plain else None
+        )
+
+    def _plan_for(self, task: Any) -> _Plan | None:
+        declared = task._get_exec_options()
+        if (
+            any(declared.get(name) is not None for name in _UNUSUAL)
+            or declared.get("serializer") not in (None, "json")
+            or task._dump_pydantic_arguments is not None
+            or type(task).shadow_name is not CeleryTask.shadow_name
+            or (task.soft_time_limit and task.time_limit and task.soft_time_limit > task.time_limit)
+        ):
+            return None
+        queue = declared.get("queue") or self._app.conf.task_default_queue
+        return _Plan(
+            name=task.name,
+            queue=getattr(queue, "name", queue),
+            priority=declared.get("priority") or 0,
+            timelimit=(declared.get("time_limit"), declared.get("soft_time_limit")),
+            ignore_result=bool(task.ignore_result),
+            delivery_mode=2,
+        )
+
+    def _is_direct(self, name: str) -> bool:
+        known = self._queues.get(name)
+        if known is None:
+            queue = self._app.amqp.queues[name]
+            exchange = queue.exchange
+            known = (
+                getattr(exchange, "type", None) == _CELERY_QUEUE_TYPE
+                and queue.name == name
+                and exchange.delivery_mode in (None, 2)
+            )
+            if known:
+                # What Celery's way would declare with each message.
+                with self._app.connection_for_write() as connection:
+                    queue(connection.default_channel).declare()
+            self._queues[name] = known
+        return known
+
+    # -- the message ------------------------------------------------------------------------------------------
+
+    def _message(
+        self, plan: _Plan, args: Any, kwargs: Any, task_id: str, queue: str, options: Mapping[str, Any]
+    ) -> Outgoing:
+        if not isinstance(args, (list, tuple)):
+            raise TypeError("task args must be a list or tuple")
+        if not isinstance(kwargs, Mapping):
+            raise TypeError("task keyword arguments must be a mapping")
+        priority = options.get("priority")
+        priority = plan.priority if priority is None else priority
+        eta, due = self._eta(options.get("countdown"))
+        headers = self._headers(plan, args, kwargs, task_id, eta, options.get("ignore_result"))
+        extra = options.get("headers")
+        if extra:
+            headers.update(extra)
+        body = _body([args, kwargs, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
+        properties = {
+            "correlation_id": task_id,
+            "reply_to": self._app.thread_oid,
+            "delivery_mode": plan.delivery_mode,
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "priority": priority,
+            "body_encoding": "utf-8",
+            "delivery_tag": 0,
+        }
+        payload = self._text(body, headers, properties)
+        limit = self._app.settings.max_payload_bytes
+        if len(payload) > limit:
+            raise PayloadTooLarge(plan.name, len(payload), limit)
+        return Outgoing(queue, payload, task_id, max(0, min(9, int(priority))), due, bool(headers.get("umbel_once")))
+
+    @staticmethod
+    def _text(body: str, headers: dict[str, Any], properties: dict[str, Any]) -> str:
+        message = {
+            "body": body,
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": headers,
+            "properties": properties,
+        }
+        return envelope.encode(message)
+
+    def _headers(
+        self, plan: _Plan, args: Any, kwargs: Any, task_id: str, eta: str | None, ignore_result: Any
+    ) -> dict[str, Any]:
+        parent = self._app.current_worker_task
+        root_id, parent_id = task_id, None
+        if parent is not None:
+            request = parent.request
+            root_id, parent_id = request.root_id or request.id or task_id, request.id
+        if self._origin[0] != os.getpid():
+            self._origin = (os.getpid(), anon_nodename())
+        return {
+            "lang": "py",
+            "task": plan.name,
+            "id": task_id,
+            "shadow": None,
+            "eta": eta,
+            "expires": None,
+            "group": None,
+            "group_index": None,
+            "retries": 0,
+            "timelimit": [*plan.timelimit],
+            "root_id": root_id,
+            "parent_id": parent_id,
+            "argsrepr": _represented(args),
+            "kwargsrepr": "{}" if not kwargs else _represented(kwargs),
+            "origin": self._origin[1],
+            "ignore_result": plan.ignore_result if ignore_result is None else ignore_result,
+            "replaced_task_nesting": 0,
+            "stamped_headers": None,
+            "stamps": {},
+        }
+
+    def _eta(self, countdown: Any) -> tuple[str | None, float | None]:
+        if not countdown:
+            return None, None
+        moment = datetime.now(UTC) + timedelta(seconds=countdown)
+        return moment.isoformat(), moment.timestamp()
+
+
+class as_celery_says:
+    """Raises what the store says as the ``OperationalError`` that Celery's callers know."""
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, StoreError):
+            raise OperationalError(str(error)) from error
+
+
+def _represented(value: Any) -> str:
+    # Celery's own representation walks the value; for a few short plain values it is Python's.
+    if isinstance(value, (list, tuple)) and len(value) <= 8 and all(map(_is_short, value)):
+        return repr(value)
+    return str(saferepr(value, _REPR_MOST))
+
+
+def _is_short(value: Any) -> bool:
+    kind = type(value)
+    if kind is str:
+        return len(value) < 64 and value.isalnum()
+    return (kind is int and -1_000_000_000 < value < 1_000_000_000) or value is None or kind is bool

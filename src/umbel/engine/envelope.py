@@ -1,0 +1,104 @@
+"""Kombu's message envelope as text, and what the engine needs to know of it.
+
+The format stays Kombu's JSON envelope. Plain values go through msgspec; what it cannot say (dates, UUIDs,
+decimals in headers) goes through Kombu's own encoder, and is read back by it.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from kombu.exceptions import DecodeError
+from kombu.utils import json as kombu_json
+
+from umbel.engine.store import Outgoing
+
+__all__ = ("decode", "decode_body", "encode", "outgoing")
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder().decode
+_MARK: Final = '"__type__"'
+
+
+def encode(message: dict[str, Any]) -> str:
+    """Return ``message`` as JSON text."""
+    if not all(map(_is_plain, message["headers"].values())):
+        return str(kombu_json.dumps(message))
+    try:
+        return _encode(message).decode()
+    except (TypeError, msgspec.EncodeError, UnicodeEncodeError):
+        return str(kombu_json.dumps(message))
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON says it as it is; Kombu marks the type of anything else."""
+    if value is None or isinstance(value, (str, int, bool)):
+        return True
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.values()))
+    return isinstance(value, list) and all(map(_is_plain, value))
+
+
+def decode(payload: str) -> dict[str, Any]:
+    """Return the envelope that ``payload`` holds. Raises :exc:`ValueError` if it is none."""
+    message = _loads(payload)
+    if not isinstance(message, dict) or not isinstance(message.get("properties"), dict):
+        raise ValueError("The message is not a Kombu envelope.")
+    if not isinstance(message.get("headers"), dict):
+        message["headers"] = {}
+    return message
+
+
+def decode_body(body: str | bytes) -> Any:
+    """Return what a JSON body holds, as Kombu's serializer reads it. Raises Kombu's ``DecodeError``."""
+    try:
+        return _loads(body)
+    except ValueError as error:
+        raise DecodeError(str(error)) from error
+
+
+def _loads(text: str | bytes) -> Any:
+    try:
+        if (_MARK in text) if isinstance(text, str) else (_MARK.encode() in text):
+            return kombu_json.loads(text)
+        return _decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        pass
+    try:
+        # NaN and lone surrogates are not JSON, but Celery takes them.
+        return kombu_json.loads(text)
+    except (ValueError, RecursionError, UnicodeError) as error:
+        raise ValueError(f"The message is not JSON: {error}.") from error
+
+
+def outgoing(queue: str, message: dict[str, Any], priority: int) -> Outgoing:
+    """Return ``message`` as the engine takes it."""
+    headers = message["headers"]
+    task_id = headers.get("id")
+    return Outgoing(
+        queue=queue,
+        payload=encode(message),
+        task_id=task_id if isinstance(task_id, str) else None,
+        priority=priority,
+        due=_due(headers.get("eta")),
+        once=bool(headers.get("umbel_once")),
+    )
+
+
+def _due(eta: Any) -> float | None:
+    if eta is None:
+        return None
+    if isinstance(eta, str):
+        try:
+            eta = datetime.fromisoformat(eta)
+        except ValueError:
+            # The worker refuses it with a message that names the job.
+            return None
+    if not isinstance(eta, datetime):
+        return None
+    return (eta if eta.tzinfo else eta.replace(tzinfo=UTC)).timestamp()

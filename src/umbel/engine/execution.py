@@ -1,0 +1,160 @@
+"""One delivery being executed: what it leaves behind is collected here and settled once.
+
+What Celery's tracer publishes at a job's end (retry, link, chain, errback) and the states that it stores go
+into the execution's entry; what the job's own body publishes goes out at once. The current execution stands on a
+context variable, so it follows a job through threads' contexts, greenlets and gathered children.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+from umbel.engine.store import Outgoing, Settled
+
+if TYPE_CHECKING:
+    from umbel.engine.flusher import Flusher
+    from umbel.engine.store import Delivery, Record
+
+__all__ = (
+    "Execution",
+    "calling_back",
+    "current_execution",
+    "deferring",
+    "is_calling_back",
+    "publishing_into",
+    "sink",
+)
+
+current_execution: Final[ContextVar[Execution | None]] = ContextVar("umbel_execution", default=None)
+_calling_back: Final[ContextVar[bool]] = ContextVar("umbel_calling_back", default=False)
+_sink: Final[ContextVar[list[Outgoing] | None]] = ContextVar("umbel_sink", default=None)
+
+
+class Execution:
+    """What one delivery of a job leaves behind."""
+
+    __slots__ = ("_flusher", "attempt", "closed", "delivery", "entry", "owner", "progress", "settled", "task")
+
+    def __init__(self, delivery: Delivery, flusher: Flusher, headers: dict[str, Any]) -> None:
+        self.delivery: Final = delivery
+        self.task: str | None = headers.get("task")
+        self.attempt: int = int(headers.get("retries") or 0)
+        owner = headers.get("umbel_owner")
+        self.owner: str | None = None if owner is None else str(owner)
+        self.entry = Settled(delivery.seq)
+        self.settled = False
+        #: A closed execution is one that was given up: whatever still comes from it is dropped.
+        self.closed = False
+        self._flusher = flusher
+        self.progress: Any = None
+
+    def successor(self) -> Execution:
+        """Close this execution and return another for the same delivery."""
+        self.closed = True
+        other = Execution.__new__(Execution)
+        other.delivery = self.delivery  # type: ignore[misc]
+        other.task, other.attempt, other.owner = self.task, self.attempt, self.owner
+        other.entry = Settled(self.delivery.seq)
+        other.settled = self.settled
+        other.closed = False
+        other._flusher = self._flusher
+        other.progress = self.progress
+        return other
+
+    @contextlib.contextmanager
+    def current(self) -> Iterator[None]:
+        """Make this the current execution."""
+        token = current_execution.set(self)
+        try:
+            yield
+        finally:
+            current_execution.reset(token)
+
+    def record(self, record: Record) -> None:
+        """Store a state with this execution's end."""
+        self._describe(record)
+        if not self.closed:
+            self.entry.records.append(record)
+
+    def note(self, task_id: str, make: Callable[[], Record]) -> None:
+        """Store a passing state soon, unless the end comes first."""
+        if not self.closed:
+            self._flusher.note(self.delivery.seq, task_id, lambda: self._described(make()))
+
+    def settle(self, action: str, reason: str = "") -> None:
+        """Hand everything over to be written, with what becomes of the message."""
+        if self.closed:
+            return
+        entry, self.entry = self.entry, Settled(None)
+        own = self.delivery.task_id
+        passing = self._flusher.claim(own) if own is not None else None
+        if passing is not None and all(record.task_id != own for record in entry.records):
+            # The last state that the body set is the one that stays (a job that ends by Ignore).
+            entry.records.insert(0, passing())
+        if self.settled:
+            entry.seq = None
+        entry.action, entry.reason = action, reason
+        self.settled = True
+        self._flusher.submit(entry)
+
+    def finish(self) -> None:
+        """Hand over what came after the message was settled (early acknowledgement, hooks)."""
+        entry = self.entry
+        if self.settled and not self.closed and (entry.records or entry.outgoing or entry.parts):
+            self.settle("keep")
+
+    def _described(self, record: Record) -> Record:
+        self._describe(record)
+        return record
+
+    def _describe(self, record: Record) -> None:
+        if record.task_id == self.delivery.task_id:
+            record.task = self.task
+            record.queue = self.delivery.queue
+            record.owner = self.owner
+            record.attempt = self.attempt
+            record.since = self.delivery.enqueued
+
+
+@contextlib.contextmanager
+def publishing_into(sink: list[Outgoing]) -> Iterator[None]:
+    """Collect what is published in this context instead of sending it."""
+    token = _sink.set(sink)
+    try:
+        yield
+    finally:
+        _sink.reset(token)
+
+
+@contextlib.contextmanager
+def deferring() -> Iterator[None]:
+    """Let what is published here go out with the current execution's end; without one, at once."""
+    execution = current_execution.get()
+    if execution is None:
+        yield
+        return
+    with publishing_into(execution.entry.outgoing):
+        yield
+
+
+@contextlib.contextmanager
+def calling_back() -> Iterator[None]:
+    """Mark that Celery calls errbacks itself in this block, as plain functions."""
+    token = _calling_back.set(True)
+    try:
+        yield
+    finally:
+        _calling_back.reset(token)
+
+
+def is_calling_back() -> bool:
+    """Whether Celery calls errbacks in this context."""
+    return _calling_back.get()
+
+
+def sink() -> list[Outgoing] | None:
+    """Return where publishing goes in this context; None for the store itself."""
+    return _sink.get()

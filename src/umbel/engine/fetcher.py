@@ -1,0 +1,295 @@
+"""The thread that fetches for a worker: as much as it can start now, and a few milliseconds more.
+
+It leases batches and hands them to Celery's event loop. How far it fetches ahead follows what the jobs take:
+for jobs of microseconds some tens, for long ones none, so that no job waits behind a long one in a process while
+another process is free, and a higher priority overtakes all but what has been handed out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from celery.worker import state as worker_state
+
+from umbel.engine.flusher import Flusher
+from umbel.engine.store import Delivery, Settled
+from umbel.errors import StoreError
+
+if TYPE_CHECKING:
+    from umbel.engine.sqlite import SQLiteEngine
+
+__all__ = ("Fetcher",)
+
+logger = logging.getLogger(__name__)
+
+#: How much work may be fetched ahead, in seconds of the pace so far.
+_AHEAD_SECONDS: Final = 0.02
+_AHEAD_MOST: Final = 256
+_POLL_SECONDS: Final = 1.0
+_REAP_SECONDS: Final = 5.0
+_SWEEP_SECONDS: Final = 60.0
+_HEARD_SECONDS: Final = 0.05
+_CANCEL_SECONDS: Final = 0.05
+_URGENT_SECONDS: Final = 0.02
+
+
+class Fetcher:
+    """Fetches for one worker process."""
+
+    def __init__(
+        self,
+        engine: SQLiteEngine,
+        flusher: Flusher,
+        *,
+        slots: Callable[[], int],
+        suspects: str = "alone",
+        in_process: bool = False,
+    ) -> None:
+        """``slots`` tells how many jobs may run at a time. ``suspects``: ``only``, ``never``, or ``alone``.
+
+        ``in_process``: jobs run in this very process, so that what is decoded need not be sent on.
+        """
+        self.engine = engine
+        self.flusher = flusher
+        self.in_process = in_process
+        self._slots = slots
+        self._suspects = suspects
+        self._queues: dict[str, int] = {}
+        self._weights: dict[str, int] = {}
+        self._heard: list[str] = []
+        self._outstanding = 0
+        self._done = 0
+        self._count_lock = threading.Lock()
+        self._pace = 0.0
+        self._paced = time.monotonic()
+        self._paced_done = 0
+        self._last_suspect = 0.0
+        self._stopped = threading.Event()
+        self._inbox: deque[Delivery] = deque()
+        self._bell: _Bell
+        self._deliver: Callable[[Delivery], None] | None = None
+        self._touch: Callable[[], None] = lambda: None
+        self.on_cancelled: Callable[[Sequence[str]], None] | None = None
+        self._cancel_mark = -1
+        self._next: dict[str, float] = {
+            "reap": 0.0,
+            "sweep": time.monotonic() + 5.0,
+            "heard": 0.0,
+            "cancel": 0.0,
+            "urgent": 0.0,
+        }
+        self._thread: threading.Thread | None = None
+
+    # -- the worker's side ------------------------------------------------------------------------------------
+
+    def start(self, hub: Any, deliver: Callable[[Delivery], None], touch: Callable[[], None]) -> None:
+        """Begin to fetch; batches are delivered on ``hub``."""
+        self._deliver, self._touch = deliver, touch
+        # A descriptor of our own: Celery's hub only waits promptly while it has one to read.
+        self._bell = _Bell()
+        hub.add_reader(self._bell.fileno(), self._deliver_all)
+        self._thread = threading.Thread(target=self._run, name="umbel-fetch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop fetching. What was handed out stays with the worker."""
+        self._stopped.set()
+        self.engine.ring()
+        if self._thread is not None:
+            self._thread.join(5.0)
+            self._thread = None
+
+    def weigh(self, weights: dict[str, int]) -> None:
+        """Set the queues' weights and their order of preference."""
+        self._weights = weights
+
+    def consume(self, held: Sequence[str], heard: Sequence[str]) -> None:
+        """Fetch from the queues ``held``, and take what comes for ``heard``."""
+        order = list(self._weights) + sorted(set(held) - set(self._weights))
+        self._queues = {name: self._weights.get(name, 0) for name in order if name in set(held)}
+        self._heard = list(heard)
+        self.engine.ring()
+
+    def finished(self) -> None:
+        """Note that one fetched message needs no slot any more."""
+        with self._count_lock:
+            self._outstanding -= 1
+            self._done += 1
+            due = self._outstanding <= self._refill_at
+        if due:
+            self.engine.ring()
+
+    _refill_at = 0
+
+    # -- the thread -------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                if not self._step() and self.engine.wait(_POLL_SECONDS):
+                    # Somebody rang: it may be for those who only listen.
+                    self._next["heard"] = 0.0
+            except StoreError as error:
+                logger.error("Cannot fetch (%s); trying again in a second.", error)
+                self._stopped.wait(1.0)
+            except Exception:
+                logger.exception("Fetching failed; trying again in a second.")
+                self._stopped.wait(1.0)
+
+    def _step(self) -> bool:
+        self._housekeeping()
+        heard = self._listen()
+        room = self._room()
+        if room <= 0 or not self._queues:
+            self._make_way()
+            return heard
+        batch = self._fetch(room)
+        if batch:
+            with self._count_lock:
+                self._outstanding += len(batch)
+            self._hand_over(batch)
+        return heard or bool(batch)
+
+    def _make_way(self) -> None:
+        """Give back what waits here for a slot, when something more urgent waits in the store."""
+        if self._outstanding > self._slots() and self.surrender is not None and self._due("urgent", _URGENT_SECONDS):
+            urgent = self.engine.most_urgent(self._queues)
+            if urgent is not None and urgent < self._least_urgent:
+                self.surrender()
+
+    def _fetch(self, room: int) -> list[Delivery]:
+        if self._suspects == "only":
+            return self.engine.fetch(self._queues, 1, suspects=True) if self._outstanding == 0 else []
+        if self._suspects == "alone":
+            if self._holding_suspect():
+                return []
+            if self._outstanding == 0:
+                suspects = self.engine.fetch(self._queues, 1, suspects=True)
+                if suspects:
+                    self._last_suspect = time.monotonic()
+                    self._alone = suspects[0].seq
+                    return suspects
+        batch = self.engine.fetch(self._queues, room)
+        if batch:
+            self._least_urgent = max(delivery.rank for delivery in batch)
+        return batch
+
+    _least_urgent = 0
+    #: Gives back the jobs that wait in the pool for a slot.
+    surrender: Callable[[], None] | None = None
+
+    _alone: int | None = None
+
+    def _holding_suspect(self) -> bool:
+        if self._alone is not None and self._outstanding > 0:
+            return True
+        self._alone = None
+        return False
+
+    def _room(self) -> int:
+        if worker_state.should_stop is not None or worker_state.should_terminate is not None:
+            # Celery's loop may be asleep: it is to see this now.
+            self._bell.ring()
+            return 0
+        slots = max(1, self._slots())
+        ahead = min(_AHEAD_MOST, int(self._measure() * _AHEAD_SECONDS))
+        limit = slots + ahead
+        self._refill_at = max(slots - 1, limit // 2)
+        outstanding = self._outstanding
+        if outstanding > self._refill_at:
+            return 0
+        return limit - outstanding
+
+    def _measure(self) -> float:
+        now = time.monotonic()
+        passed = now - self._paced
+        if passed >= 0.02:
+            rate = (self._done - self._paced_done) / passed
+            self._pace = rate if rate < self._pace else 0.5 * (self._pace + rate)
+            self._paced, self._paced_done = now, self._done
+        return self._pace
+
+    def _listen(self) -> bool:
+        if not self._heard or not self._due("heard", _HEARD_SECONDS):
+            return False
+        found = False
+        for queue in self._heard:
+            deliveries = self.engine.take(queue, 50)
+            if deliveries:
+                found = True
+                self._hand_over(deliveries)
+        return found
+
+    def _hand_over(self, batch: list[Delivery]) -> None:
+        self._inbox.extend(batch)
+        self._bell.ring()
+
+    def _deliver_all(self) -> None:
+        self._bell.answer()
+        deliver = self._deliver
+        assert deliver is not None
+        while self._inbox:
+            delivery = self._inbox.popleft()
+            try:
+                deliver(delivery)
+            except Exception:
+                logger.exception("Message %d could not be delivered to its consumer.", delivery.seq)
+                self.flusher.submit(Settled(delivery.seq, "dead", "could not be delivered to its consumer"))
+                self.finished()
+
+    def _housekeeping(self) -> None:
+        if self._due("reap", _REAP_SECONDS):
+            self.engine.reap()
+            self._touch()
+        if self._due("sweep", _SWEEP_SECONDS):
+            self.engine.sweep()
+            if self._outstanding == 0:
+                self.engine.shrink()
+        if self._outstanding and self._due("cancel", _CANCEL_SECONDS):
+            self._stop_cancelled()
+
+    def _stop_cancelled(self) -> None:
+        mark = self.engine.cancel_mark()
+        if mark != self._cancel_mark:
+            self._cancel_mark = mark
+            cancelled = self.engine.cancelled_here()
+            if cancelled and self.on_cancelled is not None:
+                self.on_cancelled(cancelled)
+
+    def _due(self, what: str, every: float) -> bool:
+        now = time.monotonic()
+        if now < self._next[what]:
+            return False
+        self._next[what] = now + every
+        return True
+
+
+class _Bell:
+    """A pipe that a thread rings and Celery's hub watches."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+
+    def fileno(self) -> int:
+        return self._read
+
+    def ring(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._write, b"\0")
+
+    def answer(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._read, 4096)
+
+    def close(self) -> None:
+        os.close(self._read)
+        os.close(self._write)

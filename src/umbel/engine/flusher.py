@@ -1,0 +1,179 @@
+"""The thread that settles: everything that has ended since its last step, in one step.
+
+There is no timer: while one batch is being written the next one gathers, so batches grow with the load and a
+lone job is settled at once. A failed write is written again until it succeeds; nothing is run again for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from umbel.engine.store import ChordPart, Engine, Record, Settled
+from umbel.errors import StoreError
+
+__all__ = ("Flusher",)
+
+logger = logging.getLogger(__name__)
+
+#: A passing state (started, progress) waits this long for the job's end to make it needless.
+_NOTE_SECONDS: Final = 0.02
+_BATCH: Final = 1000
+_RETRY_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
+
+
+class Flusher:
+    """Writes the ends and the passing states of jobs, in batches, from one thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._entries: deque[Settled] = deque()
+        self._notes: dict[str, tuple[float, int, Callable[[], Record]]] = {}
+        self._wake = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._stopping = False
+        #: Builds what a complete chord's callback is; set by the result backend.
+        self.on_chord: Callable[[ChordPart], Settled] | None = None
+        self._thread: threading.Thread | None = None
+        self._start_lock = threading.Lock()
+
+    def submit(self, entry: Settled) -> None:
+        """Write ``entry`` soon. Never blocks."""
+        for record in entry.records:
+            self._notes.pop(record.task_id, None)
+        self._idle.clear()
+        self._entries.append(entry)
+        self._ring()
+
+    def note(self, seq: int, task_id: str, make: Callable[[], Record]) -> None:
+        """Write a passing state of ``task_id`` soon; only the latest counts. Never blocks."""
+        known = self._notes.get(task_id)
+        self._notes[task_id] = (known[0] if known else time.monotonic() + _NOTE_SECONDS, seq, make)
+        self._ring()
+
+    def claim(self, task_id: str) -> Callable[[], Record] | None:
+        """Take back the passing state of ``task_id`` that has not been written yet."""
+        note = self._notes.pop(task_id, None)
+        return note[2] if note is not None else None
+
+    def drain(self, timeout: float) -> bool:
+        """Wait until everything submitted so far is written; return whether it is."""
+        self._ring()
+        return self._idle.wait(timeout)
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Write what is there and end the thread."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
+            self._thread = None
+        self._stopping = False
+
+    def _ring(self) -> None:
+        if self._thread is None:
+            with self._start_lock:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="umbel-settle", daemon=True)
+                    self._thread.start()
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            if not self._entries:
+                self._idle.set()
+                if self._entries:
+                    self._idle.clear()
+            self._wake.wait(self._patience())
+            self._wake.clear()
+            batch = self._take()
+            if batch:
+                self._write(batch)
+            elif self._stopping and not self._entries:
+                self._idle.set()
+                return
+
+    def _patience(self) -> float | None:
+        if self._entries or self._stopping:
+            return 0.0
+        if self._notes:
+            first = min(due for due, _, _ in list(self._notes.values()))
+            return max(0.001, first - time.monotonic())
+        return None
+
+    def _take(self) -> list[Settled]:
+        batch: list[Settled] = []
+        while self._entries and len(batch) < _BATCH:
+            batch.append(self._entries.popleft())
+        if self._notes:
+            batch += self._ripe()
+        return batch
+
+    def _ripe(self) -> list[Settled]:
+        now = time.monotonic()
+        ripe: list[Settled] = []
+        for task_id, (due, seq, make) in list(self._notes.items()):
+            if (due <= now or self._stopping) and self._notes.pop(task_id, None) is not None:
+                try:
+                    ripe.append(Settled(seq, records=[make()]))
+                except Exception:
+                    logger.exception("A passing state of job %s could not be encoded and was dropped.", task_id)
+        return ripe
+
+    def _write(self, batch: list[Settled]) -> None:
+        attempt = 0
+        while True:
+            try:
+                self._settle(batch)
+            except StoreError as error:
+                pause = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
+                attempt += 1
+                logger.error("%d jobs' ends could not be written (%s); trying again in %g s.", len(batch), error, pause)
+                time.sleep(pause)
+            except Exception:
+                if len(batch) > 1:
+                    # One entry that cannot be stored must not take the others with it.
+                    for entry in batch:
+                        self._write([entry])
+                else:
+                    logger.exception("A job's end could not be written; its message stays with this worker.")
+                return
+            else:
+                return
+
+    def _settle(self, batch: list[Settled]) -> None:
+        plain = [entry for entry in batch if not entry.parts]
+        if plain:
+            self._report(self._engine.settle(plain).refused)
+        members = [entry for entry in batch if entry.parts]
+        if members:
+            self._settle_chords(members)
+
+    def _settle_chords(self, members: list[Settled]) -> None:
+        # First the results and the parts, while the messages are still held; then the callbacks of the chords
+        # that this completed, with the acknowledgements. A kill in between runs the last part again, which is
+        # counted once, and finds the chord complete.
+        first = [Settled(entry.seq, records=entry.records, parts=entry.parts) for entry in members]
+        outcome = self._engine.settle(first)
+        refused = {id(entry) for entry in outcome.refused}
+        second = [
+            Settled(entry.seq, entry.action, entry.reason, outgoing=entry.outgoing)
+            for entry, copy in zip(members, first, strict=True)
+            if id(copy) not in refused
+        ]
+        callbacks = [self.on_chord(part) for part in outcome.complete if self.on_chord is not None]
+        self._report((*outcome.refused, *self._engine.settle([*callbacks, *second]).refused))
+
+    @staticmethod
+    def _report(refused: tuple[Settled, ...]) -> None:
+        for entry in refused:
+            if entry.action != "keep":
+                logger.warning(
+                    "A job's end was refused: its message (%s) is no longer held by this process.", entry.seq
+                )

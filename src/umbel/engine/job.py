@@ -1,0 +1,163 @@
+"""One job in the pool: what Celery is given as a handle, and how its body can be interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import functools
+import inspect
+import threading
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+from celery.exceptions import Ignore, SoftTimeLimitExceeded
+
+if TYPE_CHECKING:
+    from umbel.engine.request import Request
+
+__all__ = ("Cancelled", "Job", "current_job", "interruptible")
+
+
+class Cancelled(BaseException):
+    """Raised inside a sync job that is cancelled. Not an Exception, so that a broad handler does not swallow it."""
+
+
+class Job:
+    """A job that the pool has been given. Celery calls :meth:`terminate`."""
+
+    __slots__ = (
+        "__weakref__",
+        "_lock",
+        "_thread_id",
+        "asyncio_task",
+        "cancelled",
+        "hard",
+        "loop",
+        "request",
+        "run",
+        "soft",
+        "soft_raised",
+        "soft_sent",
+        "started",
+        "stopped_at",
+        "task",
+    )
+
+    def __init__(
+        self, run: Callable[[Job], None], request: Request | None, task: Any, soft: float | None, hard: float | None
+    ) -> None:
+        self.run: Final = run
+        self.request: Final = request
+        self.task: Final = task
+        self.soft: Final = soft
+        self.hard: Final = hard
+        self.started: float | None = None
+        #: When it was told to stop; how long it may take from then on is bounded.
+        self.stopped_at: float | None = None
+        self.cancelled = False
+        self.soft_raised = False
+        self.soft_sent = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.asyncio_task: asyncio.Task[Any] | None = None
+        self._thread_id: int | None = None
+        self._lock = threading.Lock()
+
+    def terminate(self, signal: Any = None) -> None:
+        """Stop the job: a coroutine at its next await, a thread at its next bytecode."""
+        self.cancelled = True
+        self.stopped_at = self.stopped_at or time.monotonic()
+        self._interrupt(Cancelled)
+
+    def soften(self) -> None:
+        """Raise Celery's ``SoftTimeLimitExceeded`` in the body."""
+        self.soft_raised = True
+        self._interrupt(SoftTimeLimitExceeded)
+
+    def _interrupt(self, error: type[BaseException]) -> None:
+        task = self.asyncio_task
+        if task is not None:
+            task.get_loop().call_soon_threadsafe(task.cancel)
+            return
+        with self._lock:
+            if self._thread_id is not None:
+                _raise_in(self._thread_id, error)
+
+    def cancellation(self, cancelled: BaseException) -> BaseException:
+        """Return what a cancellation of the job's Task means inside the body."""
+        if self.soft_raised and not self.cancelled:
+            self.soft_raised = False
+            if self.asyncio_task is not None:
+                self.asyncio_task.uncancel()
+            soft: BaseException = SoftTimeLimitExceeded(self.soft)
+            return soft
+        return cancelled
+
+    def begin_body(self) -> None:
+        """The body begins: from now on it can be interrupted."""
+        if self.asyncio_task is None and self.loop is None:
+            with self._lock:
+                self._thread_id = threading.get_ident()
+        if self.cancelled:
+            raise Ignore("cancelled")
+
+    def end_body(self) -> None:
+        """The body has ended: nothing may be raised in this thread any more."""
+        if self._thread_id is None:
+            return
+        with self._lock:
+            ident, self._thread_id = self._thread_id, None
+            if ident is not None:
+                _raise_in(ident, None)
+
+    @property
+    def overdue(self) -> float | None:
+        """How many seconds the job has run."""
+        return None if self.started is None else time.monotonic() - self.started
+
+
+current_job: Final[ContextVar[Job | None]] = ContextVar("umbel_job", default=None)
+
+
+def interruptible(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``function`` so that the pool can interrupt it while it runs, and only then."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        job = current_job.get()
+        if job is None or job._thread_id is not None or job.loop is not None:
+            return function(*args, **kwargs)
+        try:
+            job.begin_body()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                _close(job)
+        except Cancelled as cancelled:
+            # The request has written the end already.
+            raise Ignore("cancelled") from cancelled
+
+    with contextlib.suppress(ValueError, TypeError):
+        run.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return run
+
+
+def _close(job: Job) -> None:
+    # An interrupt that was on its way may land in here: the window is closed all the same, then it goes on.
+    late: BaseException | None = None
+    while True:
+        try:
+            job.end_body()
+            break
+        except (Cancelled, SoftTimeLimitExceeded) as error:
+            late = error
+    if late is not None:
+        raise late
+
+
+def _raise_in(thread_id: int, error: type[BaseException] | None) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread_id), ctypes.py_object(error) if error is not None else None
+    )

@@ -1,0 +1,187 @@
+"""Celery's request, with what it writes gathered into one settlement.
+
+Everything that Celery's worker does with a request stays Celery's; only *where* states and acknowledgements
+go is ours: into the execution, which settles them with the job's end in one step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from billiard.einfo import ExceptionWithTraceback
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+from celery import signals
+from celery.worker import request as celery_request
+from celery.worker import state as worker_state
+
+from umbel.engine.execution import Execution
+from umbel.engine.job import current_job
+from umbel.engine.store import Delivery
+
+__all__ = ("Request",)
+
+
+logger = logging.getLogger(__name__)
+
+
+class Request(celery_request.Request):
+    """A job that a worker has been given."""
+
+    execution: Execution | None = None
+    acknowledged: bool
+    _eta: datetime | None
+    time_limits: tuple[float | None, float | None]
+
+    def __init__(self, message: Any, **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        delivery: Delivery | None = getattr(message, "delivery", None)
+        fetcher = message.channel.connection.fetcher if delivery is not None else None
+        if delivery is None or fetcher is None:
+            return
+        self.execution = Execution(delivery, fetcher.flusher, self._request_dict)
+        if fetcher.in_process and not self._decoded:
+            # Decoded once: the tracer runs in this process and takes the values as they are.
+            self._body, self._content_type = (self._args, self._kwargs, self._payload[2]), None
+        hard, soft = self.time_limits
+        if hard and not soft and self._task.soft_time_limit and self._task.soft_time_limit > hard:
+            # Prefork arms the hard limit only once the soft one has passed.
+            self.time_limits = (hard, hard)
+        if self._eta is not None and self._eta <= datetime.now(UTC):
+            # The engine held it until it was due; Celery's timer has nothing left to do.
+            self._eta = None
+
+    #: What becomes of the message once the block that gathers its end is left.
+    _held: tuple[str, str] | None = None
+    _gathering = False
+
+    @contextlib.contextmanager
+    def settling(self) -> Iterator[None]:
+        """Gather what Celery writes in this block into this request's execution, and settle it all at its end.
+
+        Celery acknowledges some failures before it stores them.
+        """
+        if self.execution is None or self._gathering:
+            yield
+            return
+        self._gathering = True
+        try:
+            with self.execution.current():
+                yield
+        finally:
+            self._gathering = False
+            held, self._held = self._held, None
+            if held is not None:
+                self.execution.settle(*held)
+            self.execution.finish()
+
+    def give_up(self) -> None:
+        """Drop whatever still comes from the running body; the request itself goes on to write its end."""
+        if self.execution is not None:
+            self.execution = self.execution.successor()
+
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        """The job starts."""
+        if self.execution is not None:
+            job = current_job.get()
+            self._message.channel.engine.started(self.execution.delivery.seq, job.hard if job is not None else None)
+        super().on_accepted(pid, time_accepted)
+
+    def acknowledge(self) -> None:
+        """Settle the message as done, with everything gathered so far."""
+        self._settle("ack", super().acknowledge)
+
+    def reject(self, requeue: bool = False) -> None:
+        """Give the message back, or make a dead letter of it."""
+        if self.execution is None:
+            super().reject(requeue)
+            return
+        if not self.acknowledged:
+            self._settle("requeue" if requeue else "dead", None, "rejected by its task")
+            self.send_event("task-rejected", requeue=requeue)
+
+    def fail(self, reason: str) -> None:
+        """Fail the job without running it, as Celery would have, and keep its message as a dead letter."""
+        error: Exception = WorkerLostError(reason) if reason.startswith("worker lost") else TimeLimitExceeded(reason)
+        with self.settling():
+            self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
+            self.task.on_failure(error, self.id, self.args, self.kwargs, None)
+            signals.task_failure.send(
+                sender=self.task,
+                task_id=self.id,
+                exception=error,
+                args=self.args,
+                kwargs=self.kwargs,
+                traceback=None,
+                einfo=None,
+            )
+            self.send_event("task-failed", exception=repr(error), traceback=None)
+            self._settle("dead", None, reason)
+        logger.error("%s[%s] failed: %s.", self.name, self.id, reason)
+
+    def interrupt(self) -> None:
+        """Give a started job back because its worker ends: no attempt is used up."""
+        if self.execution is not None and not self.acknowledged:
+            worker_state.task_ready(self)
+            self.give_up()
+            self._settle("requeue", None)
+
+    def _settle(self, action: str, otherwise: Any, reason: str = "") -> None:
+        execution = self.execution
+        if execution is None:
+            otherwise()
+        elif not self.acknowledged:
+            self.acknowledged = True
+            if self._gathering:
+                self._held = (action, reason)
+            else:
+                execution.settle(action, reason)
+            self._leave()
+
+    def _leave(self) -> None:
+        channel = self._message.channel
+        channel.qos.forget(self._message.delivery_tag)
+        channel.release_slot()
+
+    def terminate(self, pool: Any, signal: Any = None) -> None:
+        """Cancel the job, running or not."""
+        self.give_up()
+        with self.settling():
+            super().terminate(pool, signal)
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """A time limit has passed; after a hard one the body may do what it likes, nobody listens."""
+        if not soft:
+            self.give_up()
+        with self.settling():
+            super().on_timeout(soft, timeout)
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
+        """The job failed, was rejected, ignored, or its process was lost."""
+        with self.settling():
+            if self.execution is not None and isinstance(_error(exc_info), WorkerLostError):
+                return self._on_crash(exc_info)
+            return super().on_failure(exc_info, send_failed_event, return_ok)
+
+    def _on_crash(self, exc_info: Any) -> None:
+        """A prefork child died with this job: it runs again, and the engine counts how often that happens."""
+        worker_state.task_ready(self)
+        logger.warning("%s[%s]: %s", self.name, self.id, _error(exc_info))
+        if not self._already_revoked:
+            self._settle("crash", None)
+
+    def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
+        with self.settling():
+            super()._announce_revoked(reason, terminated, signum, expired)
+
+    def _announce_cancelled(self, emit_retry: bool = True) -> None:
+        with self.settling():
+            super()._announce_cancelled(emit_retry)
+
+
+def _error(exc_info: Any) -> Any:
+    error = exc_info.exception
+    return error.exc if isinstance(error, ExceptionWithTraceback) else error

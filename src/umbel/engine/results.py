@@ -1,0 +1,264 @@
+"""Celery's result backend on an engine.
+
+In a worker a state is not written when Celery stores it but when its job settles, together with the
+acknowledgement; passing states (started, progress) follow within milliseconds. Everywhere else it is
+written at once. An end is never overwritten by anything that was queued before it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from celery import states
+from celery.app.task import Context
+from celery.backends.base import BaseBackend
+from celery.canvas import maybe_signature
+from celery.exceptions import ChordError, TimeoutError
+from celery.result import GroupResult, allow_join_result
+
+from umbel.engine.execution import calling_back, current_execution, deferring, publishing_into
+from umbel.engine.registry import open_engine
+from umbel.engine.store import ChordPart, Record, Settled, Stored
+
+__all__ = ("SQLiteBackend",)
+
+_FIRST_PAUSE: Final = 0.002
+_LONGEST_PAUSE: Final = 0.1
+
+
+class SQLiteBackend(BaseBackend):
+    """Results beside the messages, in the embedded engine's file."""
+
+    supports_native_join = True
+    supports_autoexpire = True
+    persistent = True
+
+    def __init__(self, app: Any, url: str | None = None, **kwargs: Any) -> None:
+        super().__init__(app, url=url, **kwargs)
+        settings = getattr(app, "settings", None)
+        self.engine = open_engine(
+            url or app.conf.broker_url,
+            durability=getattr(settings, "durability", "normal"),
+            crash_limit=getattr(settings, "crash_limit", 3),
+        )
+
+    # -- storing ----------------------------------------------------------------------------------------------
+
+    def store_result(
+        self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
+    ) -> Any:
+        """Store a state, now or with the end of the job that runs here."""
+        execution = current_execution.get()
+        if execution is None:
+            self.engine.settle([Settled(records=[self._record(task_id, result, state, traceback, request)])])
+        elif state in states.READY_STATES or state == states.RETRY or task_id != execution.delivery.task_id:
+            execution.record(self._record(task_id, result, state, traceback, request))
+        elif state == states.STARTED:
+            execution.note(task_id, lambda: self._record(task_id, result, state, traceback, request))
+        else:
+            # Encoded now: what the body does to the object afterwards is not what it reported.
+            record = self._record(task_id, result, state, traceback, request)
+            execution.note(task_id, lambda: record)
+        return result
+
+    def _record(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> Record:
+        encoded = self.encode_result(result, state)
+        meta = self._get_result_meta(result=encoded, state=state, traceback=traceback, request=request)
+        meta["task_id"] = task_id
+        told = getattr(current_execution.get(), "progress", None)
+        if told is not None and state in states.READY_STATES:
+            meta["progress"] = [told.total if state == states.SUCCESS else told.done, told.total, told.message]
+        return Record(
+            task_id=task_id,
+            state=state,
+            final=state in states.READY_STATES,
+            meta=self.encode(meta),
+            attempt=getattr(request, "retries", 0) or 0,
+            task=getattr(request, "task", None),
+            expires=time.time() + self.expires if self.expires else None,
+        )
+
+    def mark_as_done(self, *args: Any, **kwargs: Any) -> None:
+        """Store a success; what this publishes goes out with the job's end."""
+        with deferring():
+            super().mark_as_done(*args, **kwargs)
+
+    def mark_as_failure(self, *args: Any, **kwargs: Any) -> None:
+        """Store a failure; errbacks go out with the job's end."""
+        with deferring(), calling_back():
+            super().mark_as_failure(*args, **kwargs)
+
+    # -- reading ----------------------------------------------------------------------------------------------
+
+    def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
+        for stored in self.engine.read([str(task_id)]):
+            return self._meta(stored)
+        return {"status": states.PENDING, "result": None}
+
+    def _meta(self, stored: Stored) -> dict[str, Any]:
+        meta: dict[str, Any] = self.decode_result(stored.meta)
+        return meta
+
+    def _forget(self, task_id: str) -> None:
+        self.engine.forget(str(task_id))
+
+    def wait_for(
+        self,
+        task_id: str,
+        timeout: float | None = None,
+        interval: float = 0.5,
+        no_ack: bool = True,
+        on_interval: Any = None,
+    ) -> dict[str, Any]:
+        """Wait until the job has ended and return its document."""
+        self._ensure_not_eager()
+        for _, meta in self.get_many([task_id], timeout=timeout, on_interval=on_interval):
+            return meta
+        raise AssertionError("get_many ends by yielding or raising")
+
+    def get_many(
+        self,
+        task_ids: Iterable[str],
+        timeout: float | None = None,
+        on_message: Any = None,
+        on_interval: Any = None,
+        **_: Any,
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield (id, document) of each job as it ends. Raises Celery's ``TimeoutError``."""
+        waiting = {str(task_id) for task_id in task_ids}
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = _FIRST_PAUSE
+        while waiting:
+            for stored in self.engine.read(sorted(waiting)):
+                if stored.state in states.READY_STATES:
+                    waiting.discard(stored.task_id)
+                    pause = _FIRST_PAUSE
+                    meta = self._meta(stored)
+                    if on_message is not None:
+                        on_message(meta)
+                    yield stored.task_id, meta
+            if not waiting:
+                return
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"{len(waiting)} jobs had not ended after {timeout} s.")
+            if on_interval is not None:
+                on_interval()
+            time.sleep(pause if deadline is None else min(pause, max(0.0, deadline - time.monotonic())))
+            pause = min(pause * 1.3, _LONGEST_PAUSE)
+
+    # -- groups and chords ------------------------------------------------------------------------------------
+
+    def _save_group(self, group_id: str, result: Any) -> Any:
+        meta = self.encode({"result": result.as_tuple()})
+        self.engine.groups.save(str(group_id), meta, time.time() + self.expires if self.expires else None)
+        return result
+
+    def _restore_group(self, group_id: str) -> dict[str, Any] | None:
+        meta = self.engine.groups.read(str(group_id))
+        if meta is None:
+            return None
+        found: dict[str, Any] = self.decode(meta)
+        from celery.result import result_from_tuple
+
+        found["result"] = result_from_tuple(found["result"], self.app)
+        return found
+
+    def _delete_group(self, group_id: str) -> None:
+        self.engine.groups.forget(str(group_id))
+
+    def set_chord_size(self, group_id: str, chord_size: int) -> None:
+        """Tell how many parts a chord waits for."""
+        self.engine.groups.set_size(str(group_id), chord_size, time.time() + self.expires if self.expires else None)
+
+    def add_to_chord(self, chord_id: str, result: Any) -> None:
+        """Let a chord wait for a job that one of its running members adds."""
+        self.engine.groups.grow(str(chord_id), time.time() + self.expires if self.expires else None)
+
+    def apply_chord(self, header_result_args: Any, body: Any, **kwargs: Any) -> None:
+        """Keep the shape of a header whose results are nested; plain ones need nothing."""
+        header = self.app.GroupResult(*header_result_args)
+        if any(isinstance(member, GroupResult) for member in header.results):
+            self._save_group(header.id, header)
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
+        """Count a finished member. The callback goes out when the last one settles."""
+        if not request.group or not request.id:
+            return
+        part = ChordPart(
+            group_id=request.group,
+            task_id=request.id,
+            place=request.group_index if request.group_index is not None else 1 << 30,
+            result=self.encode([state, self.encode_result(result, state)]),
+            size=None,
+            token=request,
+        )
+        execution = current_execution.get()
+        if execution is not None and not execution.closed:
+            execution.entry.parts.append(part)
+            return
+        for complete in self.engine.settle([Settled(parts=[part])]).complete:
+            self.engine.settle([self.complete_chord(complete)])
+
+    def complete_chord(self, part: ChordPart) -> Settled:
+        """Return what a complete chord leaves behind: its callback, or its failure."""
+        entry = Settled(fired=part.group_id)
+        request: Context = part.token
+        callback = maybe_signature(request.chord, app=self.app)
+        execution = _Collected(entry)
+        token = current_execution.set(execution)  # type: ignore[arg-type]
+        try:
+            with publishing_into(entry.outgoing):
+                self._call_back(request, callback)
+        finally:
+            current_execution.reset(token)
+        return entry
+
+    def _call_back(self, request: Context, callback: Any) -> None:
+        try:
+            results = self._chord_results(request.group)
+            callback.delay(results)
+        except ChordError as error:
+            self.chord_error_from_stack(callback, error)
+        except Exception as error:
+            failure = ChordError(f"Callback error: {error!r}")
+            failure.__cause__ = error
+            self.chord_error_from_stack(callback, failure)
+
+    def _chord_results(self, group_id: str) -> list[Any]:
+        parts = [(task_id, self.decode(result)) for task_id, result in self.engine.groups.parts(group_id)]
+        for task_id, (state, result) in parts:
+            if state in states.EXCEPTION_STATES:
+                error = self.exception_to_python(result)
+                failure = ChordError(f"Dependency {task_id} raised {error!r}")
+                if isinstance(error, Exception):
+                    failure.__cause__ = error
+                raise failure
+        header = self._restore_group(group_id)
+        if header is None:
+            return [result for _, (_, result) in parts]
+        # A nested header wants its shape back, which the flat parts do not have.
+        with allow_join_result():
+            joined: list[Any] = header["result"].join_native(timeout=self.app.conf.result_chord_join_timeout)
+            return joined
+
+
+class _Collected:
+    """Takes what a chord's completion stores, in place of an execution."""
+
+    closed = False
+
+    def __init__(self, entry: Settled) -> None:
+        self.entry = entry
+        self.delivery = _NO_DELIVERY
+
+    def record(self, record: Record) -> None:
+        self.entry.records.append(record)
+
+
+class _NoDelivery:
+    task_id = None
+
+
+_NO_DELIVERY: Final = _NoDelivery()

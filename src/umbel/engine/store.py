@@ -1,0 +1,295 @@
+"""What an engine is: the batched operations that every store implements, and the shapes they exchange.
+
+An engine moves whole batches: one call is one round trip, however many messages it carries. Everything is
+synchronous and thread-safe; times are unix seconds.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = (
+    "ChordPart",
+    "DeadLetter",
+    "Delivery",
+    "Engine",
+    "Location",
+    "Outgoing",
+    "QueueStatus",
+    "Record",
+    "Settled",
+    "Settlement",
+    "Stored",
+    "WorkerStatus",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message on its way into a queue. ``payload`` is Kombu's envelope as JSON text."""
+
+    queue: str
+    payload: str
+    task_id: str | None = None
+    priority: int = 0
+    due: float | None = None
+    #: Not queued again while the store still knows this id.
+    once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message as fetched. ``seq`` names it until it is settled."""
+
+    seq: int
+    queue: str
+    payload: str
+    deliveries: int
+    suspect: bool = False
+    enqueued: float = 0.0
+    #: 9 minus its priority.
+    rank: int = 9
+    task_id: str | None = None
+    #: Why it is to fail without running.
+    verdict: str | None = None
+    cancelled: bool = False
+
+
+@dataclass(slots=True)
+class Record:
+    """The state of one job, as the result backend wants it stored."""
+
+    task_id: str
+    state: str
+    final: bool
+    meta: bytes | str
+    attempt: int = 0
+    task: str | None = None
+    queue: str | None = None
+    owner: str | None = None
+    expires: float | None = None
+    #: When the message behind this state was queued: only a later one may overwrite an end.
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ChordPart:
+    """One finished member of a chord. ``token`` is handed back when the chord is complete."""
+
+    group_id: str
+    task_id: str
+    place: int
+    result: bytes | str
+    size: int | None
+    token: Any = None
+
+
+@dataclass(slots=True, eq=False)
+class Settled:
+    """What one execution leaves behind; an engine writes it all or not at all.
+
+    ``seq`` is None for what belongs to no delivery. ``action`` is what becomes of the message: ``ack`` removes
+    it, ``requeue`` gives it back, ``dead`` makes a dead letter of it with ``reason``, ``keep`` leaves it leased,
+    ``crash`` gives it back as one that killed its process.
+    """
+
+    seq: int | None = None
+    action: str = "keep"
+    reason: str = ""
+    records: list[Record] = field(default_factory=list)
+    outgoing: list[Outgoing] = field(default_factory=list)
+    parts: list[ChordPart] = field(default_factory=list)
+    #: Chords whose callback is among ``outgoing``: it goes out once however often this is tried.
+    fired: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A job's stored state, as read back."""
+
+    task_id: str
+    state: str
+    final: bool
+    meta: bytes | str
+    attempt: int
+    task: str | None
+    queue: str | None
+    owner: str | None
+    updated: float
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """Counts of one queue. ``consumers`` are live processes that fetch from it."""
+
+    name: str
+    ready: int
+    delayed: int
+    leased: int
+    suspect: int
+    consumers: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """One live process that fetches. ``in_flight`` counts the messages that it holds."""
+
+    lease: int
+    hostname: str
+    pid: int
+    queues: tuple[str, ...]
+    concurrency: int
+    started: float
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where one job's message is. ``position`` counts from 0 in its queue, when it waits there."""
+
+    task_id: str
+    queue: str
+    task: str | None
+    owner: str | None
+    priority: int
+    due: float | None
+    expires: float | None
+    lease: int | None
+    suspect: bool
+    deliveries: int
+    crashes: int
+    cancelled: bool
+    enqueued: float
+    retries: int
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that will not run again, with why."""
+
+    id: int
+    task_id: str | None
+    task: str | None
+    queue: str
+    reason: str
+    deliveries: int
+    died: float
+    payload: str
+
+
+class Engine(ABC):
+    """The store behind the channel. One instance serves all threads of a process, and survives a fork."""
+
+    #: How a URL of this engine begins.
+    scheme: str = ""
+
+    # -- messages ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def enqueue(self, messages: Sequence[Outgoing]) -> int:
+        """Store ``messages`` durably in one step and wake who waits; return how many were new."""
+
+    @abstractmethod
+    def fetch(self, queues: Mapping[str, int], limit: int, *, suspects: bool = False) -> list[Delivery]:
+        """Lease up to ``limit`` messages, the most urgent of the first queue first.
+
+        ``queues`` maps names to weights in the order of preference; with all weights 0 the order is strict, else a
+        queue gets its share. ``suspects`` takes only what must run alone.
+        """
+
+    @abstractmethod
+    def take(self, queue: str, limit: int) -> list[Delivery]:
+        """Remove and return up to ``limit`` messages: for listeners that do not acknowledge."""
+
+    @abstractmethod
+    def settle(self, entries: Sequence[Settled]) -> Settlement:
+        """Write ``entries`` in one step, each guarded by this process's lease on its message."""
+
+    @abstractmethod
+    def reap(self, token: str | None = None, *, crashed: bool = True, overdue: Sequence[int] = ()) -> int:
+        """Give back what dead processes held (or the one named); return how many messages that freed.
+
+        ``crashed``: what had started is suspected of it. ``overdue`` are messages that are to fail, because their
+        process was killed when they were past their hard limit.
+        """
+
+    # -- leases -----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def open_lease(self, hostname: str, queues: Sequence[str], concurrency: int) -> str:
+        """Make this process a holder of messages; return its lease's token."""
+
+    @abstractmethod
+    def close_lease(self) -> None:
+        """Give back every message that this process still holds, and end its lease."""
+
+    @abstractmethod
+    def started(self, seq: int, limit: float | None = None) -> None:
+        """Note that the job of a leased message has begun, and must end within ``limit`` seconds."""
+
+    @abstractmethod
+    def wait(self, seconds: float) -> bool:
+        """Block until something may have come, at most ``seconds``."""
+
+    @abstractmethod
+    def ring(self) -> None:
+        """Wake this process's own :meth:`wait`."""
+
+    # -- results ----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def read(self, task_ids: Sequence[str]) -> list[Stored]:
+        """Return the stored states of those of ``task_ids`` that have one."""
+
+    @abstractmethod
+    def forget(self, task_id: str) -> None:
+        """Drop the stored state of a job."""
+
+    @abstractmethod
+    def cancel(self, task_id: str, record: Record | None, *, running: bool = True) -> bool:
+        """Mark ``task_id`` cancelled, durably, and store ``record`` unless it has ended; False if it had.
+
+        ``running``: stop it also when it has begun.
+        """
+
+    # -- for whoever operates ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def queues(self) -> list[QueueStatus]:
+        """Return the counts of every queue that lasts."""
+
+    @abstractmethod
+    def workers(self) -> list[WorkerStatus]:
+        """Return the live processes that fetch."""
+
+    @abstractmethod
+    def locate(self, task_id: str) -> Location | None:
+        """Return where the message of ``task_id`` is; None when it has none."""
+
+    @abstractmethod
+    def purge(self, queue: str) -> int:
+        """Drop what waits in ``queue``, delayed included, and return how many that were."""
+
+    @abstractmethod
+    def dead(self, limit: int = 50) -> list[DeadLetter]:
+        """Return the newest dead letters."""
+
+    @abstractmethod
+    def sweep(self) -> None:
+        """Do what is due now and then: expired results, unused queues, the size of the file."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release everything that this process has open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of a :meth:`Engine.settle`: refused entries, and chord parts whose chord is complete."""
+
+    refused: tuple[Settled, ...] = ()
+    complete: tuple[ChordPart, ...] = ()

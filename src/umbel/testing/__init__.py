@@ -1,0 +1,1 @@
+"""What tests of applications and engines may use."""

@@ -1,0 +1,29 @@
+"""The contract suite that every engine passes.
+
+    from umbel.testing.contract import EngineContract
+
+    class TestMyEngine(EngineContract):
+        @pytest.fixture(autouse=True)
+        def _store(self, tmp_path):
+            self.url = f"sqlite:///{tmp_path}/jobs.db"
+
+A test class inherits :class:`EngineContract` and gives each test the URL of an empty store of its own. Processes that
+hold messages are real ones, and they die by SIGKILL. The tests' names tell the lines of the contract (C14, C18…).
+"""
+
+from __future__ import annotations
+
+from umbel.testing.contract._cancelling import Cancelling
+from umbel.testing.contract._crashes import Crashes
+from umbel.testing.contract._leases import Leases
+from umbel.testing.contract._operating import Operating
+from umbel.testing.contract._queueing import Queueing
+from umbel.testing.contract._settling import Settling
+from umbel.testing.contract._sharing import Sharing
+from umbel.testing.contract._states import States
+
+__all__ = ("EngineContract",)
+
+
+class EngineContract(Queueing, Leases, Crashes, Settling, States, Cancelling, Operating, Sharing):
+    """All that an engine promises. Set ``url`` before each test, or override ``open_engine``."""

@@ -1,0 +1,139 @@
+"""What whoever operates can see and do."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from umbel.engine.store import Outgoing, QueueStatus, Settled
+from umbel.testing.contract._suite import QUEUE, Suite, ids, payload, until
+
+__all__ = ("Operating",)
+
+
+class Operating(Suite):
+    """Counts, places, workers, dead letters, purging."""
+
+    def queue(self, name: str = QUEUE) -> QueueStatus:
+        """Return the status of one queue."""
+        return next(status for status in self.engine.queues() if status.name == name)
+
+    def test_c4_a_queue_counts_what_it_has_and_who_consumes(self) -> None:
+        self.put("held", "ready-1", "ready-2")
+        self.put("later", due=4_000_000_000.0)
+        self.get(1)
+        self.put("other", queue="email")
+        assert self.queue() == QueueStatus(QUEUE, ready=2, delayed=1, leased=1, suspect=0, consumers=1)
+        assert self.queue("email") == QueueStatus("email", ready=1, delayed=0, leased=0, suspect=0, consumers=0)
+
+    def test_c4_consumers_are_live_processes(self) -> None:
+        self.put("a")
+        one, two = self.peer(QUEUE, "email"), self.peer(QUEUE)
+        assert self.queue().consumers == 3
+        one.pause()
+        assert self.queue().consumers == 3, "a stopped process still has its lease"
+        one.proceed()
+        two.kill()
+        assert self.queue().consumers == 2
+        one.kill()
+        self.engine.close_lease()
+        assert self.queue().consumers == 0
+
+    def test_workers_tell_who_they_are(self) -> None:
+        self.put("a", "b", "c")
+        before = time.time()
+        other = self.peer(QUEUE, "email")
+        other.call("fetch", {QUEUE: 0}, 2)
+        found = {worker.pid: worker for worker in self.engine.workers()}
+        assert set(found) == {os.getpid(), other.pid}
+        worker = found[other.pid]
+        assert (worker.hostname, worker.queues, worker.concurrency) == (
+            f"peer-{other.pid}@test",
+            (QUEUE, "email"),
+            4,
+        )
+        assert worker.in_flight == 2
+        assert before - 60 <= worker.started <= time.time()
+        other.kill()
+        assert [worker.pid for worker in self.engine.workers()] == [os.getpid()]
+
+    def test_locate_tells_where_a_job_is(self) -> None:
+        self.put("a", "b", priority=3)
+        headers = {"umbel_owner": "user-7", "expires": "2030-01-01T00:00:00+00:00", "retries": 2}
+        self.put("c", headers=headers, priority=5)
+        where = self.engine.locate("c")
+        assert where is not None
+        assert (where.task_id, where.queue, where.task, where.owner) == ("c", QUEUE, "shop.greet", "user-7")
+        assert (where.priority, where.retries, where.position) == (5, 2, 0)
+        assert where.expires == 1_893_456_000.0
+        assert (where.lease, where.due, where.deliveries, where.cancelled) == (None, None, 0, False)
+        assert self.engine.locate("unknown") is None
+
+    def test_c9_the_position_is_how_many_go_before(self) -> None:
+        self.put("low-1", "low-2", priority=1)
+        self.put("high-1", "high-2", priority=8)
+        self.put("elsewhere", queue="email", priority=9)
+        order = ["high-1", "high-2", "low-1", "low-2"]
+
+        def positions() -> list[int | None]:
+            found = [self.engine.locate(task_id) for task_id in order]
+            return [where.position if where is not None else None for where in found]
+
+        assert positions() == [0, 1, 2, 3]
+        assert ids(self.get(1)) == ["high-1"]
+        assert positions() == [None, 0, 1, 2]
+
+    def test_a_held_job_is_located_with_its_holder(self) -> None:
+        self.put("a")
+        self.get()
+        where = self.engine.locate("a")
+        assert where is not None
+        assert where.position is None
+        assert where.lease == self.engine.workers()[0].lease
+        assert where.deliveries == 1
+
+    def test_a_delayed_job_is_located_with_its_time(self) -> None:
+        self.put("a", due=4_000_000_000.0)
+        where = self.engine.locate("a")
+        assert where is not None
+        assert (where.due, where.position) == (4_000_000_000.0, None)
+
+    def test_a_settled_job_has_no_message(self) -> None:
+        self.put("a")
+        self.finish(self.get_one())
+        assert self.engine.locate("a") is None
+
+    def test_purge_drops_what_waits_delayed_included_and_not_what_runs(self) -> None:
+        self.put("running", "waiting-1", "waiting-2")
+        self.put("later", due=4_000_000_000.0)
+        self.put("elsewhere", queue="email")
+        running = self.get(1)[0]
+        assert self.engine.purge(QUEUE) == 3
+        assert self.engine.purge(QUEUE) == 0
+        assert self.engine.purge("unheard of") == 0
+        assert self.queue().leased == 1
+        self.finish(running)
+        assert self.state("running") == "SUCCESS"
+        assert ids(self.get(queue="email")) == ["elsewhere"]
+
+    def test_c35_the_newest_dead_letters_come_first(self) -> None:
+        for number in range(5):
+            self.put(f"t{number}")
+            self.engine.settle([Settled(self.get_one().seq, "dead", f"why {number}")])
+        assert [letter.reason for letter in self.engine.dead(3)] == ["why 4", "why 3", "why 2"]
+        assert len(self.engine.dead()) == 5
+        assert len({letter.id for letter in self.engine.dead()}) == 5
+
+    def test_a_waiting_worker_finds_what_another_process_sends(self) -> None:
+        """``wait`` may return early, and never sleeps through a message."""
+        other = self.peer("nothing")
+        assert self.get() == []
+        other.call("enqueue", [Outgoing(QUEUE, payload("a"), "a")])
+
+        def come() -> list[str | None]:
+            found = ids(self.get())
+            if not found:
+                self.engine.wait(0.5)
+            return found
+
+        assert until(come, "the message") == ["a"]

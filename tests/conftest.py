@@ -1,0 +1,146 @@
+"""What every test may use: private folders, free ports, a private Redis, and a loud word about what could not run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+__all__ = ["RedisServer", "free_port", "need_program"]
+
+_MISSING = "missing server: "
+_START_SECONDS = 10.0
+_START_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RedisServer:
+    """A Redis of our own on loopback: nothing on disk, gone with the test session."""
+
+    host: str
+    port: int
+    pid: int
+
+    @property
+    def url(self) -> str:
+        return f"redis://{self.host}:{self.port}/0"
+
+    def command(self, *words: str) -> bytes:
+        """Send one inline command and return its answer: a status line, or the content of a bulk string."""
+        with socket.create_connection((self.host, self.port), timeout=5) as connection:
+            connection.sendall(" ".join(words).encode() + b"\r\n")
+            answer = connection.makefile("rb")
+            first = answer.readline().strip()
+            return answer.read(int(first[1:])) if first.startswith(b"$") and first != b"$-1" else first
+
+
+def free_port() -> int:
+    """Return a loopback TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def in_ci() -> bool:
+    return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+def need_program(name: str) -> str:
+    """Return the path of a server program; without it skip the test, or fail it when CI is set."""
+    path = shutil.which(name)
+    if path is not None:
+        return path
+    reason = f"{_MISSING}{name}"
+    if in_ci():
+        pytest.fail(f"{reason}; with CI=true it must be installed (scripts/install-test-servers)", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _no_umbel_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own settings must not reach a test."""
+    for name in list(os.environ):
+        if name.startswith(("UMBEL_", "CELERY_")) or name == "DATABASE_URL":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project folder with a pyproject.toml, and the current folder of the test."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1"\n')
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A private redis-server on a free port, without persistence, killed by its pid at the end."""
+    program = need_program("redis-server")
+    process, server = _start_redis(program)
+    try:
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The URL of the private Redis, emptied for this test."""
+    assert redis_server.command("FLUSHALL") == b"+OK"
+    return redis_server.url
+
+
+def _start_redis(program: str) -> tuple[subprocess.Popen[bytes], RedisServer]:
+    for _ in range(_START_TRIES):  # another process may take the port between the probe and the start
+        port = free_port()
+        arguments = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
+        process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        server = RedisServer("127.0.0.1", port, process.pid)
+        if _answers(process, server):
+            return process, server
+        process.kill()
+        process.wait()
+    pytest.fail(f"redis-server did not start on any of {_START_TRIES} ports", pytrace=False)
+
+
+def _answers(process: subprocess.Popen[bytes], server: RedisServer) -> bool:
+    deadline = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            return f"process_id:{server.pid}\r\n".encode() in server.command("INFO", "server")
+        time.sleep(0.02)
+    return False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a running world go to one process of ``pytest -n 2 --dist loadgroup``, which starts it once."""
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if "world" in parameters:
+            item.add_marker(pytest.mark.xdist_group(str(parameters["world"])))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in plain words, after all dots, which servers were missing and how many tests that cost."""
+    counts: dict[str, int] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if _MISSING in reason:
+            name = reason.split(_MISSING, 1)[1].strip()
+            counts[name] = counts.get(name, 0) + 1
+    for name, count in sorted(counts.items()):
+        terminalreporter.write_sep("!", f"{count} tests DID NOT RUN: {name} is not installed", red=True, bold=True)
+    if counts:
+        terminalreporter.write_line("Install what is missing (scripts/install-test-servers does it on Debian as root).")

@@ -1,0 +1,48 @@
+"""Groups and chords in the file, and when they go."""
+
+from __future__ import annotations
+
+import time
+
+from umbel.engine.sqlite import SQLiteEngine
+from umbel.engine.store import ChordPart, Settled
+
+
+def test_a_group_is_kept_until_it_expires(engine: SQLiteEngine) -> None:
+    now = time.time()
+    engine.groups.save("old", "1", now - 1)
+    engine.groups.save("new", "2", now + 60)
+    engine.groups.save("new", b"3", now + 60)
+    engine.groups.save("for ever", "4", None)
+    engine.sweep()
+    assert [engine.groups.read(name) for name in ("old", "new", "for ever")] == [None, b"3", "4"]
+    engine.groups.forget("new")
+    assert engine.groups.read("new") is None
+
+
+def test_parts_come_in_their_places(engine: SQLiteEngine) -> None:
+    """C5: a chord's callback gets its results in the order of the header, whoever was first."""
+    for place, name in ((2, "a"), (0, "c"), (1, "b")):
+        engine.settle([Settled(parts=[ChordPart("g", name, place, f'"{name}"', None)])])
+    assert engine.groups.parts("g") == [("c", '"c"'), ("b", '"b"'), ("a", '"a"')]
+
+
+def test_c5_a_size_that_comes_after_the_parts_counts(engine: SQLiteEngine) -> None:
+    engine.settle([Settled(parts=[ChordPart("g", "a", 0, "1", None)])])
+    engine.groups.set_size("g", 2, None)
+    assert len(engine.settle([Settled(parts=[ChordPart("g", "b", 1, "1", None)])]).complete) == 1
+
+
+def test_chords_expire_whichever_came_first(engine: SQLiteEngine) -> None:
+    past = time.time() - 1
+    engine.groups.set_size("size first", 3, past)
+    for group in ("size first", "part first"):
+        engine.settle([Settled(parts=[ChordPart(group, "a", 0, "1", None)])])
+    engine.groups.set_size("part first", 3, past)
+    engine.groups.set_size("alive", 3, time.time() + 60)
+    engine.settle([Settled(parts=[ChordPart("alive", "a", 0, "1", None)])])
+    engine.sweep()
+    left = {name: len(engine.groups.parts(name)) for name in ("size first", "part first", "alive")}
+    assert left == {"size first": 0, "part first": 0, "alive": 1}
+    with engine.file.read() as connection:
+        assert connection.execute("SELECT group_id FROM chord").fetchall() == [("alive",)]
