@@ -1,0 +1,276 @@
+"""``Umbel``: a Celery application with everything plugged in."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Coroutine
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
+
+from celery import Celery, signals
+from celery.exceptions import SoftTimeLimitExceeded
+from kombu.transport import TRANSPORT_ALIASES
+
+from umbel import checks
+from umbel.engine.bridge import bridged
+from umbel.engine.dispatch import Dispatcher
+from umbel.engine.job import interruptible
+from umbel.engine.registry import is_embedded, open_engine
+from umbel.errors import ConfigurationError
+from umbel.ineffective import ineffective_settings
+from umbel.jobs.cancel import cancel_job
+from umbel.jobs.status import JobStatus, read_status
+from umbel.settings import Settings, data_directory
+from umbel.states import JobState
+from umbel.task import AsyncCall, Task
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+
+    from fastapi import APIRouter, FastAPI
+
+    from umbel.engine.store import Engine
+
+__all__ = ("Umbel",)
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Kombu's table of transports, so that sqlite: URLs work wherever Celery takes one.
+TRANSPORT_ALIASES.setdefault("sqlite", "umbel.engine.channel:Transport")
+
+_BACKEND: Final = "umbel.engine.results:SQLiteBackend"
+#: Brokers that keep results too, when nothing else is named.
+_KEEPS_RESULTS: Final = ("redis:", "rediss:", "redis+", "rediss+", "sentinel:")
+_POOLS: Final = {"default": "umbel.engine.pool:TaskPool"}
+#: Options that Celery wants in ``task_routes``; on the decorator they are set once the task is bound.
+_ROUTING: Final = ("queue", "exchange", "exchange_type", "routing_key", "delivery_mode", "priority")
+
+
+class Umbel(Celery):
+    """A Celery application that needs nothing but a name.
+
+        from umbel import Umbel
+
+        jobs = Umbel("shop")
+
+        @jobs.task
+        async def greet(name: str) -> str:
+            return f"Hello {name}"
+
+    Without ``broker`` and ``UMBEL_BROKER_URL`` messages and results are kept in ``.umbel/umbel.db`` beside the
+    nearest ``pyproject.toml``. Every argument, setting and idiom of :class:`celery.Celery` works.
+    Raises :exc:`ConfigurationError` when a setting is wrong.
+    """
+
+    task_cls = "umbel.task:Task"
+    amqp_cls = "umbel.engine.amqp:AMQP"
+    log_cls = "umbel.engine.job_output:Logging"
+
+    def __init__(
+        self,
+        main: str | None = None,
+        *,
+        settings: Settings | None = None,
+        broker: str | None = None,
+        backend: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        self.settings: Final = settings or Settings.load()
+        self._wrapped: dict[Callable[..., Any], Callable[..., Any]] = {}
+        self._broker_given = broker or self.settings.broker_url
+        checks.check_broker(self._broker_given)
+        super().__init__(main, broker=broker, backend=backend or self.settings.result_backend, **kwargs)
+        self.add_defaults(self._defaults)
+
+    # -- what is plugged in -----------------------------------------------------------------------------------
+
+    def _defaults(self) -> dict[str, Any]:
+        settings = self.settings
+        url = self._broker_given or f"sqlite:///{self.store_path}"
+        return {
+            "broker_url": url,
+            "broker_connection_retry_on_startup": True,
+            "result_backend": f"{_BACKEND}+{url}"
+            if is_embedded(url)
+            else url
+            if url.startswith(_KEEPS_RESULTS)
+            else None,
+            "result_backend_thread_safe": True,
+            "result_expires": settings.result_expires,
+            "task_serializer": "json",
+            "result_serializer": "json",
+            "accept_content": ["json"],
+            "timezone": "UTC",
+            "enable_utc": True,
+            "task_acks_late": True,
+            "task_reject_on_worker_lost": True,
+            "task_track_started": True,
+            "task_time_limit": settings.time_limit.total_seconds(),
+            "task_soft_time_limit": settings.soft_time_limit.total_seconds(),
+            "worker_pool": _POOLS.get(settings.pool, settings.pool),
+            "worker_consumer": "umbel.engine.consumer:Consumer",
+            "worker_concurrency": settings.concurrency,
+            "worker_prefetch_multiplier": 1,
+            "worker_max_tasks_per_child": settings.max_tasks_per_child,
+            "worker_max_memory_per_child": settings.max_memory_per_child,
+            "worker_cancel_long_running_tasks_on_connection_loss": False,
+            "beat_scheduler": "umbel.schedule.beat:LeaderScheduler",
+        }
+
+    def connection_for_read(self, url: Any = None, **kwargs: Any) -> Any:
+        """Return a connection to consume with."""
+        return super().connection_for_read(url, **self._engine_options(kwargs))
+
+    def connection_for_write(self, url: Any = None, **kwargs: Any) -> Any:
+        """Return a connection to publish with."""
+        return super().connection_for_write(url, **self._engine_options(kwargs))
+
+    def _engine_options(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        # Beside the application's own options, which replace each other as a whole.
+        if not is_embedded(self.conf.broker_url):
+            return kwargs
+        settings = self.settings
+        ours = {
+            "durability": settings.durability,
+            "crash_limit": settings.crash_limit,
+            "max_payload_bytes": settings.max_payload_bytes,
+        }
+        return {**kwargs, "transport_options": {**ours, **(kwargs.get("transport_options") or {})}}
+
+    @property
+    def store_path(self) -> Path:
+        """The file of the embedded engine when no broker is named."""
+        return data_directory(self.settings) / "umbel.db"
+
+    @property
+    def engine(self) -> Engine:
+        """The engine behind the broker URL. Raises :exc:`ConfigurationError` when it is not one of Umbel's."""
+        url = str(self.conf.broker_url)
+        if not is_embedded(url):
+            raise ConfigurationError(
+                f"{url.partition(':')[0]}: is served by Celery's own transport, which cannot tell where a job is: "
+                "this needs the embedded engine (a sqlite: URL, or no UMBEL_BROKER_URL at all)."
+            )
+        return open_engine(url, durability=self.settings.durability, crash_limit=self.settings.crash_limit)
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        """Sends plain dispatches the short way."""
+        return Dispatcher(self)
+
+    @cached_property
+    def AsyncResult(self) -> Any:
+        """Celery's result class, with a deadline."""
+        return self.subclass_with_self("umbel.result:AsyncResult")
+
+    @cached_property
+    def ResultSet(self) -> Any:
+        """Celery's result set, with a deadline."""
+        return self.subclass_with_self("umbel.result:ResultSet")
+
+    @cached_property
+    def GroupResult(self) -> Any:
+        """Celery's group result, with a deadline."""
+        return self.subclass_with_self("umbel.result:GroupResult")
+
+    # -- declaring tasks --------------------------------------------------------------------------------------
+
+    @overload
+    def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, /, **options: Any) -> Callable[[Callable[..., Any]], Task[..., Any]]: ...
+    def task(self, *args: Any, **options: Any) -> Any:  # type: ignore[misc]
+        """Declare a task, with Celery's options. The function may be ``def`` or ``async def``."""
+        return super().task(*args, **options)
+
+    def _task_from_fun(
+        self, fun: Callable[..., Any], name: str | None = None, base: Any = None, bind: bool = False, **options: Any
+    ) -> Any:
+        routing = {key: options.pop(key) for key in _ROUTING if options.get(key) is not None}
+        known = (name or self.gen_task_name(fun.__name__, fun.__module__)) in self._tasks
+        options = checks.declared(fun, {**options, "bind": bind})
+        options.pop("bind")
+        if inspect.iscoroutinefunction(fun):
+            options.update(is_async=True, bind_self=bind)
+            base = _callable_base(base or self.Task)
+        # The same function keeps its wrapper: Celery knows a task that is declared twice by its callable.
+        wrapped = self._wrapped.setdefault(fun, (bridged if options.get("is_async") else interruptible)(fun))
+        if options.get("autoretry_for"):
+            options["dont_autoretry_for"] = (*options.get("dont_autoretry_for", ()), SoftTimeLimitExceeded)
+        task = super()._task_from_fun(wrapped, name, base, bind, **options)
+        if not known:
+            for key, value in routing.items():
+                setattr(type(task), key, value)
+            type(task)._exec_options = None
+        return task
+
+    def finalize(self, auto: bool = False) -> None:
+        """Complete the application. Raises :exc:`ConfigurationError` if anything declared cannot work."""
+        complete = self.finalized
+        super().finalize(auto)
+        if not complete:
+            checks.check_app(self)
+
+    # -- jobs -------------------------------------------------------------------------------------------------
+
+    def status(self, task_id: str) -> JobStatus:
+        """Return what is known of a job. Raises :exc:`JobNotFound`."""
+        return read_status(self.engine, self.backend, str(task_id))
+
+    def cancel(self, task_id: str) -> JobState:
+        """Cancel a job for good. Raises :exc:`JobNotFound` or :exc:`JobFinished`."""
+        return cancel_job(self.engine, self.backend, str(task_id))
+
+    # -- web applications -------------------------------------------------------------------------------------
+
+    def router(self, **options: Any) -> APIRouter:
+        """Return a FastAPI router with status, result, events and cancel of jobs. See :mod:`umbel.web.router`."""
+        from umbel.web.router import build_router
+
+        return build_router(self, **options)
+
+    def lifespan(self, **options: Any) -> Callable[[FastAPI], AbstractAsyncContextManager[AsyncIterator[None]]]:
+        """Return a FastAPI lifespan; ``worker=True`` runs a worker as long as the web process lives."""
+        from umbel.web.lifespan import build_lifespan
+
+        return build_lifespan(self, **options)
+
+    def import_path(self) -> str:
+        """Return ``module:name`` under which this application can be imported. Raises :exc:`ConfigurationError`."""
+        for module in list(sys.modules.values()):
+            name = getattr(module, "__name__", "")
+            if name in ("", "__main__", "__mp_main__"):
+                continue
+            for attribute, value in list(vars(module).items()) if hasattr(module, "__dict__") else ():
+                if value is self and not attribute.startswith("_"):
+                    return f"{name}:{attribute}"
+        raise ConfigurationError(
+            f"No imported module has the application {self.main!r} at its top level: a worker process cannot find it. "
+            'Put it into a module, or name it: app="package.module:jobs".'
+        )
+
+
+@signals.celeryd_after_setup.connect(weak=False)  # type: ignore[untyped-decorator]
+def _say_what_has_no_effect(instance: Any, **_: Any) -> None:
+    if isinstance(instance.app, Umbel):
+        for sentence in ineffective_settings(instance.app):
+            logger.warning(sentence)
+
+
+def _callable_base(base: type) -> type:
+    """Return ``base`` whose tasks, called directly, give a coroutine; a base with its own ``__call__`` keeps it."""
+    for cls in base.__mro__:
+        if cls in (Task, AsyncCall) or cls.__module__.startswith("celery."):
+            break
+        if "__call__" in cls.__dict__:
+            return base
+    return type(base.__name__, (AsyncCall, base), {"abstract": True, "__module__": base.__module__})

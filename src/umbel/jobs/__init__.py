@@ -1,0 +1,1 @@
+"""What a job may declare and do, one promise a file."""

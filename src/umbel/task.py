@@ -1,0 +1,333 @@
+"""Umbel's task class: Celery's, typed, for ``def`` and ``async def``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, TypeVar
+
+from celery import states
+from celery.app.task import Task as CeleryTask
+from celery.exceptions import Retry
+
+from umbel.engine.dispatch import as_celery_says
+from umbel.engine.execution import deferring, is_calling_back, publishing_into
+from umbel.engine.store import Outgoing
+from umbel.errors import DispatchTimeout, InvalidArguments
+from umbel.ids import new_id
+from umbel.request_stack import ContextStack
+
+if TYPE_CHECKING:
+    from umbel.result import AsyncResult
+
+__all__ = ("Task",)
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_BATCH: Final = 500
+_DISPATCHERS: Final = ThreadPoolExecutor(max_workers=4, thread_name_prefix="umbel-dispatch")
+
+
+class Task(CeleryTask, Generic[P, R]):
+    """A task of an :class:`umbel.Umbel` application.
+
+    Everything of Celery's ``Task`` is there. Attributes that a running job sets on its task live as long as that
+    execution; names that begin with an underscore are shared by the process (connections, caches).
+    """
+
+    abstract = True
+    Request = "umbel.engine.request:Request"
+    #: Checks the arguments against the models of the signature; None when it has none.
+    validate: ClassVar[Any] = None
+    _own_options: ClassVar[dict[str, Any] | None] = None
+    #: Whether the body is an ``async def``.
+    is_async: ClassVar[bool] = False
+
+    @classmethod
+    def on_bound(cls, app: Any) -> None:
+        """Put the request stack on a context variable, so that gathered children see it."""
+        super().on_bound(app)
+        soft, hard = cls.soft_time_limit, cls.time_limit
+        if soft is not None and hard is not None and soft > hard and soft == app.conf.task_soft_time_limit:
+            # The application's soft limit is for tasks without a limit of their own.
+            cls.soft_time_limit = hard
+        if not isinstance(cls.request_stack, ContextStack):
+            cls.request_stack = ContextStack()
+
+    # -- dispatch ---------------------------------------------------------------------------------------------
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult:
+        """Queue the job and return its result handle.
+
+        Raises :exc:`InvalidArguments`, :exc:`PayloadTooLarge`, or the broker's error.
+        """
+        return self.apply_async(args, kwargs)
+
+    def apply_async(
+        self,
+        args: Any = None,
+        kwargs: Any = None,
+        task_id: str | None = None,
+        *rest: Any,
+        owner: str | None = None,
+        **options: Any,
+    ) -> AsyncResult:
+        """Queue the job with Celery's options. ``owner``: who may see it through the router.
+
+        Raises :exc:`InvalidArguments`, :exc:`PayloadTooLarge`, or the broker's error.
+        """
+        self._check_arguments(args, kwargs)
+        if owner is not None:
+            options["headers"] = {**(options.get("headers") or {}), "umbel_owner": str(owner)}
+        if not rest:
+            known = task_id or new_id()
+            if self.app.dispatcher.send(self, args, kwargs, known, options):
+                return self._handle(known, options.get("ignore_result"))
+        result: AsyncResult = super().apply_async(args, kwargs, task_id, *rest, **options)
+        return result
+
+    def _handle(self, task_id: str, ignore_result: Any) -> AsyncResult:
+        result: AsyncResult = self.AsyncResult(task_id)
+        result.ignored = self.ignore_result if ignore_result is None else ignore_result
+        parent = self.app.current_worker_task
+        if parent is not None:
+            parent.add_trail(result)
+        return result
+
+    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult:
+        """Queue the job without blocking the event loop. Raises :exc:`DispatchTimeout` after ``dispatch_timeout``."""
+        return await self.aapply_async(args, kwargs)
+
+    async def aapply_async(
+        self,
+        args: Any = None,
+        kwargs: Any = None,
+        task_id: str | None = None,
+        *,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> AsyncResult:
+        """Queue the job with Celery's options, without blocking the event loop.
+
+        ``timeout`` in seconds. After :exc:`DispatchTimeout` the job may be queued or not; to be sure, call again
+        with the same ``task_id``: an id that the store still knows is not queued again.
+        """
+        known = task_id or new_id()
+        # A dispatch that timed out may still be written after the one that repeats it.
+        options["headers"] = {**(options.get("headers") or {}), "umbel_once": True}
+        limit = self.app.settings.dispatch_timeout.total_seconds() if timeout is None else timeout
+        context = contextvars.copy_context()
+        call = partial(context.run, partial(self.apply_async, args, kwargs, known, **options))
+        future = _DISPATCHERS.submit(call)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(future), limit)
+        except TimeoutError:
+            raise DispatchTimeout(str(self.name), known, limit) from None
+
+    def enqueue_many(self, items: Iterable[Any], **options: Any) -> Iterator[str]:
+        """Queue a job for each item, in batches, and yield their ids.
+
+        An item is a tuple of arguments, a dict of keyword arguments, a pair of both, or a single argument. Memory
+        is bounded however many there are. Nothing is queued until the iterator is consumed.
+        """
+        batch: list[Outgoing] = []
+        ids: list[str] = []
+        for item in items:
+            args, kwargs = _arguments(item)
+            with publishing_into(batch):
+                ids.append(self._queue(args, kwargs, options))
+            if len(ids) >= _BATCH:
+                self._send(batch)
+                yield from ids
+                batch, ids = [], []
+        self._send(batch)
+        yield from ids
+
+    def _queue(self, args: Any, kwargs: Any, options: dict[str, Any]) -> str:
+        if not options.keys() & {"owner", "task_id"}:
+            self._check_arguments(args, kwargs)
+            task_id = new_id()
+            if self.app.dispatcher.send(self, args, kwargs, task_id, options):
+                return task_id
+        return str(self.apply_async(args, kwargs, **options).id)
+
+    def _send(self, batch: list[Outgoing]) -> None:
+        # A broker that is not one of Umbel's engines has sent them one by one already.
+        if batch:
+            with as_celery_says():
+                self.app.engine.enqueue(batch)
+
+    def _check_arguments(self, args: Any, kwargs: Any) -> None:
+        check = getattr(self, "__header__", None) if self.typing else None
+        if check is not None:
+            try:
+                check(*(args or ()), **(kwargs or {}))
+            except TypeError as error:
+                raise InvalidArguments(str(self.name), _reason(error)) from None
+        if self.validate is not None:
+            try:
+                type(self).validate(args or (), kwargs or {})
+            except ValueError as error:
+                raise InvalidArguments(str(self.name), _validation(error)) from None
+
+    def _get_exec_options(self) -> dict[str, Any]:
+        """Return the task's own options; the application's limits are for the worker to apply, not for the message."""
+        options = type(self)._own_options
+        if options is None or self._exec_options is None:
+            options = dict(super()._get_exec_options())
+            for name in ("time_limit", "soft_time_limit"):
+                if options.get(name) == self.app.conf[f"task_{name}"]:
+                    options[name] = None
+            type(self)._own_options = options
+        return options
+
+    # -- inside a job -----------------------------------------------------------------------------------------
+
+    def retry(self, *args: Any, **kwargs: Any) -> Any:
+        """Celery's retry; its message goes out with the end of this attempt, in one step."""
+        with deferring():
+            return super().retry(*args, **kwargs)
+
+    def apply(self, args: Any = None, kwargs: Any = None, *rest: Any, retries: int = 0, **options: Any) -> Any:
+        """Run the job here and now, its retries included."""
+        try:
+            return super().apply(args, kwargs, *rest, retries=retries, **options)
+        except Retry as retry:
+            # With task_eager_propagates Celery lets the retry itself escape.
+            if retry.sig is None or not retry.is_eager:
+                raise
+            return retry.sig.apply(retries=retries + 1, throw=options.get("throw"))
+
+    def replace(self, sig: Any) -> Any:
+        """Celery's replace; its messages go out with the end of this job, in one step."""
+        with deferring():
+            return super().replace(sig)
+
+    def update_state(
+        self, task_id: str | None = None, state: str | None = None, meta: Any = None, **kwargs: Any
+    ) -> None:
+        """Store a passing state of this job. An end is ignored with a warning: the job's real end is recorded."""
+        own = task_id is None or task_id == self.request.id
+        if own and state in states.READY_STATES and not self.request.called_directly:
+            logger.warning(
+                "%s[%s] tried to set its own final state %s, which is ignored: return or raise instead.",
+                self.name,
+                self.request.id,
+                state,
+            )
+            return
+        super().update_state(task_id, state, meta, **kwargs)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_") and _running(self):
+            _PerExecution.install(type(self), name)
+        super().__setattr__(name, value)
+
+
+class AsyncCall:
+    """Calling an ``async def`` task directly gives its coroutine where a loop runs, and runs it where none does."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the coroutine in a coroutine; elsewhere, as Celery does, run the task and return its result."""
+        if _running(self):
+            return self.run(*args, **kwargs)  # type: ignore[attr-defined]
+        if is_calling_back() or not _loop_runs():
+            return super().__call__(*args, **kwargs)  # type: ignore[misc]
+        function = inspect.unwrap(self.run, stop=lambda f: hasattr(f, "umbel_coroutine")).umbel_coroutine  # type: ignore[attr-defined]
+        return function(self, *args, **kwargs) if self.bind_self else function(*args, **kwargs)  # type: ignore[attr-defined]
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+class _PerExecution:
+    """An attribute that a running job has set on its task: each execution has its own value."""
+
+    def __init__(self, name: str, default: Any) -> None:
+        self._name = name
+        self._default = default
+
+    @classmethod
+    def install(cls, owner: type, name: str) -> None:
+        current = inspect.getattr_static(owner, name, _MISSING)
+        if not isinstance(current, cls) and not hasattr(current, "__set__"):
+            setattr(owner, name, cls(name, current))
+
+    def __get__(self, task: Any, owner: type | None = None) -> Any:
+        if task is not None:
+            values = _values(task)
+            if values is not None and self._name in values:
+                return values[self._name]
+            shared = task.__dict__.get(self._name, self._default)
+        else:
+            shared = self._default
+        if shared is _MISSING:
+            raise AttributeError(self._name)
+        return shared.__get__(task, owner) if inspect.isfunction(shared) else shared
+
+    def __set__(self, task: Any, value: Any) -> None:
+        values = _values(task)
+        (task.__dict__ if values is None else values)[self._name] = value
+
+    def __delete__(self, task: Any) -> None:
+        values = _values(task)
+        where = task.__dict__ if values is None else values
+        if self._name not in where:
+            raise AttributeError(self._name)
+        del where[self._name]
+
+
+_MISSING: Final = object()
+
+
+def _running(task: Any) -> bool:
+    stack = type(task).__dict__.get("request_stack") or getattr(task, "request_stack", None)
+    top = stack.top if stack is not None else None
+    return top is not None and not top.called_directly
+
+
+def _values(task: Any) -> dict[str, Any] | None:
+    if not _running(task):
+        return None
+    top = task.request_stack.top
+    owner, values = top.__dict__.get("_task_attributes", (None, None))
+    if owner != id(top):
+        # A nested request begins as a copy of the outer one.
+        values = {}
+        top.__dict__["_task_attributes"] = (id(top), values)
+    found: dict[str, Any] = values
+    return found
+
+
+def _arguments(item: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if isinstance(item, tuple):
+        if len(item) == 2 and isinstance(item[0], (tuple, list)) and isinstance(item[1], Mapping):
+            return tuple(item[0]), dict(item[1])
+        return item, {}
+    if isinstance(item, Mapping):
+        return (), dict(item)
+    return (item,), {}
+
+
+def _reason(error: TypeError) -> str:
+    return str(error).removeprefix("<lambda>() ").replace("<lambda>()", "it")
+
+
+def _validation(error: ValueError) -> str:
+    details = getattr(error, "errors", None)
+    if details is None:
+        return str(error)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in details())

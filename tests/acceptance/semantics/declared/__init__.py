@@ -1,0 +1,5 @@
+"""The tasks of the table; importing this package declares them all."""
+
+from tests.acceptance.semantics.declared import coroutines, flow, hooked, limited, outcomes, plain, retrying, shared
+
+__all__ = ("coroutines", "flow", "hooked", "limited", "outcomes", "plain", "retrying", "shared")

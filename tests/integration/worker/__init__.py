@@ -1,0 +1,1 @@
+"""The life of ``umbel worker``'s processes, on a real store, with real signals."""

@@ -1,0 +1,169 @@
+"""The jobs of the worker tests. Each writes what it does into the trail: one line, one write, one file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal as os_signal
+import time
+from pathlib import Path
+from typing import Any
+
+from celery import signals
+from celery.exceptions import SoftTimeLimitExceeded
+
+from umbel import Umbel
+
+__all__ = ("app", "tell")
+
+app = Umbel("plant")
+TRAIL = Path(os.environ.get("PLANT_TRAIL", "trail"))
+#: A name is released by making a file of that name.
+GATES = TRAIL.with_name("gates")
+
+
+def tell(*words: object) -> None:
+    """Append one line: the words, this process, the time."""
+    line = " ".join(map(str, (*words, os.getpid(), f"{time.time():.6f}"))) + "\n"
+    fd = os.open(TRAIL, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(fd, line.encode())
+    finally:
+        os.close(fd)
+
+
+@app.task
+def say(word: str) -> str:
+    tell("say", word)
+    return word
+
+
+@app.task
+def hold(name: str) -> str:
+    """Run until the gate is opened."""
+    tell("hold", name)
+    while not (GATES / name).exists():
+        time.sleep(0.01)
+    tell("released", name)
+    return name
+
+
+@app.task
+async def ahold(name: str) -> str:
+    tell("hold", name)
+    try:
+        while not (GATES / name).exists():
+            await asyncio.sleep(0.01)
+    except asyncio.CancelledError:
+        tell("cancelled", name)
+        raise
+    finally:
+        tell("finally", name)
+    tell("released", name)
+    return name
+
+
+@app.task
+def spin(name: str) -> str:
+    """Run Python code for ever."""
+    tell("hold", name)
+    try:
+        while True:
+            sum(range(100))
+    finally:
+        tell("finally", name)
+
+
+@app.task
+def sleep(name: str, seconds: float) -> str:
+    """Sit in one call into C that lets others run."""
+    tell("hold", name)
+    time.sleep(seconds)
+    tell("released", name)
+    return name
+
+
+@app.task
+def match(name: str, depth: int) -> str:
+    """Sit in one call into C that lets nobody else run: exponential in ``depth``."""
+    tell("hold", name)
+    re.match(r"(a+)+$", "a" * depth + "b")
+    tell("released", name)
+    return name
+
+
+@app.task
+def soft(name: str) -> str:
+    tell("hold", name)
+    try:
+        while True:
+            time.sleep(0.01)
+    except SoftTimeLimitExceeded:
+        tell("soft", name)
+    return "tidied up"
+
+
+@app.task
+async def asoft(name: str) -> str:
+    tell("hold", name)
+    try:
+        await asyncio.sleep(1000)
+    except SoftTimeLimitExceeded:
+        tell("soft", name)
+    return "tidied up"
+
+
+@app.task(bind=True, max_retries=3)
+def retry_once(self: Any, name: str) -> str:
+    tell("attempt", name, self.request.retries)
+    if self.request.retries == 0:
+        raise self.retry(countdown=0)
+    return name
+
+
+@app.task
+def fail(name: str) -> None:
+    tell("fail", name)
+    raise ValueError(name)
+
+
+@app.task(bind=True)
+def poison(self: Any, name: str) -> None:
+    """Kill the process."""
+    tell("poison", name, self.request.retries)
+    os.kill(os.getpid(), os_signal.SIGKILL)
+
+
+@app.task
+def eat(mebibytes: int) -> int:
+    """Keep that much memory."""
+    tell("eat", mebibytes)
+    HOARD.append(bytearray(os.urandom(1024)) * (mebibytes * 1024))
+    return len(HOARD)
+
+
+HOARD: list[bytearray] = []
+
+
+@app.task
+def connect() -> None:
+    """Connect receivers in this process, as an application may do at any time."""
+    for name in SIGNALS:
+        getattr(signals, name).connect(_receiver(name), weak=False)
+    tell("connected")
+
+
+SIGNALS = ("task_prerun", "task_postrun", "task_success", "task_failure", "task_retry")
+
+
+def _receiver(name: str) -> Any:
+    def receive(sender: Any = None, **_: Any) -> None:
+        short = sender.name.rpartition(".")[2] if hasattr(sender, "name") else "?"
+        tell("signal", name, short)
+
+    return receive
+
+
+if os.environ.get("PLANT_RECEIVERS"):
+    connect.run()

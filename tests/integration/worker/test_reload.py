@@ -1,0 +1,69 @@
+"""C19: SIGHUP reloads gracefully: new code first, then the old processes drain, and no job is lost."""
+
+from __future__ import annotations
+
+import signal
+
+import psutil
+
+from tests.integration.worker.plant import Plant, until
+from umbel import JobState
+
+
+def new_code(plant: Plant) -> None:
+    code = plant.code.read_text()
+    assert 'tell("say", word)' in code
+    plant.code.write_text(code.replace('tell("say", word)', 'tell("new", word)'))
+
+
+def test_new_processes_take_over_before_the_old_ones_end_c19(plant: Plant) -> None:
+    worker = plant.start(processes=2)
+    old = {child.pid for child in worker.children()}
+    long = plant.send("hold", "long")
+    (holder,) = {line.pid for line in plant.until_told("hold", "long")}
+    assert holder in old
+    new_code(plant)
+    worker.send(signal.SIGHUP)
+    until(lambda: len({child.pid for child in worker.children()} - old) == 2, "two new processes")
+    # The old process still drains: what comes now is run by the new code, not after it.
+    until(lambda: plant.send("say", "hello") and plant.lines("new", "hello"), "the new code", 25)
+    assert not {line.pid for line in plant.lines("new")} & old
+    assert psutil.pid_exists(holder)
+    assert not plant.lines("released")
+    plant.open("long")
+    assert plant.ended(long).state is JobState.SUCCEEDED
+    until(lambda: not old & {child.pid for child in worker.children()}, "the end of the old processes")
+    assert len(plant.lines("hold", "long")) == 1
+    assert worker.stop() == 0
+
+
+def test_reload_under_load_loses_nothing_c14_c19(plant: Plant) -> None:
+    """C14, C15: every job runs once, across three reloads."""
+    worker = plant.start("--loglevel", "WARNING", processes=2)
+    jobs = []
+    for turn in range(3):
+        jobs += plant.send_many("say", [f"{turn}-{number}" for number in range(700)])
+        old = {child.pid for child in worker.children()}
+        worker.send(signal.SIGHUP)
+        until(lambda old=old: not old & {c.pid for c in worker.children()}, "the end of the old processes")  # type: ignore[misc]
+    until(plant.empty, "an empty queue")
+    words = sorted(line.words[1] for line in plant.lines("say"))
+    assert words == sorted(f"{turn}-{number}" for turn in range(3) for number in range(700))
+    assert {plant.state(job) for job in jobs} == {JobState.SUCCEEDED}
+
+
+def test_broken_new_code_keeps_the_jobs_c14(plant: Plant) -> None:
+    """C14: a reload into code that does not import loses no job; mended and started again, it runs."""
+    worker = plant.start()
+    good = plant.code.read_text()
+    plant.code.write_text(good + "\nraise RuntimeError('half saved')\n")
+    worker.send(signal.SIGHUP)
+    until(lambda: "half saved" in worker.text(), "the new code's error in the log")
+    job = plant.send("say", "patience")
+    plant.code.write_text(good)
+    if worker.process.poll() is None:
+        worker.send(signal.SIGHUP)
+    until(lambda: worker.process.poll() is not None or plant.state(job) is JobState.SUCCEEDED, "an end either way")
+    if plant.state(job) is not JobState.SUCCEEDED:
+        plant.start()
+    assert plant.ended(job).state is JobState.SUCCEEDED

@@ -1,0 +1,248 @@
+"""Settings: every variable, its source, its mistakes (C2)."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from umbel import Settings, Umbel
+from umbel.errors import ConfigurationError
+from umbel.settings import data_directory
+
+#: A text for each variable, and the value that it stands for.
+VALUES: dict[str, tuple[str, Any]] = {
+    "UMBEL_BROKER_URL": ("redis://h:1/2", "redis://h:1/2"),
+    "UMBEL_RESULT_BACKEND": ("redis://h:1/3", "redis://h:1/3"),
+    "UMBEL_DATA_DIR": ("/srv/shop", Path("/srv/shop")),
+    "UMBEL_DURABILITY": ("full", "full"),
+    "UMBEL_DEBUG": ("true", True),
+    "UMBEL_POOL": ("prefork", "prefork"),
+    "UMBEL_CONCURRENCY": ("37", 37),
+    "UMBEL_PROCESSES": ("5", 5),
+    "UMBEL_GRACE": ("45s", timedelta(seconds=45)),
+    "UMBEL_TIME_LIMIT": ("1h30m", timedelta(minutes=90)),
+    "UMBEL_SOFT_TIME_LIMIT": ("90", timedelta(seconds=90)),
+    "UMBEL_MAX_TASKS_PER_CHILD": ("77", 77),
+    "UMBEL_MAX_MEMORY_PER_CHILD": ("2048", 2048),
+    "UMBEL_CRASH_LIMIT": ("7", 7),
+    "UMBEL_MAX_PAYLOAD_BYTES": ("4096", 4096),
+    "UMBEL_DISPATCH_TIMEOUT": ("500ms", timedelta(milliseconds=500)),
+    "UMBEL_RESULT_EXPIRES": ("2d", timedelta(days=2)),
+    "UMBEL_RESULT_TIMEOUT": ("10m", timedelta(minutes=10)),
+    "UMBEL_EXTERNAL_TASKS": ("billing.charge, mail.send", ("billing.charge", "mail.send")),
+    "UMBEL_EXTERNAL_QUEUES": ("billing", ("billing",)),
+    "UMBEL_WEB_TOKEN": ("0123456789abcdef", "0123456789abcdef"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No ``.env`` of the repository."""
+    monkeypatch.chdir(tmp_path)
+
+
+def test_c2_this_test_knows_every_variable() -> None:
+    assert set(VALUES) == {f"UMBEL_{name.upper()}" for name in Settings.model_fields}
+
+
+@pytest.mark.parametrize("variable", VALUES)
+@pytest.mark.parametrize("where", ["environment", ".env", "code"])
+def test_c2_every_variable_is_read(variable: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From each place alone, with its place explained."""
+    text, value = VALUES[variable]
+    name = variable.removeprefix("UMBEL_").lower()
+    given: dict[str, Any] = {}
+    if where == "environment":
+        monkeypatch.setenv(variable, text)
+    elif where == ".env":
+        Path(".env").write_text(f'{variable}="{text}"\n')
+    else:
+        given[name] = text
+    settings = Settings.load(**given)
+    assert getattr(settings, name) == value
+    assert getattr(settings, name) != Settings.model_fields[name].default, "the test's value proves nothing"
+    source = next(one.source for one in settings.explain() if one.name == name)
+    assert source == ("code" if where == "code" else f"{where} {variable}")
+
+
+#: How Celery, the engine or the application shows what a variable set.
+EFFECTS: dict[str, Any] = {
+    "UMBEL_BROKER_URL": lambda jobs: jobs.conf.broker_url == "redis://h:1/2",
+    "UMBEL_RESULT_BACKEND": lambda jobs: jobs.conf.result_backend == "redis://h:1/3",
+    "UMBEL_DATA_DIR": lambda jobs: jobs.conf.broker_url == "sqlite:////srv/shop/umbel.db",
+    "UMBEL_DURABILITY": lambda jobs: jobs.engine.file.durability == "full",
+    "UMBEL_POOL": lambda jobs: jobs.conf.worker_pool == "prefork",
+    "UMBEL_CONCURRENCY": lambda jobs: jobs.conf.worker_concurrency == 37,
+    "UMBEL_TIME_LIMIT": lambda jobs: jobs.conf.task_time_limit == 5400,
+    "UMBEL_SOFT_TIME_LIMIT": lambda jobs: jobs.conf.task_soft_time_limit == 90,
+    "UMBEL_MAX_TASKS_PER_CHILD": lambda jobs: jobs.conf.worker_max_tasks_per_child == 77,
+    "UMBEL_MAX_MEMORY_PER_CHILD": lambda jobs: jobs.conf.worker_max_memory_per_child == 2048,
+    "UMBEL_CRASH_LIMIT": lambda jobs: jobs.engine.crash_limit == 7,
+    "UMBEL_RESULT_EXPIRES": lambda jobs: jobs.backend.expires == 172_800,
+}
+
+
+@pytest.mark.parametrize("variable", EFFECTS)
+def test_c2_what_is_read_takes_effect(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, VALUES[variable][0])
+    jobs = Umbel("shop", set_as_current=False)
+    assert EFFECTS[variable](jobs), variable
+    jobs.close()
+
+
+# -- precedence -------------------------------------------------------------------------------------------------
+
+CELERY = {
+    "CELERY_BROKER_URL": ("UMBEL_BROKER_URL", "redis://c:1/0"),
+    "CELERY_RESULT_BACKEND": ("UMBEL_RESULT_BACKEND", "redis://c:1/1"),
+    "CELERY_WORKER_CONCURRENCY": ("UMBEL_CONCURRENCY", "41"),
+    "CELERY_WORKER_MAX_TASKS_PER_CHILD": ("UMBEL_MAX_TASKS_PER_CHILD", "42"),
+    "CELERY_TASK_TIME_LIMIT": ("UMBEL_TIME_LIMIT", "43"),
+    "CELERY_TASK_SOFT_TIME_LIMIT": ("UMBEL_SOFT_TIME_LIMIT", "44"),
+}
+
+
+@pytest.mark.parametrize("variable", CELERY)
+def test_c2_celerys_variables_are_honoured_below_ours(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, text = CELERY[variable]
+    name = ours.removeprefix("UMBEL_").lower()
+    monkeypatch.setenv(variable, text)
+    settings = Settings.load()
+    found = getattr(settings, name)
+    assert str(int(found.total_seconds()) if isinstance(found, timedelta) else found) == text
+    assert next(one.source for one in settings.explain() if one.name == name) == f"environment {variable}"
+    Path(".env").write_text(f"{ours}={VALUES[ours][0]}\n")
+    assert getattr(Settings.load(), name) == VALUES[ours][1]
+
+
+def test_c2_code_beats_the_environment_beats_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(**values: Any) -> tuple[Any, str]:
+        settings = Settings.load(**values)
+        return settings.concurrency, next(one.source for one in settings.explain() if one.name == "concurrency")
+
+    assert found() == (10, "default")
+    monkeypatch.setenv("CELERY_WORKER_CONCURRENCY", "1")
+    assert found() == (1, "environment CELERY_WORKER_CONCURRENCY")
+    Path(".env").write_text("UMBEL_CONCURRENCY=2\n")
+    assert found() == (2, ".env UMBEL_CONCURRENCY")
+    monkeypatch.setenv("UMBEL_CONCURRENCY", "3")
+    assert found() == (3, "environment UMBEL_CONCURRENCY")
+    assert found(concurrency=4) == (4, "code")
+
+
+def test_c2_unrelated_lines_of_the_same_file_are_ignored() -> None:
+    Path(".env").write_text("SECRET_KEY=x\nconcurrency=99\nDJANGO_DEBUG=1\nUMBEL_CONCURRENCY=2\n# UMBEL_NONSENSE=1\n")
+    assert Settings.load().concurrency == 2
+
+
+def test_an_empty_variable_is_none_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UMBEL_CONCURRENCY", "")
+    assert Settings.load().concurrency == 10
+
+
+# -- mistakes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("UMBEL_CONCURENCY", "UMBEL_CONCURRENCY"),
+        ("UMBEL_BROKER", "UMBEL_BROKER_URL"),
+        ("UMBEL_TIMELIMIT", "UMBEL_TIME_LIMIT"),
+    ],
+)
+@pytest.mark.parametrize("where", ["environment", ".env"])
+def test_c2_an_unknown_variable_is_reported_with_the_nearest(
+    wrong: str, right: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if where == "environment":
+        monkeypatch.setenv(wrong, "1")
+    else:
+        Path(".env").write_text(f"{wrong}=1\n")
+    with pytest.warns(UserWarning, match=f"^{wrong} is not a setting .*did you mean {right}\\?$"):
+        Settings.load()
+
+
+def test_c2_variables_of_umbels_own_processes_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("UMBEL_APP", "UMBEL_SUPERVISED", "UMBEL_SUSPECTS", "UMBEL_QUEUE_WEIGHTS"):
+        monkeypatch.setenv(name, "1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Settings.load()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("UMBEL_CONCURRENCY", "many"),
+        ("UMBEL_CONCURRENCY", "0"),
+        ("UMBEL_TIME_LIMIT", "soon"),
+        ("UMBEL_TIME_LIMIT", "-5"),
+        ("UMBEL_GRACE", "1e400"),
+        ("UMBEL_POOL", "eventlet"),
+        ("UMBEL_DURABILITY", "perhaps"),
+        ("UMBEL_WEB_TOKEN", "short"),
+        ("UMBEL_MAX_PAYLOAD_BYTES", "1"),
+        ("CELERY_WORKER_CONCURRENCY", "many"),
+        ("CELERY_TASK_TIME_LIMIT", "soon"),
+    ],
+)
+def test_c3_a_wrong_value_names_its_variable_in_one_sentence(
+    variable: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.load()
+    assert str(caught.value).startswith(f"{variable}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_c3_a_soft_limit_above_the_hard_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UMBEL_SOFT_TIME_LIMIT", "2h")
+    monkeypatch.setenv("UMBEL_TIME_LIMIT", "1h")
+    with pytest.raises(ConfigurationError, match="soft_time_limit .* is above time_limit"):
+        Settings.load()
+
+
+def test_every_wrong_value_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UMBEL_CONCURRENCY", "many")
+    monkeypatch.setenv("UMBEL_GRACE", "never")
+    with pytest.raises(ConfigurationError, match="UMBEL_CONCURRENCY: .*; UMBEL_GRACE: "):
+        Settings.load()
+
+
+def test_secrets_are_masked_where_settings_are_shown() -> None:
+    settings = Settings.load(web_token="a very secret word", broker_url="redis://user:hidden@host/1")
+    shown = {one.name: str(one.value) for one in settings.explain()}
+    assert "secret" not in shown["web_token"]
+    assert "hidden" not in shown["broker_url"]
+    assert "host" in shown["broker_url"]
+
+
+# -- the data directory -----------------------------------------------------------------------------------------
+
+
+def test_c1_the_store_stands_beside_the_nearest_pyproject(tmp_path: Path) -> None:
+    """A web process and a worker started in different folders share it."""
+    deep = tmp_path / "src" / "shop"
+    deep.mkdir(parents=True)
+    (tmp_path / "pyproject.toml").touch()
+    assert data_directory(Settings.load(), deep) == tmp_path / ".umbel"
+    assert data_directory(Settings.load(), tmp_path) == tmp_path / ".umbel"
+    (deep / "pyproject.toml").touch()
+    assert data_directory(Settings.load(), deep) == deep / ".umbel"
+
+
+def test_c1_without_a_project_it_is_here(tmp_path: Path) -> None:
+    if any((folder / "pyproject.toml").exists() for folder in tmp_path.parents):
+        pytest.skip("the temporary folder is inside of a project")
+    assert data_directory(Settings.load(), tmp_path) == tmp_path / ".umbel"
+
+
+def test_c9_weights_are_read_from_the_queues_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UMBEL_QUEUE_WEIGHTS", "high:4,a:b:2,default,low:x")
+    assert Settings.load().queue_weights == {"high": 4, "a:b": 2}
