@@ -1,0 +1,115 @@
+"""What commands print: rich tables for a person at a terminal, plain aligned text in a pipe, JSON when asked.
+
+Results go to stdout, remarks to stderr, so that ``id=$(umbel enqueue …)`` and ``umbel status --json | jq`` work.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+import click
+
+__all__ = ("ago", "clock", "duration", "is_terminal", "json_safe", "print_json", "print_table", "remark")
+
+_STEPS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
+_DEPTH: Final = 50
+
+
+def is_terminal() -> bool:
+    """Whether stdout is read by a person."""
+    return sys.stdout.isatty()
+
+
+def remark(text: str) -> None:
+    """Say something about the run, not its result: on stderr, so that pipes stay clean."""
+    click.secho(text, err=True, dim=sys.stderr.isatty())
+
+
+def print_json(value: object) -> None:
+    """Print ``value`` as strict JSON; what JSON cannot hold becomes text, NaN and infinities become null."""
+    click.echo(json.dumps(json_safe(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def json_safe(value: object, depth: int = 0) -> object:
+    """``value`` in JSON's own types."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if depth < _DEPTH:
+        if isinstance(value, dict):
+            return {str(key): json_safe(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [json_safe(item, depth + 1) for item in value]
+    return str(value)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str = "none") -> None:
+    """Print a table; numbers stand to the right. ``empty`` is said instead when there are no rows."""
+    cells = [["" if value is None else str(value) for value in row] for row in rows]
+    if not cells:
+        click.echo(f"{title}: {empty}")
+    elif is_terminal():
+        _print_rich(title, columns, cells)
+    else:
+        click.echo(title)
+        _print_plain(columns, cells)
+
+
+def _print_rich(title: str, columns: Sequence[str], rows: list[list[str]]) -> None:
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if _is_numeric(rows, index) else "left", overflow="fold")
+    for row in rows:
+        # A name may hold square brackets, which rich would take for markup.
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def _print_plain(columns: Sequence[str], rows: list[list[str]]) -> None:
+    widths = [max(len(line[index]) for line in [list(columns), *rows]) for index in range(len(columns))]
+    right = [_is_numeric(rows, index) for index in range(len(columns))]
+    for line in [list(columns), *rows]:
+        padded = [
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(line, widths, right, strict=True)
+        ]
+        click.echo(("  " + "  ".join(padded)).rstrip())
+
+
+def _is_numeric(rows: list[list[str]], index: int) -> bool:
+    return all(row[index].replace(".", "", 1).replace(",", "").isdigit() for row in rows if row[index])
+
+
+def duration(seconds: float) -> str:
+    """``0.3 s``, ``12 s``, ``5 min``, ``2.5 h``, ``3 d``."""
+    for size, unit in _STEPS:
+        if seconds >= size:
+            return f"{round(seconds / size, 1):g} {unit}"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def ago(moment: float | None) -> str:
+    """How long ago the Unix time ``moment`` was, or in how long it will be; empty when unknown."""
+    if moment is None:
+        return ""
+    passed = time.time() - moment
+    return f"{duration(passed)} ago" if passed >= 0 else f"in {duration(-passed)}"
+
+
+def clock(moment: float) -> str:
+    """The Unix time ``moment`` as this machine's local time, with the date unless it is today's."""
+    local = datetime.fromtimestamp(moment).astimezone()
+    form = "%H:%M:%S" if local.date() == datetime.now().astimezone().date() else "%Y-%m-%d %H:%M:%S"
+    return local.strftime(form)

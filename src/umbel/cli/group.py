@@ -1,0 +1,87 @@
+"""The group ``umbel``: turns every error into one line on stderr and an exit code that tells the truth.
+
+0    done
+1    it failed
+2    the command line was wrong
+69   the broker or its store cannot be used now
+78   the configuration is wrong: a setting, or an application that is not found or does not import
+130  ended with Ctrl-C
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any, Final
+
+import click
+
+from umbel.cli.importing import summary
+from umbel.cli.invocation import Invocation
+from umbel.errors import ConfigurationError, StoreError, UmbelError
+
+__all__ = ("EX_CONFIG", "EX_FAILED", "EX_INTERRUPTED", "EX_UNAVAILABLE", "EX_USAGE", "Failure", "UmbelGroup")
+
+EX_FAILED: Final = 1
+EX_USAGE: Final = 2
+EX_UNAVAILABLE: Final = 69
+EX_CONFIG: Final = 78
+EX_INTERRUPTED: Final = 130
+
+
+class Failure(click.ClickException):
+    """An error that is shown as one line; ``exit_code`` is the command's."""
+
+    def __init__(self, message: str, exit_code: int = EX_FAILED) -> None:
+        super().__init__(message)
+        # click declares it a class variable, and reads it from the instance.
+        vars(self)["exit_code"] = exit_code
+
+
+class UmbelGroup(click.Group):
+    """A click group whose commands may raise anything.
+
+    The translation stands here and not in ``main()``, so that ``celery umbel …`` behaves the same.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; raises only what click shows itself."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(EX_INTERRUPTED) from None
+        except click.ClickException as error:
+            _trace(ctx, error.__cause__)
+            raise
+        except Exception as error:
+            _trace(ctx, error)
+            raise _failure(error) from error
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which a newcomer meets them, which is the order of their addition."""
+        return list(self.commands)
+
+
+def _trace(ctx: click.Context, error: BaseException | None) -> None:
+    invocation = ctx.find_object(Invocation)
+    if error is not None and invocation is not None and invocation.debug:
+        traceback.print_exception(error)
+
+
+def _failure(error: Exception) -> Failure:
+    if isinstance(error, ConfigurationError):
+        return Failure(str(error), EX_CONFIG)
+    if isinstance(error, StoreError):
+        return Failure(str(error), EX_UNAVAILABLE)
+    if isinstance(error, UmbelError):
+        return Failure(str(error))
+    if _is_unavailable(error):
+        return Failure(f"The broker cannot be reached: {summary(error)}.", EX_UNAVAILABLE)
+    return Failure(f"Unexpected {summary(error)}. --debug shows the traceback.")
+
+
+def _is_unavailable(error: Exception) -> bool:
+    from kombu.exceptions import OperationalError
+
+    return isinstance(error, OperationalError | ConnectionError)

@@ -1,0 +1,73 @@
+"""``umbel status``: queues, workers and dead letters, as they are now."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from umbel.cli.console import ago, print_json, print_table
+from umbel.cli.invocation import Invocation, app_options, pass_invocation
+
+if TYPE_CHECKING:
+    from umbel.engine.store import DeadLetter, QueueStatus, WorkerStatus
+
+__all__ = ("status",)
+
+_DEAD: Final = 10
+
+
+@click.command()
+@app_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@pass_invocation
+def status(invocation: Invocation, as_json: bool) -> None:
+    """Show queues, workers and dead letters."""
+    engine = invocation.umbel().engine
+    queues, workers, dead = engine.queues(), engine.workers(), engine.dead(_DEAD)
+    if as_json:
+        print_json(
+            {
+                "queues": [dataclasses.asdict(queue) for queue in queues],
+                "workers": [dataclasses.asdict(worker) for worker in workers],
+                "dead": [_letter(letter) for letter in dead],
+            }
+        )
+        return
+    _print_queues(queues)
+    _print_workers(workers)
+    _print_dead(dead)
+
+
+def _letter(letter: DeadLetter) -> dict[str, object]:
+    # The payload holds the job's arguments, which are not for a status listing.
+    return {name: value for name, value in dataclasses.asdict(letter).items() if name != "payload"}
+
+
+def _print_queues(queues: list[QueueStatus]) -> None:
+    columns = ("queue", "waiting", "delayed", "running", "suspects", "consumers")
+    rows = [(q.name, q.ready, q.delayed, q.leased, q.suspect, q.consumers) for q in queues]
+    print_table("Queues", columns, rows, empty="none yet, nothing was enqueued")
+    for queue in queues:
+        if not queue.consumers and queue.ready + queue.delayed + queue.suspect:
+            click.secho(
+                f"No worker consumes {queue.name!r}: start one with 'umbel worker -Q {queue.name}'.", fg="yellow"
+            )
+
+
+def _print_workers(workers: list[WorkerStatus]) -> None:
+    columns = ("worker", "pid", "queues", "concurrency", "in flight", "started")
+    rows = [(w.hostname, w.pid, ", ".join(w.queues), w.concurrency, w.in_flight, ago(w.started)) for w in workers]
+    print_table("Workers", columns, rows, empty="none is running, start one with 'umbel worker'")
+
+
+def _print_dead(dead: list[DeadLetter]) -> None:
+    columns = ("died", "task", "queue", "reason", "job")
+    rows = [(ago(d.died), d.task, d.queue, _short(d.reason), d.task_id) for d in dead]
+    print_table(f"Dead letters (newest {_DEAD})" if len(dead) == _DEAD else "Dead letters", columns, rows)
+
+
+def _short(reason: str, width: int = 80) -> str:
+    line = " ".join(reason.split())
+    return line if len(line) <= width else line[: width - 1] + "…"

@@ -1,0 +1,81 @@
+"""Every command and every option has a help text, and stands in docs/reference/cli.md."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.integration.cli.conftest import Cli
+from umbel.cli import umbel_command
+
+COMMANDS = sorted(umbel_command.commands)
+SHARED = {"-A", "--app", "--debug", "-h", "--help"}
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
+
+
+def section(name: str) -> str:
+    found = re.search(rf"^## umbel {name}\b.*?(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert found, f"docs/reference/cli.md has no section for umbel {name}"
+    return found[0]
+
+
+def options(name: str) -> set[str]:
+    command = umbel_command.commands[name]
+    return {text for param in command.params if isinstance(param, click.Option) for text in param.opts} - SHARED
+
+
+def test_all_commands_of_the_design_are_there() -> None:
+    wanted = "init up worker beat web status enqueue call cancel why config purge doctor"
+    assert list(umbel_command.list_commands(click.Context(umbel_command))) == wanted.split()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_names_every_option(name: str, cli: Cli) -> None:
+    """--help needs no application, exits 0, and says something of each option."""
+    shown = cli.ok(name, "--help")
+    assert shown.startswith(f"Usage: umbel {name}") or "Usage: python -m umbel" in shown
+    for text in options(name):
+        assert re.search(rf"(^|\s){re.escape(text)}\b", shown), f"{text} is not in the help of {name}"
+    for param in umbel_command.commands[name].params:
+        if isinstance(param, click.Option):
+            assert param.help, f"{param.name} of {name} has no help"
+            assert param.help.endswith("."), f"the help of {param.name} of {name} is no sentence"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_reference_documents_every_option_and_no_other(name: str) -> None:
+    documented = set(re.findall(r"`(--?[a-zA-Z][a-z-]*)[ `]", section(name)))
+    in_tables = {
+        text for line in section(name).splitlines() if line.startswith("| `-") for text in documented if text in line
+    }
+    assert options(name) <= documented
+    assert in_tables <= options(name)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_first_line_fits_the_list_of_commands(name: str) -> None:
+    command = umbel_command.commands[name]
+    assert not command.get_short_help_str(limit=60).endswith("..."), f"{name}: shorten its first sentence"
+
+
+def test_without_a_command_the_help_is_shown_and_the_exit_code_is_usage(cli: Cli) -> None:
+    done = cli.run()
+    assert done.returncode == 2
+    assert "umbel init" in done.stdout + done.stderr
+
+
+def test_version(cli: Cli) -> None:
+    assert re.fullmatch(r"umbel \d+\.\d+\.\d+\S*", cli.ok("--version"))
+
+
+def test_the_command_line_imports_nothing_heavy() -> None:
+    """Looking at help, or supervising, must not cost what Celery, rich and FastAPI cost."""
+    heavy = "{'celery.app.base', 'kombu.transport', 'rich.console', 'fastapi', 'uvicorn', 'pydantic', 'sqlalchemy'}"
+    code = f"import sys, umbel.cli; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
