@@ -1,0 +1,104 @@
+"""Plain Celery on its own SQLAlchemy or filesystem transport, results stored."""
+
+import os
+import sqlite3
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+
+from benchmarks.inside import tally
+
+__all__ = ["app", "dispatch", "fill", "noop", "send_stamp", "settled", "stamp", "versions"]
+
+TRANSPORT = "BENCH_CELERY_TRANSPORT"
+
+_DIRECTORY = Path(os.environ[tally.DIRECTORY])
+_QUEUE = _DIRECTORY / "queue.db"
+_RESULTS = _DIRECTORY / "results.db"
+_MESSAGES = _DIRECTORY / "messages"
+_FILES = _DIRECTORY / "results"
+
+
+def _wal(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("pragma journal_mode=wal")
+    connection.close()
+
+
+def _sqlalchemy() -> dict[str, Any]:
+    """WAL is a setting of the file, and about twice as fast as what SQLAlchemy would make."""
+    _wal(_QUEUE)
+    _wal(_RESULTS)
+    return {"broker_url": f"sqla+sqlite:///{_QUEUE}", "result_backend": f"db+sqlite:///{_RESULTS}"}
+
+
+def _filesystem() -> dict[str, Any]:
+    control = _DIRECTORY / "control"
+    for folder in (_MESSAGES, _FILES, control):
+        folder.mkdir(exist_ok=True)
+    folders = {"data_folder_in": str(_MESSAGES), "data_folder_out": str(_MESSAGES), "control_folder": str(control)}
+    return {
+        "broker_url": "filesystem://",
+        "broker_transport_options": folders | {"store_processed": False, "polling_interval": 0.01},
+        "result_backend": f"file://{_FILES}",
+    }
+
+
+_ON_SQL = os.environ.get(TRANSPORT, "sqlalchemy") == "sqlalchemy"
+
+app = Celery("bench")
+app.conf.update(_sqlalchemy() if _ON_SQL else _filesystem())
+app.conf.update(broker_connection_retry_on_startup=True)
+
+
+@app.task  # type: ignore[untyped-decorator,unused-ignore]
+def noop(number: int) -> int:
+    """Do nothing."""
+    tally.done()
+    return number
+
+
+@app.task  # type: ignore[untyped-decorator,unused-ignore]
+def stamp(sent: float) -> float:
+    """Write how late this job began."""
+    tally.stamp(sent)
+    return sent
+
+
+def dispatch(number: int) -> object:
+    return noop.delay(number)
+
+
+def fill(count: int, delay: float | None) -> None:
+    options: dict[str, Any] = {} if delay is None else {"countdown": delay}
+    for number in range(count):
+        noop.apply_async((number,), **options)
+
+
+def send_stamp(sent: float) -> object:
+    return stamp.delay(sent)
+
+
+def settled(count: int) -> bool:
+    return (_stored_rows() if _ON_SQL else _stored_files()) >= count
+
+
+def versions() -> dict[str, str]:
+    return {name: version(name) for name in ("celery", "kombu", "sqlalchemy")}
+
+
+def _stored_rows() -> int:
+    connection = sqlite3.connect(_RESULTS)
+    try:
+        row: tuple[int] = connection.execute("select count(*) from celery_taskmeta where status = 'SUCCESS'").fetchone()
+    except sqlite3.OperationalError:
+        return 0
+    finally:
+        connection.close()
+    return row[0]
+
+
+def _stored_files() -> int:
+    return sum(1 for entry in os.scandir(_FILES) if entry.name.startswith("celery-task-meta-"))

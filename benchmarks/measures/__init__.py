@@ -1,0 +1,18 @@
+"""The measures by name, in the order of a run; each takes a :class:`benchmarks.bench.Bench` and shows its figures."""
+
+from collections.abc import Callable
+
+from benchmarks.bench import Bench
+from benchmarks.measures.embedded import embedded
+from benchmarks.measures.latency import latency
+from benchmarks.measures.million import million
+from benchmarks.measures.worker import worker
+
+__all__ = ["MEASURES"]
+
+MEASURES: dict[str, Callable[[Bench], None]] = {
+    "embedded": embedded,
+    "waking": latency,
+    "worker": worker,
+    "million": million,
+}

@@ -1,0 +1,80 @@
+"""The application of a campaign: every job marks its beginning, works for some milliseconds, and marks its effect."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.marks import Marker
+from umbel import Umbel
+
+__all__ = ("app",)
+
+#: How long a body takes, in seconds: none to this.
+LONGEST = 0.004
+
+app = Umbel("chaos")
+marker = Marker(Path(os.environ.get("CHAOS_MARKS", ".")))
+
+
+@contextmanager
+def effect(task: Any, key: str) -> Iterator[float]:
+    """Mark the beginning, give the seconds to work, and mark the effect."""
+    task_id, attempt = task.request.id, task.request.retries
+    marker.mark("B", task_id, attempt, key)
+    yield random.uniform(0.0, LONGEST)
+    marker.mark("E", task_id, attempt, key)
+
+
+@app.task(bind=True)
+def plain(self: Any, key: str) -> str:
+    with effect(self, key) as seconds:
+        time.sleep(seconds)
+    return key
+
+
+@app.task(bind=True)
+async def coroutine(self: Any, key: str) -> str:
+    with effect(self, key) as seconds:
+        await asyncio.sleep(seconds)
+    return key
+
+
+@app.task(bind=True, max_retries=2)
+def retrying(self: Any, key: str) -> str:
+    attempt = self.request.retries
+    with effect(self, f"{key}/{attempt}") as seconds:
+        time.sleep(seconds)
+    if attempt < 1:
+        raise self.retry(countdown=0.2)
+    return key
+
+
+@app.task(bind=True, max_retries=2)
+async def aretrying(self: Any, key: str) -> str:
+    attempt = self.request.retries
+    with effect(self, f"{key}/{attempt}") as seconds:
+        await asyncio.sleep(seconds)
+    if attempt < 1:
+        raise self.retry(countdown=0.2)
+    return key
+
+
+@app.task(bind=True)
+def member(self: Any, key: str) -> int:
+    with effect(self, key) as seconds:
+        time.sleep(seconds)
+    return 1
+
+
+@app.task(bind=True)
+def callback(self: Any, results: list[int]) -> int:
+    with effect(self, f"callback={sum(results)}") as seconds:
+        time.sleep(seconds)
+    return sum(results)
