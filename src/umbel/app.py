@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
 
 from celery import Celery, signals
-from celery.exceptions import SoftTimeLimitExceeded
 from kombu.transport import TRANSPORT_ALIASES
 
 from umbel import checks
-from umbel.engine.bridge import bridged
 from umbel.engine.dispatch import Dispatcher
-from umbel.engine.job import interruptible
 from umbel.engine.registry import is_embedded, open_engine
 from umbel.errors import ConfigurationError
 from umbel.ineffective import ineffective_settings
@@ -25,7 +22,8 @@ from umbel.jobs.cancel import cancel_job
 from umbel.jobs.status import JobStatus, read_status
 from umbel.settings import Settings, data_directory
 from umbel.states import JobState
-from umbel.task import AsyncCall, Task
+from umbel.task import Task
+from umbel.task_class import fit, fitting_base, fitting_body, never_retried
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -199,19 +197,21 @@ class Umbel(Celery):
         known = (name or self.gen_task_name(fun.__name__, fun.__module__)) in self._tasks
         options = checks.declared(fun, {**options, "bind": bind})
         options.pop("bind")
-        if inspect.iscoroutinefunction(fun):
-            options.update(is_async=True, bind_self=bind)
-            base = _callable_base(base or self.Task)
+        is_async = inspect.iscoroutinefunction(fun)
+        options.update(is_async=is_async, bind_self=bind, **never_retried(options))
+        base = fitting_base(base or self.Task, is_async=is_async)
         # The same function keeps its wrapper: Celery knows a task that is declared twice by its callable.
-        wrapped = self._wrapped.setdefault(fun, (bridged if options.get("is_async") else interruptible)(fun))
-        if options.get("autoretry_for"):
-            options["dont_autoretry_for"] = (*options.get("dont_autoretry_for", ()), SoftTimeLimitExceeded)
+        wrapped = self._wrapped.setdefault(fun, fitting_body(fun))
         task = super()._task_from_fun(wrapped, name, base, bind, **options)
         if not known:
             for key, value in routing.items():
                 setattr(type(task), key, value)
             type(task)._exec_options = None
         return task
+
+    def register_task(self, task: Any, **options: Any) -> Any:
+        """Register a task that is written as a class with ``run``, ``def`` or ``async def``."""
+        return super().register_task(fit(task), **{**options, **never_retried(options)})
 
     def finalize(self, auto: bool = False) -> None:
         """Complete the application. Raises :exc:`ConfigurationError` if anything declared cannot work."""
@@ -264,13 +264,3 @@ def _say_what_has_no_effect(instance: Any, **_: Any) -> None:
     if isinstance(instance.app, Umbel):
         for sentence in ineffective_settings(instance.app):
             logger.warning(sentence)
-
-
-def _callable_base(base: type) -> type:
-    """Return ``base`` whose tasks, called directly, give a coroutine; a base with its own ``__call__`` keeps it."""
-    for cls in base.__mro__:
-        if cls in (Task, AsyncCall) or cls.__module__.startswith("celery."):
-            break
-        if "__call__" in cls.__dict__:
-            return base
-    return type(base.__name__, (AsyncCall, base), {"abstract": True, "__module__": base.__module__})

@@ -214,21 +214,27 @@ class Channel(virtual.Channel):
         raise Empty()
 
     def poll_once(self, deliver: Callable[[dict[str, Any], str], None]) -> bool:
-        """Deliver what is there for this channel's consumers, outside a worker's loop."""
+        """Deliver one message for this channel's consumers, outside a worker's loop; return whether there was one.
+
+        One, because Kombu's callers count what they drain: a mailbox waits for its next answer in its next call.
+        """
         self.touch()
-        found = False
         for queue in list(self._active_queues):
-            if queue in self._listening:
-                deliveries = self.engine.take(queue, 50)
-            elif self.qos.can_consume():
-                self.connection.ensure_lease()
-                deliveries = self.engine.fetch({queue: 0}, 1)
-            else:
-                continue
-            for delivery in deliveries:
-                found = True
+            for delivery in self._one_of(queue):
+                # The others come first next time.
+                self._active_queues.remove(queue)
+                self._active_queues.append(queue)
                 deliver(self.message_from(delivery), queue)
-        return found
+                return True
+        return False
+
+    def _one_of(self, queue: str) -> list[Delivery]:
+        if queue in self._listening:
+            return self.engine.take(queue, 1)
+        if not self.qos.can_consume():
+            return []
+        self.connection.ensure_lease()
+        return self.engine.fetch({queue: 0}, 1)
 
     def touch(self) -> None:
         """Keep this channel's own queues alive."""

@@ -12,7 +12,6 @@ from typing import Any
 
 from celery.exceptions import InvalidTaskError
 from celery.utils.collections import AttributeDict
-from celery.utils.functional import noop
 from celery.utils.imports import symbol_by_name
 from celery.worker import consumer as celery_consumer
 from celery.worker import control, state
@@ -75,13 +74,14 @@ class Consumer(celery_consumer.Consumer):
         general = super().create_task_handler()
 
         def on_task_received(message: Any) -> None:
-            # Our requests settle themselves: Celery's promises of acknowledgement are not needed.
+            # Our requests settle themselves. One of Celery's own (a task class that names another Request)
+            # acknowledges through these, from whichever thread: no promise is needed to reach the loop first.
             strategy = strategies.get(message.headers.get("task")) if message.delivery is not None else None
             if strategy is None:
                 general(message)
                 return
             try:
-                strategy(message, None, noop, noop, callbacks)
+                strategy(message, None, message.ack_log_error, message.reject_log_error, callbacks)
             except (InvalidTaskError, ContentDisallowed) as error:
                 self.on_invalid_task(None, message, error)
             except DecodeError as error:
@@ -191,8 +191,25 @@ class Consumer(celery_consumer.Consumer):
 )
 def revoke(panel: Any, task_id: Any, terminate: bool = False, signal: Any = None, **kwargs: Any) -> Any:
     """Revoke task by task id (or list of ids); remembered in the store, so that no restart forgets it."""
+    ids = [str(one) for one in (task_id if isinstance(task_id, (list, tuple, set)) else [task_id])]
     transport = panel.consumer.connection.transport if panel.consumer.connection else None
-    if isinstance(transport, Transport):
-        for one in task_id if isinstance(task_id, (list, tuple, set)) else [task_id]:
-            transport.engine.cancel(str(one), None, running=terminate)
-    return control.revoke(panel, task_id, terminate, signal, **kwargs)
+    if not isinstance(transport, Transport):
+        return control.revoke(panel, ids, terminate, signal, **kwargs)
+    for one in ids:
+        transport.engine.cancel(one, None, running=terminate)
+    state.revoked.update(ids)
+    mine = [one for one in ids if not _is_held_elsewhere(transport, one)]
+    if mine or terminate:
+        return control.revoke(panel, mine, terminate, signal, **kwargs)
+    return {"ok": f"tasks {set(ids)} flagged as revoked"}
+
+
+def _is_held_elsewhere(transport: Transport, task_id: str) -> bool:
+    """Whether another process has the job: what becomes of its state is for that process to say.
+
+    Celery asks the job's state instead, which here may not say yet that it has started.
+    """
+    if task_id in state.requests:
+        return False
+    location = transport.engine.locate(task_id)
+    return location is not None and location.lease is not None

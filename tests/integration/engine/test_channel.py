@@ -128,6 +128,25 @@ def test_c45_a_fanout_reaches_every_listener_and_later_ones_not(connection: Conn
     assert heard_nothing(connection, late)
 
 
+def test_c45_each_drain_delivers_one_message_and_queues_take_turns(connection: Connection) -> None:
+    """Kombu's mailbox counts its calls of ``drain_events``: two answers at once must not leave it waiting for one."""
+    queues = [Queue(name, Exchange(name), routing_key=name) for name in ("left", "right")]
+    producer = Producer(connection.channel(), serializer="json")
+    for queue in queues:
+        for number in range(2):
+            producer.publish(number, exchange=queue.exchange, routing_key=queue.name, declare=[queue])
+    got: list[tuple[str, int]] = []
+
+    def on_message(message: Any) -> None:
+        got.append((message.delivery_info["routing_key"], message.payload))
+
+    with Consumer(connection.channel(), queues, on_message=on_message, accept=["json"], no_ack=True):
+        for count in range(1, 5):
+            connection.drain_events(timeout=5)
+            assert len(got) == count
+    assert sorted(got[:2]) == [("left", 0), ("right", 0)]
+
+
 def test_c45_a_topic_goes_where_its_key_fits(connection: Connection) -> None:
     exchange = Exchange("topics", "topic")
     queues = {key: Queue(f"q-{key}", exchange, routing_key=key) for key in ("task.*", "task.#", "worker.#")}

@@ -1,0 +1,79 @@
+"""Task classes, made to fit the engine: those that derive from Celery's own class, and those written with a ``run``.
+
+Code written for Celery says ``class Base(celery.Task)`` and knows nothing of Umbel. Its class keeps everything that it
+overrides; what it takes from Celery's ``Task`` it gets from Umbel's, and its body can be awaited and interrupted.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from celery.exceptions import SoftTimeLimitExceeded
+
+from umbel.engine.bridge import bridged
+from umbel.engine.job import interruptible
+from umbel.task import AsyncCall, Task
+
+__all__ = ("fit", "fitting_base", "fitting_body", "never_retried")
+
+
+def fitting_body(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``function`` as Celery's tracer can call it: a coroutine function runs to its end."""
+    return (bridged if inspect.iscoroutinefunction(function) else interruptible)(function)
+
+
+def fitting_base(base: type[Any], *, is_async: bool) -> type[Any]:
+    """Return ``base`` as a class of Umbel's; what it overrides comes before ours."""
+    if not issubclass(base, Task):
+        base = _derived(base.__name__, (base, Task), base)
+    if is_async and not _has_own_call(base):
+        base = _derived(base.__name__, (AsyncCall, base), base)
+    return base
+
+
+def never_retried(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what ``autoretry_for`` must leave alone: a soft time limit that has passed (C28)."""
+    if not options.get("autoretry_for"):
+        return {}
+    return {"dont_autoretry_for": (*(options.get("dont_autoretry_for") or ()), SoftTimeLimitExceeded)}
+
+
+def fit(task: Any) -> Any:
+    """Return a task written as a class with ``run``, or an instance of one, as an instance that fits."""
+    cls = task if inspect.isclass(task) else type(task)
+    if not cls.__dict__.get("_fitted") and not cls.__dict__.get("_decorated"):
+        cls = _fitted(cls)
+    if inspect.isclass(task):
+        return cls()
+    task.__class__ = cls
+    return task
+
+
+def _fitted(cls: type[Any]) -> type[Any]:
+    is_async = inspect.iscoroutinefunction(cls.run)
+    options = {name: getattr(cls, name, None) for name in ("autoretry_for", "dont_autoretry_for")}
+    members = {
+        "_fitted": True,
+        "__doc__": cls.__doc__,
+        "__qualname__": cls.__qualname__,
+        "is_async": is_async,
+        "bind_self": True,
+        "run": fitting_body(cls.run),
+        **never_retried(options),
+    }
+    return _derived(cls.__name__, (fitting_base(cls, is_async=is_async),), cls, members)
+
+
+def _derived(name: str, bases: tuple[type, ...], origin: type, members: dict[str, Any] | None = None) -> type[Any]:
+    return type(name, bases, {"abstract": members is None, "__module__": origin.__module__, **(members or {})})
+
+
+def _has_own_call(base: type) -> bool:
+    for cls in base.__mro__:
+        if cls in (Task, AsyncCall) or cls.__module__.startswith("celery."):
+            return False
+        if "__call__" in cls.__dict__:
+            return True
+    return False
