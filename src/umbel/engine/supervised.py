@@ -30,6 +30,8 @@ class Child:
         self.lease: str | None = None
         self.ready = False
         self.draining = False
+        #: Told by remote control to shut down: it is not to be replaced.
+        self.leaving = False
         #: Killed by us on purpose: what it ran is not to blame.
         self.killed = False
         self.silent = False
@@ -70,6 +72,7 @@ class Child:
             self.lease = message.get("lease", self.lease)
             self.ready = self.ready or bool(message.get("ready"))
             self.draining = self.draining or bool(message.get("draining"))
+            self.leaving = self.leaving or bool(message.get("leaving"))
             yield message
 
     @property

@@ -7,6 +7,7 @@ started in it runs again alone, in a process of its own.
 
 SIGTERM or SIGINT: no new jobs, running ones get the grace period, the rest goes back. A second one: now.
 SIGHUP: new processes first, then the old ones drain.
+A process that ``celery control shutdown`` ends is not replaced; with the last one the supervisor ends too.
 """
 
 from __future__ import annotations
@@ -95,6 +96,8 @@ class Supervisor:
         self.options: Final = options
         #: Until the first child has read the application's settings, it is the only one.
         self.processes = options.processes or 1
+        #: How many processes were shut down by remote control since the last reload, and are not replaced.
+        self._dismissed = 0
         self.grace = (options.grace or timedelta(seconds=30)).total_seconds()
         self.children: dict[int, Child] = {}
         self._selector = selectors.DefaultSelector()
@@ -144,7 +147,7 @@ class Supervisor:
         if self._stopping:
             return
         working = [c for c in self.children.values() if c.role == "worker" and not c.draining]
-        for _ in range(self.processes - len(working)):
+        for _ in range(self.processes - self._dismissed - len(working)):
             self._start("worker")
         if self.options.beat and not any(c.role == "beat" and not c.draining for c in self.children.values()):
             self._start("beat")
@@ -224,6 +227,7 @@ class Supervisor:
 
     def _reload(self) -> None:
         logger.info("Reloading: new processes start, then the old ones drain.")
+        self._dismissed = 0
         old = [child for child in self.children.values() if not child.draining]
         for child in old:
             child.draining = True
@@ -255,6 +259,9 @@ class Supervisor:
         if self._stopping or child.role == "suspects":
             self._look_for_suspects()
             return
+        if child.leaving:
+            self._dismiss(child)
+            return
         if code in _HOPELESS and not child.ready:
             self._exit_code = code
             self._stop()
@@ -265,6 +272,12 @@ class Supervisor:
             self._failures += 1
             pause = min(_LONGEST_PAUSE, 0.1 * 2**self._failures) if not child.ready else 0.05
             self._not_before[child.role] = time.monotonic() + pause
+
+    def _dismiss(self, child: Child) -> None:
+        logger.info("Process %d was shut down by remote control and is not replaced.", child.pid)
+        self._dismissed += 1
+        if self._dismissed >= self.processes:
+            self._stop()
 
     def _reap(self, child: Child, *, crashed: bool) -> None:
         engine = self._engine()

@@ -67,3 +67,18 @@ def test_broken_new_code_keeps_the_jobs_c14(plant: Plant) -> None:
     if plant.state(job) is not JobState.SUCCEEDED:
         plant.start()
     assert plant.ended(job).state is JobState.SUCCEEDED
+
+
+def test_what_remote_control_shuts_down_stays_down_until_a_reload_c45(plant: Plant) -> None:
+    """C45: one node of two is not replaced; SIGHUP brings it back; with the last one the supervisor ends, well."""
+    worker = plant.start(processes=2)
+    first, second = sorted(status.hostname for status in plant.engine.workers())
+    plant.app.control.shutdown(destination=[first])
+    until(lambda: "is not replaced" in worker.text(), "the supervisor's word")
+    until(lambda: plant.fetching(worker) == 1, "one process fewer")
+    assert plant.ended(plant.send("say", "alone")).state is JobState.SUCCEEDED
+    assert [status.hostname for status in plant.engine.workers()] == [second]
+    worker.send(signal.SIGHUP)
+    until(lambda: plant.fetching(worker) == 2, "two processes again")
+    plant.app.control.shutdown()
+    assert worker.wait() == 0
