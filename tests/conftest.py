@@ -54,12 +54,16 @@ def in_ci() -> bool:
     return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
-def need_program(name: str) -> str:
-    """Return the path of a server program; without it skip the test, or fail it when CI is set."""
-    path = shutil.which(name)
+def need_program(name: str, package: str | None = None, *places: str) -> str:
+    """Return the path of a server program; without it skip the test, or fail it when CI is set.
+
+    ``places`` are patterns of folders to look in after the PATH, the newest version first.
+    """
+    folders = [str(folder) for place in places for folder in sorted(Path("/").glob(place.lstrip("/")), reverse=True)]
+    path = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *folders]))
     if path is not None:
         return path
-    reason = f"{_MISSING}{name}"
+    reason = f"{_MISSING}{package or name}"
     if in_ci():
         pytest.fail(f"{reason}; with CI=true it must be installed (scripts/install-test-servers)", pytrace=False)
     pytest.skip(reason)
@@ -124,6 +128,7 @@ def _answers(process: subprocess.Popen[bytes], server: RedisServer) -> bool:
     return False
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a running world go to one process of ``pytest -n 2 --dist loadgroup``, which starts it once."""
     for item in items:

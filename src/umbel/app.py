@@ -260,7 +260,9 @@ class Umbel(Celery):
 
 
 @signals.celeryd_after_setup.connect(weak=False)  # type: ignore[untyped-decorator]
-def _say_what_has_no_effect(instance: Any, **_: Any) -> None:
+def _prepare_worker(instance: Any, **_: Any) -> None:
     if isinstance(instance.app, Umbel):
+        # Every job brings its limits along. The pool's own would give a soft one to jobs that have none.
+        instance.pool.options.update(timeout=None, soft_timeout=None)
         for sentence in ineffective_settings(instance.app):
             logger.warning(sentence)

@@ -6,12 +6,13 @@ import asyncio
 import contextvars
 import inspect
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, TypeVar
 
 from celery import states
+from celery._state import _task_stack, get_current_worker_task
 from celery.app.task import Task as CeleryTask
 from celery.exceptions import Retry
 
@@ -125,8 +126,10 @@ class Task(CeleryTask, Generic[P, R]):
         options["headers"] = {**(options.get("headers") or {}), "umbel_once": True}
         limit = self.app.settings.dispatch_timeout.total_seconds() if timeout is None else timeout
         context = contextvars.copy_context()
-        call = partial(context.run, partial(self.apply_async, args, kwargs, known, **options))
-        future = _DISPATCHERS.submit(call)
+        call = partial(
+            _as_child_of, get_current_worker_task(), partial(self.apply_async, args, kwargs, known, **options)
+        )
+        future = _DISPATCHERS.submit(context.run, call)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), limit)
         except TimeoutError:
@@ -243,6 +246,17 @@ class AsyncCall:
             return super().__call__(*args, **kwargs)  # type: ignore[misc]
         function = inspect.unwrap(self.run, stop=lambda f: hasattr(f, "umbel_coroutine")).umbel_coroutine  # type: ignore[attr-defined]
         return function(self, *args, **kwargs) if self.bind_self else function(*args, **kwargs)  # type: ignore[attr-defined]
+
+
+def _as_child_of(parent: Any, call: Callable[[], R]) -> R:
+    """Call in the name of a running task: Celery keeps it by thread, except in Umbel's own pool."""
+    if parent is None or get_current_worker_task() is parent:
+        return call()
+    _task_stack.push(parent)
+    try:
+        return call()
+    finally:
+        _task_stack.pop()
 
 
 def _loop_runs() -> bool:

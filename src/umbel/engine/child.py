@@ -86,8 +86,7 @@ def _work(app: Umbel, settings: dict[str, Any], status: _Status) -> int:
         quiet=True,
     )
     worker.start()
-    if not status.draining and not worker.exitcode:
-        # Neither a signal nor recycling: 'celery control shutdown' was meant for this node.
+    if getattr(worker, "dismissed", False):
         status.tell(leaving=True)
     return int(worker.exitcode or 0)
 
@@ -124,10 +123,8 @@ class _Status:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self.draining = False
         os.set_inheritable(fd, False)
 
     def tell(self, **message: Any) -> None:
-        self.draining = self.draining or bool(message.get("draining"))
         with contextlib.suppress(OSError):
             os.write(self._fd, json.dumps({**message, "at": time.time()}).encode() + b"\n")

@@ -14,9 +14,10 @@ from celery.exceptions import InvalidTaskError
 from celery.utils.collections import AttributeDict
 from celery.utils.imports import symbol_by_name
 from celery.worker import consumer as celery_consumer
-from celery.worker import control, state
+from celery.worker import state
 from kombu.exceptions import ContentDisallowed, DecodeError
 
+from umbel.engine import remote_control
 from umbel.engine.channel import Transport
 from umbel.engine.fetcher import Fetcher
 from umbel.engine.flusher import Flusher
@@ -25,6 +26,8 @@ from umbel.engine.short_path import ShortPath, plain_task
 from umbel.engine.store import Delivery
 
 __all__ = ("Consumer",)
+
+assert remote_control  # registers its commands
 
 logger = logging.getLogger(__name__)
 
@@ -184,32 +187,3 @@ class Consumer(celery_consumer.Consumer):
         """A task message that makes no sense."""
         message.channel.qos.reason = f"invalid task message: {exc}"
         super().on_invalid_task(body, message, exc)
-
-
-@control.control_command(  # type: ignore[untyped-decorator]
-    name="revoke", variadic="task_id", signature="[id1 [id2 [... [idN]]]]"
-)
-def revoke(panel: Any, task_id: Any, terminate: bool = False, signal: Any = None, **kwargs: Any) -> Any:
-    """Revoke task by task id (or list of ids); remembered in the store, so that no restart forgets it."""
-    ids = [str(one) for one in (task_id if isinstance(task_id, (list, tuple, set)) else [task_id])]
-    transport = panel.consumer.connection.transport if panel.consumer.connection else None
-    if not isinstance(transport, Transport):
-        return control.revoke(panel, ids, terminate, signal, **kwargs)
-    for one in ids:
-        transport.engine.cancel(one, None, running=terminate)
-    state.revoked.update(ids)
-    mine = [one for one in ids if not _is_held_elsewhere(transport, one)]
-    if mine or terminate:
-        return control.revoke(panel, mine, terminate, signal, **kwargs)
-    return {"ok": f"tasks {set(ids)} flagged as revoked"}
-
-
-def _is_held_elsewhere(transport: Transport, task_id: str) -> bool:
-    """Whether another process has the job: what becomes of its state is for that process to say.
-
-    Celery asks the job's state instead, which here may not say yet that it has started.
-    """
-    if task_id in state.requests:
-        return False
-    location = transport.engine.locate(task_id)
-    return location is not None and location.lease is not None

@@ -101,9 +101,7 @@ class TaskPool(BasePool):
         def run(job: Job) -> None:
             self._run(job, target, args, kwargs, callback, accept_callback)
 
-        soft = soft_timeout or self.options.get("soft_timeout")
-        hard = timeout or self.options.get("timeout")
-        job = Job(run, request, getattr(request, "task", None), soft, hard)
+        job = Job(run, request, getattr(request, "task", None), soft_timeout, timeout)
         self.take(job)
         return job
 

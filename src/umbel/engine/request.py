@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import signals
+from celery.app.trace import fast_trace_task, trace_task_ret
+from celery.exceptions import TaskRevokedError
 from celery.worker import request as celery_request
 from celery.worker import state as worker_state
 
@@ -33,6 +36,7 @@ class Request(celery_request.Request):
 
     execution: Execution | None = None
     acknowledged: bool
+    _apply_result: Callable[[], Any] | None
     _eta: datetime | None
     time_limits: tuple[float | None, float | None]
 
@@ -46,13 +50,49 @@ class Request(celery_request.Request):
         if fetcher.in_process and not self._decoded:
             # Decoded once: the tracer runs in this process and takes the values as they are.
             self._body, self._content_type = (self._args, self._kwargs, self._payload[2]), None
-        hard, soft = self.time_limits
-        if hard and not soft and self._task.soft_time_limit and self._task.soft_time_limit > hard:
-            # Prefork arms the hard limit only once the soft one has passed.
-            self.time_limits = (hard, hard)
         if self._eta is not None and self._eta <= datetime.now(UTC):
             # The engine held it until it was due; Celery's timer has nothing left to do.
             self._eta = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # Celery derives a class for each task, which keeps the limits that the task had when the worker started.
+        super().__init_subclass__(**kwargs)
+        if "execute_using_pool" in cls.__dict__:
+            cls.execute_using_pool = Request.execute_using_pool  # type: ignore[method-assign]
+
+    def limits(self) -> tuple[float | None, float | None]:
+        """Return the hard and the soft limit in seconds: the message's own, else what the task has now."""
+        hard, soft = self.time_limits
+        hard, soft = hard or self._task.time_limit, soft or self._task.soft_time_limit
+        # A soft limit that only comes with the hard one is none: prefork would arm the hard one after it.
+        return hard, (None if hard and soft and soft >= hard else soft)
+
+    def execute_using_pool(self, pool: Any, **kwargs: Any) -> Any:
+        """Hand the job to the pool, as Celery does, with the limits of this moment."""
+        if self.revoked():
+            raise TaskRevokedError(self.id)
+        hard, soft = self.limits()
+        trace = fast_trace_task if self._app.use_fast_trace_task else trace_task_ret
+        result = pool.apply_async(
+            trace,
+            args=(
+                self._type,
+                self.id,
+                self._request_dict,
+                self._body,
+                self._content_type,
+                self._content_encoding,
+            ),
+            accept_callback=self.on_accepted,
+            timeout_callback=self.on_timeout,
+            callback=self.on_success,
+            error_callback=self.on_failure,
+            soft_timeout=soft,
+            timeout=hard,
+            correlation_id=self.id,
+        )
+        self._apply_result = weakref.ref(result) if result is not None else None
+        return result
 
     #: What becomes of the message once the block that gathers its end is left.
     _held: tuple[str, str] | None = None

@@ -132,7 +132,7 @@ class PlainRequest(Request):
         assert self.execution is not None
         self.worker_pid = pid
         self.time_start = time.time()
-        self._channel.engine.started(self.execution.delivery.seq, self.time_limits[0] or self._task.time_limit)
+        self._channel.engine.started(self.execution.delivery.seq, self.limits()[0])
         worker_state.requests[self.id] = self
         worker_state.active_requests.add(self)
         worker_state.total_count[self.name] += 1
@@ -204,9 +204,8 @@ class ShortPath:
             received_logger.info(trace.LOG_RECEIVED, context, extra={"data": context})
         worker_state.requests[request.id] = request
         worker_state.reserved_requests.add(request)
-        hard, soft = request.time_limits
-        task = self.task
-        job = Job(self._run, request, task, soft or task.soft_time_limit, hard or task.time_limit)
+        hard, soft = request.limits()
+        job = Job(self._run, request, self.task, soft, hard)
         request._apply_result = lambda: job
         self.pool.take(job)
 

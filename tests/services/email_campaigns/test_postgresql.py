@@ -15,7 +15,7 @@ import pytest
 from services.email_campaigns import accounts, campaigns, database, letters, upkeep
 from services.email_campaigns.models import Base, MailState
 from services.email_campaigns.sending import Claimed, Waiting, claim, end
-from tests.conftest import free_port
+from tests.conftest import free_port, need_program
 from tests.services.email_campaigns.conftest import Configure, the_mail
 
 MakeMails = Callable[..., list[int]]
@@ -24,12 +24,8 @@ MakeMails = Callable[..., list[int]]
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """A private PostgreSQL on loopback, as another user where we are root, which it refuses to be."""
-    places = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
-    initdb, pg_ctl = shutil.which("initdb", path=places), shutil.which("pg_ctl", path=places)
-    as_nobody = ["runuser", "-u", "nobody", "--"] if os.getuid() == 0 else []
-    pytest.importorskip("psycopg", reason="missing server: postgresql (and its driver, umbel[postgres])")
-    if initdb is None or pg_ctl is None or (as_nobody and shutil.which("runuser") is None):
-        pytest.skip("missing server: postgresql")
+    initdb, pg_ctl = (need_program(name, "postgresql", "/usr/lib/postgresql/*/bin") for name in ("initdb", "pg_ctl"))
+    as_nobody = [need_program("runuser"), "-u", "nobody", "--"] if os.getuid() == 0 else []
     folder = Path(tempfile.mkdtemp(prefix="umbel-pg-"))
     if as_nobody:
         shutil.chown(folder, "nobody")
