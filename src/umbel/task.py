@@ -59,7 +59,7 @@ class Task(CeleryTask, Generic[P, R]):
         soft, hard = cls.soft_time_limit, cls.time_limit
         if soft is not None and hard is not None and soft > hard and soft == app.conf.task_soft_time_limit:
             # The application's soft limit is for tasks without a limit of their own.
-            cls.soft_time_limit = hard
+            cls.soft_time_limit = None
         if not isinstance(cls.request_stack, ContextStack):
             cls.request_stack = ContextStack()
 

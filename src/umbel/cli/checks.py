@@ -102,8 +102,7 @@ def check_limits(app: Celery) -> Iterator[Finding]:
     """A soft limit must come before its hard limit, and every job should have a hard one."""
     wrong = 0
     for name, task in sorted(app.tasks.items()):
-        soft = task.soft_time_limit or app.conf.task_soft_time_limit
-        hard = task.time_limit or app.conf.task_time_limit
+        soft, hard = task.soft_time_limit, task.time_limit
         if soft and hard and soft >= hard:
             wrong += 1
             yield Finding(

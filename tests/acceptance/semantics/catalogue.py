@@ -74,9 +74,9 @@ def build(app: Celery, *, coroutines: bool) -> None:
     """Register the whole catalogue with ``app``."""
     for name, declared in _CATALOGUE.items():
         if declared.body is not None:
-            app.task(name=f"sync.{name}", **declared.options)(declared.body)
+            app.task(name=f"sync.{name}", shared=False, **declared.options)(declared.body)
         if coroutines:
-            app.task(name=f"async.{name}", **declared.options)(declared.coroutine)
+            app.task(name=f"async.{name}", shared=False, **declared.options)(declared.coroutine)
     for flavour, cls in _CLASSES:
         if coroutines or flavour == "sync":
             app.register_task(type(cls.__name__, (cls,), {"name": f"{flavour}.classy"})())

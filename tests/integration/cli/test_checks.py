@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from umbel import Umbel
 from umbel.cli import checks
 from umbel.cli.checks import Finding, check_file, check_limits, check_queues, check_results
 from umbel.engine.store import QueueStatus, WorkerStatus
@@ -74,6 +75,14 @@ def test_limits() -> None:
     shop.finalize()
     assert problems(check_limits(shop)) == ["shop.wrong: its soft limit 20 s is not below its hard limit 10 s."]
     assert [finding.level for finding in check_limits(app())] == ["note"]
+
+
+def test_a_hard_limit_below_the_applications_soft_one_is_no_problem_of_umbels(project: Path) -> None:
+    """The soft limit that an application has by default is not for tasks with a limit of their own."""
+    shop = Umbel("shop")
+    shop.task(name="shop.quick", time_limit=10, shared=False)(work)
+    assert problems(check_limits(shop)) == []
+    assert shop.tasks["shop.quick"].soft_time_limit is None
 
 
 @pytest.mark.parametrize(
