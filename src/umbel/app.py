@@ -15,7 +15,7 @@ from kombu.transport import TRANSPORT_ALIASES
 
 from umbel import checks
 from umbel.engine.dispatch import Dispatcher
-from umbel.engine.registry import is_embedded, open_engine
+from umbel.engine.registry import engine_of, is_redis, is_served, options_of, redis_url
 from umbel.errors import ConfigurationError
 from umbel.ineffective import ineffective_settings
 from umbel.jobs.cancel import cancel_job
@@ -43,9 +43,10 @@ R = TypeVar("R")
 # Kombu's table of transports, so that sqlite: URLs work wherever Celery takes one.
 TRANSPORT_ALIASES.setdefault("sqlite", "umbel.engine.channel:Transport")
 
-_BACKEND: Final = "umbel.engine.results:SQLiteBackend"
+_BACKEND: Final = "umbel.engine.results:EngineBackend"
+_REDIS_TRANSPORT: Final = "umbel.engine.redis_channel:RedisTransport"
 #: Brokers that keep results too, when nothing else is named.
-_KEEPS_RESULTS: Final = ("redis:", "rediss:", "redis+", "rediss+", "sentinel:")
+_KEEPS_RESULTS: Final = ("redis", "sentinel:")
 _POOLS: Final = {"default": "umbel.engine.pool:TaskPool"}
 #: Options that Celery wants in ``task_routes``; on the decorator they are set once the task is bound.
 _ROUTING: Final = ("queue", "exchange", "exchange_type", "routing_key", "delivery_mode", "priority")
@@ -96,7 +97,7 @@ class Umbel(Celery):
             "broker_url": url,
             "broker_connection_retry_on_startup": True,
             "result_backend": f"{_BACKEND}+{url}"
-            if is_embedded(url)
+            if is_served(url)
             else url
             if url.startswith(_KEEPS_RESULTS)
             else None,
@@ -122,25 +123,16 @@ class Umbel(Celery):
             "beat_scheduler": "umbel.schedule.beat:LeaderScheduler",
         }
 
-    def connection_for_read(self, url: Any = None, **kwargs: Any) -> Any:
-        """Return a connection to consume with."""
-        return super().connection_for_read(url, **self._engine_options(kwargs))
-
-    def connection_for_write(self, url: Any = None, **kwargs: Any) -> Any:
-        """Return a connection to publish with."""
-        return super().connection_for_write(url, **self._engine_options(kwargs))
-
-    def _engine_options(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+    def _connection(self, url: Any, **kwargs: Any) -> Any:
+        if not is_served(url):
+            return super()._connection(url, **kwargs)
         # Beside the application's own options, which replace each other as a whole.
-        if not is_embedded(self.conf.broker_url):
-            return kwargs
-        settings = self.settings
-        ours = {
-            "durability": settings.durability,
-            "crash_limit": settings.crash_limit,
-            "max_payload_bytes": settings.max_payload_bytes,
-        }
-        return {**kwargs, "transport_options": {**ours, **(kwargs.get("transport_options") or {})}}
+        ours = {**options_of(self), "max_payload_bytes": self.settings.max_payload_bytes}
+        options = {**kwargs, "transport_options": {**ours, **(kwargs.get("transport_options") or {})}}
+        if is_redis(url) and not (options.get("transport") or self.conf.broker_transport):
+            # Kombu would take the part of the scheme before a plus for the transport.
+            url, options["transport"] = redis_url(url), _REDIS_TRANSPORT
+        return super()._connection(url, **options)
 
     @property
     def store_path(self) -> Path:
@@ -151,12 +143,12 @@ class Umbel(Celery):
     def engine(self) -> Engine:
         """The engine behind the broker URL. Raises :exc:`ConfigurationError` when it is not one of Umbel's."""
         url = str(self.conf.broker_url)
-        if not is_embedded(url):
+        if not is_served(url):
             raise ConfigurationError(
                 f"{url.partition(':')[0]}: is served by Celery's own transport, which cannot tell where a job is: "
-                "this needs the embedded engine (a sqlite: URL, or no UMBEL_BROKER_URL at all)."
+                "this needs an engine of Umbel's (a sqlite: or redis: URL, or no UMBEL_BROKER_URL at all)."
             )
-        return open_engine(url, durability=self.settings.durability, crash_limit=self.settings.crash_limit)
+        return engine_of(self)
 
     @cached_property
     def dispatcher(self) -> Dispatcher:

@@ -11,7 +11,8 @@
     │   ├── StoreForeign          the file is a database of something else
     │   ├── StoreFull             the disk is full
     │   ├── StoreReadOnly         the file or its folder cannot be written
-    │   └── StoreTooNew           the file was written by a newer Umbel
+    │   ├── StoreTooNew           the file was written by a newer Umbel
+    │   └── StoreUnreachable      the server does not answer
     └── JobError                  one job cannot do what was asked
         ├── JobNotFound           no job has this id, or its result has expired
         ├── JobFinished           the job has ended, so it cannot be cancelled
@@ -39,6 +40,7 @@ __all__ = (
     "StoreFull",
     "StoreReadOnly",
     "StoreTooNew",
+    "StoreUnreachable",
     "UmbelError",
     "WaitRefused",
 )
@@ -157,6 +159,15 @@ class StoreTooNew(StoreError):
             path,
             f"{path} has schema {found} and this version of Umbel knows up to {known}: upgrade Umbel here, "
             "or give this process a file of its own. Nothing was changed.",
+        )
+
+
+class StoreUnreachable(StoreError):
+    """The server does not answer; what it had accepted is as safe as its own settings make it."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            url, f"{url} cannot be reached ({reason}): is the server running, and are host, port and password right?"
         )
 
 

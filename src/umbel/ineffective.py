@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from umbel.engine.registry import is_embedded
+from umbel.engine.registry import is_served
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -42,7 +42,7 @@ _TRANSPORT: Final = {
 def ineffective_settings(app: Umbel) -> Iterator[str]:
     """Yield a sentence for each setting that somebody has made and that has no effect."""
     made: Any = app.conf.changes
-    if not is_embedded(app.conf.broker_url):
+    if not is_served(app.conf.broker_url):
         return
     table = dict(_ENGINE)
     if str(app.conf.worker_pool).startswith("umbel."):

@@ -141,7 +141,11 @@ def test_c46_a_job_can_be_dispatched_to_a_broker_that_keeps_no_results(make_app:
     jobs = make_app("memory://")
     task = jobs.task(name="shop.elsewhere")(elsewhere)
     assert task.delay().id
-    assert make_app("redis://h:1/0").conf.result_backend == "redis://h:1/0"
+    assert make_app("sentinel://h:1/0").conf.result_backend == "sentinel://h:1/0"
+
+
+def test_results_are_kept_beside_the_messages(make_app: Callable[..., Umbel]) -> None:
+    assert make_app("redis://h:1/0").conf.result_backend == "umbel.engine.results:EngineBackend+redis://h:1/0"
 
 
 def elsewhere() -> None: ...
@@ -152,7 +156,7 @@ def test_several_celery_brokers_in_one_url_are_taken(make_app: Callable[..., Umb
 
 
 def test_the_engine_of_another_broker_is_refused_clearly(make_app: Callable[..., Umbel]) -> None:
-    with pytest.raises(ConfigurationError, match="embedded engine"):
+    with pytest.raises(ConfigurationError, match="an engine of Umbel's"):
         assert make_app("memory://").engine
 
 

@@ -21,8 +21,7 @@ from umbel.engine import envelope
 from umbel.engine.execution import sink
 from umbel.engine.fetcher import Fetcher
 from umbel.engine.registry import open_engine
-from umbel.engine.sqlite import SQLiteEngine
-from umbel.engine.store import Delivery, Outgoing, Settled
+from umbel.engine.store import Delivery, Engine, Outgoing, Settled
 from umbel.errors import PayloadTooLarge, StoreError
 
 __all__ = ("Channel", "Message", "QoS", "Transport")
@@ -111,7 +110,7 @@ class Channel(virtual.Channel):
 
     def __init__(self, connection: Transport, **kwargs: Any) -> None:
         super().__init__(connection, **kwargs)
-        self.engine: SQLiteEngine = connection.engine
+        self.engine: Engine = connection.engine
         self._listening: set[str] = set()
         self._touched = 0.0
 
@@ -123,8 +122,8 @@ class Channel(virtual.Channel):
             return (body, "utf-8") if isinstance(body, str) else super().encode_body(body, "base64")
         return super().encode_body(body, encoding)  # type: ignore[no-any-return]
 
-    def _next_delivery_tag(self) -> int:
-        return 0
+    def _next_delivery_tag(self) -> Any:
+        return self.engine.new_tag()
 
     def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
         outgoing = envelope.outgoing(queue, message, self._get_message_priority(message))
@@ -279,10 +278,11 @@ class Transport(virtual.Transport):
     def __init__(self, client: Any, **kwargs: Any) -> None:
         super().__init__(client, **kwargs)
         options = client.transport_options
-        self.engine: SQLiteEngine = open_engine(
+        self.engine: Engine = open_engine(
             client.hostname,
             durability=options.get("durability", "normal"),
             crash_limit=options.get("crash_limit", 3),
+            prefix=options.get("global_keyprefix", ""),
         )
         self.max_payload_bytes: int = options.get("max_payload_bytes", 1 << 30)
         self.fetcher: Fetcher | None = None

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from umbel.engine.registry import options_of
 from umbel.errors import UmbelError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def main(text: str, load: Callable[[str], Any]) -> int:
         status.tell(
             processes=told.processes,
             grace=told.grace.total_seconds(),
-            engine={"durability": told.durability, "crash_limit": told.crash_limit},
+            engine=options_of(app),
         )
         _watch_life(settings["life_fd"])
         if settings["role"] == "beat":
@@ -58,11 +59,10 @@ def _work(app: Umbel, settings: dict[str, Any], status: _Status) -> int:
 
     from umbel.engine import console
     from umbel.engine.recycle import Recycler
-    from umbel.engine.registry import is_embedded
 
     def ready(sender: Any, **_: Any) -> None:
         queues = ", ".join(app.amqp.queues.consume_from)
-        place = app.conf.broker_url if is_embedded(app.conf.broker_url) else app.connection().as_uri()
+        place = app.connection().as_uri()
         logger.info("%s takes jobs from %s, %d at a time (%s).", sender.hostname, queues, sender.pool.limit, place)
         status.tell(ready=True, lease=getattr(sender, "lease_token", None), url=str(app.conf.broker_url))
         Recycler(app, sender, settings, status.tell).start()
@@ -83,6 +83,9 @@ def _work(app: Umbel, settings: dict[str, Any], status: _Status) -> int:
         soft_time_limit=settings["soft_time_limit"],
         max_tasks_per_child=settings["max_tasks_per_child"],
         max_memory_per_child=settings["max_memory_per_child"],
+        # Workers learn of each other from the store, and a start need not wait a second for their answers.
+        without_mingle=True,
+        without_gossip=True,
         quiet=True,
     )
     worker.start()

@@ -22,12 +22,12 @@ from kombu.utils.json import JSONEncoder
 
 from umbel.engine import envelope
 from umbel.engine.execution import sink
-from umbel.engine.registry import is_embedded, open_engine
+from umbel.engine.registry import engine_of, is_served
 from umbel.engine.store import Outgoing
 from umbel.errors import PayloadTooLarge, StoreError
 
 if TYPE_CHECKING:
-    from umbel.engine.sqlite import SQLiteEngine
+    from umbel.engine.store import Engine
 
 __all__ = ("Dispatcher", "as_celery_says")
 
@@ -75,7 +75,7 @@ class Dispatcher:
     def __init__(self, app: Any) -> None:
         self._app = app
         self._decisive: tuple[Any, ...] = ()
-        self._engine: SQLiteEngine | None = None
+        self._engine: Engine | None = None
         self._plans: dict[str, _Plan | None] = {}
         self._queues: dict[str, bool] = {}
         self._origin = (0, "")
@@ -120,7 +120,7 @@ class Dispatcher:
         self._queues = {}
         url = str(conf.broker_write_url or conf.broker_url)
         plain = (
-            is_embedded(url)
+            is_served(url)
             and not conf.task_always_eager
             and not conf.task_routes
             and conf.task_protocol == 2
@@ -129,10 +129,7 @@ class Dispatcher:
             and not conf.task_send_sent_event
             and not conf.task_inherit_parent_priority
         )
-        settings = self._app.settings
-        self._engine = (
-            open_engine(url, durability=settings.durability, crash_limit=settings.crash_limit) if plain else None
-        )
+        self._engine = engine_of(self._app, url) if plain else None
 
     def _plan_for(self, task: Any) -> _Plan | None:
         declared = task._get_exec_options()
@@ -195,7 +192,7 @@ class Dispatcher:
             "delivery_info": {"exchange": "", "routing_key": queue},
             "priority": priority,
             "body_encoding": "utf-8",
-            "delivery_tag": 0,
+            "delivery_tag": self._engine.new_tag() if self._engine is not None else 0,
         }
         payload = self._text(body, headers, properties)
         limit = self._app.settings.max_payload_bytes

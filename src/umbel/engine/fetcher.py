@@ -23,7 +23,7 @@ from umbel.engine.store import Delivery, Settled
 from umbel.errors import StoreError
 
 if TYPE_CHECKING:
-    from umbel.engine.sqlite import SQLiteEngine
+    from umbel.engine.store import Engine
 
 __all__ = ("Fetcher",)
 
@@ -45,7 +45,7 @@ class Fetcher:
 
     def __init__(
         self,
-        engine: SQLiteEngine,
+        engine: Engine,
         flusher: Flusher,
         *,
         slots: Callable[[], int],

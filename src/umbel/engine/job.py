@@ -36,6 +36,8 @@ class Job:
         "cancelled",
         "hard",
         "loop",
+        "queue",
+        "rank",
         "request",
         "run",
         "soft",
@@ -52,6 +54,9 @@ class Job:
         self.run: Final = run
         self.request: Final = request
         self.task: Final = task
+        delivery = request.execution.delivery if request is not None and request.execution is not None else None
+        self.queue: Final = delivery.queue if delivery is not None else None
+        self.rank: Final = delivery.rank if delivery is not None else 0
         self.soft: Final = soft
         self.hard: Final = hard
         self.started: float | None = None
@@ -64,6 +69,10 @@ class Job:
         self.asyncio_task: asyncio.Task[Any] | None = None
         self._thread_id: int | None = None
         self._lock = threading.Lock()
+
+    def goes_before(self, other: Job) -> bool:
+        """Whether this job is the more urgent one of two of the same queue."""
+        return self.rank < other.rank and self.queue == other.queue and self.queue is not None
 
     def terminate(self, signal: Any = None) -> None:
         """Stop the job: a coroutine at its next await, a thread at its next bytecode."""

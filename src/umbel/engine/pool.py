@@ -108,7 +108,10 @@ class TaskPool(BasePool):
     def take(self, job: Job) -> None:
         """Start ``job`` when a slot is free."""
         with self._lock:
-            self._waiting.append(job)
+            at = len(self._waiting)
+            while at and job.goes_before(self._waiting[at - 1]):
+                at -= 1
+            self._waiting.insert(at, job)
             crowded = len(self._waiting) > 1
         # Whoever runs wakes the next one: a crowd needs no second knock.
         if not crowded or not self._running:

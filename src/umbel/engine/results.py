@@ -19,17 +19,17 @@ from celery.exceptions import ChordError, TimeoutError
 from celery.result import GroupResult, allow_join_result
 
 from umbel.engine.execution import calling_back, current_execution, deferring, publishing_into
-from umbel.engine.registry import open_engine
+from umbel.engine.registry import engine_of
 from umbel.engine.store import ChordPart, Record, Settled, Stored
 
-__all__ = ("SQLiteBackend",)
+__all__ = ("EngineBackend",)
 
 _FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.1
 
 
-class SQLiteBackend(BaseBackend):
-    """Results beside the messages, in the embedded engine's file."""
+class EngineBackend(BaseBackend):
+    """Results beside the messages, in the engine's store."""
 
     supports_native_join = True
     supports_autoexpire = True
@@ -37,12 +37,7 @@ class SQLiteBackend(BaseBackend):
 
     def __init__(self, app: Any, url: str | None = None, **kwargs: Any) -> None:
         super().__init__(app, url=url, **kwargs)
-        settings = getattr(app, "settings", None)
-        self.engine = open_engine(
-            url or app.conf.broker_url,
-            durability=getattr(settings, "durability", "normal"),
-            crash_limit=getattr(settings, "crash_limit", 3),
-        )
+        self.engine = engine_of(app, url)
 
     # -- storing ----------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from umbel.engine.envelope import decode_body
 from umbel.engine.execution import Execution, current_execution
 from umbel.engine.job import Job, current_job
 from umbel.engine.request import Request
-from umbel.engine.results import SQLiteBackend
+from umbel.engine.results import EngineBackend
 from umbel.engine.store import Delivery, Record
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def plain_task(task: Any, app: Any) -> bool:
         and task.acks_late
         and not app.conf.worker_deduplicate_successful_tasks
         and not app.conf.result_extended
-        and isinstance(task.backend, SQLiteBackend)
+        and isinstance(task.backend, EngineBackend)
         and task.backend.serializer == "json"
         and os.environ.get("UMBEL_SHORT_PATH") != "0"
     )

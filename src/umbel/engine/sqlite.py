@@ -59,12 +59,14 @@ class SQLiteEngine(Engine):
     """The engine of ``sqlite:`` URLs."""
 
     scheme = "sqlite"
+    names: QueueNames
+    groups: GroupTable
 
     def __init__(self, path: Path, *, durability: str = "normal", crash_limit: int = 3) -> None:
         self.path: Final = path
         self.file: Final = StoreFile(path, durability=durability)
-        self.names: Final = QueueNames(self.file)
-        self.groups: Final = GroupTable(self.file)
+        self.names = QueueNames(self.file)
+        self.groups = GroupTable(self.file)
         self.crash_limit: Final = crash_limit
         self._forget_process()
 
@@ -252,6 +254,9 @@ class SQLiteEngine(Engine):
             self._listener = None
         if freed:
             self._waker.ring()
+
+    def renew(self, tokens: Sequence[str]) -> None:
+        """Nothing: the kernel knows who lives."""
 
     def started(self, seq: int, limit: float | None = None) -> None:
         if self._lease is not None:

@@ -7,16 +7,18 @@ synchronous and thread-safe; times are unix seconds.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 __all__ = (
     "ChordPart",
     "DeadLetter",
     "Delivery",
     "Engine",
+    "Groups",
     "Location",
+    "Names",
     "Outgoing",
     "QueueStatus",
     "Record",
@@ -181,11 +183,70 @@ class DeadLetter:
     payload: str
 
 
+class Names(Protocol):
+    """Queues and bindings, as every process declared them."""
+
+    def declare(self, name: str, *, transient: bool) -> None:
+        """Make queue ``name`` known; a transient one goes when its listener is gone."""
+
+    def exists(self, name: str) -> bool:
+        """Whether queue ``name`` has been declared."""
+
+    def size(self, name: str) -> int:
+        """Return how many messages of queue ``name`` are ready."""
+
+    def drop(self, name: str) -> None:
+        """Remove a queue: a transient one with everything, of a lasting one only what waits in it."""
+
+    def touch(self, names: Iterable[str]) -> None:
+        """Note that the listeners of ``names`` are alive."""
+
+    def bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        """Let ``exchange`` feed ``queue``."""
+
+    def bindings(self, exchange: str) -> list[tuple[str, str, str]]:
+        """Return (routing key, pattern, queue) of everything bound to ``exchange``."""
+
+
+class Groups(Protocol):
+    """The shapes of groups, and the parts of chords."""
+
+    def save(self, group_id: str, meta: bytes | str, expires: float | None) -> None:
+        """Keep the shape of a group."""
+
+    def read(self, group_id: str) -> bytes | str | None:
+        """Return a group's shape, or None."""
+
+    def forget(self, group_id: str) -> None:
+        """Drop a group's shape."""
+
+    def set_size(self, group_id: str, size: int, expires: float | None) -> None:
+        """Tell how many parts make chord ``group_id`` complete."""
+
+    def grow(self, group_id: str, expires: float | None) -> None:
+        """Let chord ``group_id`` wait for one part more."""
+
+    def parts(self, group_id: str) -> list[tuple[str, bytes | str]]:
+        """Return (id, result) of a chord's parts in their order."""
+
+
 class Engine(ABC):
     """The store behind the channel. One instance serves all threads of a process, and survives a fork."""
 
     #: How a URL of this engine begins.
     scheme: str = ""
+    #: Where its bands of priority begin: within one the order is that of dispatch.
+    bands: tuple[int, ...] = tuple(range(10))
+    names: Names
+    groups: Groups
+
+    @abstractmethod
+    def check(self) -> None:
+        """Open the store, so that what is wrong with it is said now. Raises :exc:`StoreError`."""
+
+    def new_tag(self) -> Any:
+        """Return a delivery tag for an envelope on its way in."""
+        return 0
 
     # -- messages ---------------------------------------------------------------------------------------------
 
@@ -200,6 +261,10 @@ class Engine(ABC):
         ``queues`` maps names to weights in the order of preference; with all weights 0 the order is strict, else a
         queue gets its share. ``suspects`` takes only what must run alone.
         """
+
+    @abstractmethod
+    def most_urgent(self, queues: Mapping[str, int]) -> int | None:
+        """Return the lowest rank (9 minus priority) that is ready in ``queues``; None when nothing is."""
 
     @abstractmethod
     def take(self, queue: str, limit: int) -> list[Delivery]:
@@ -222,6 +287,22 @@ class Engine(ABC):
     @abstractmethod
     def open_lease(self, hostname: str, queues: Sequence[str], concurrency: int) -> str:
         """Make this process a holder of messages; return its lease's token."""
+
+    @abstractmethod
+    def ensure_lease(self, queues: Sequence[str]) -> None:
+        """Open a lease if this process has none."""
+
+    @abstractmethod
+    def renew(self, tokens: Sequence[str]) -> None:
+        """Tell other hosts that the processes of these leases live."""
+
+    @abstractmethod
+    def overdue(self, token: str, margin: float) -> list[int]:
+        """Return the messages of another process's lease whose jobs are ``margin`` seconds past their hard limit."""
+
+    @abstractmethod
+    def suspects(self, queues: Sequence[str] | None = None) -> int:
+        """Return how many messages wait to run alone, in ``queues`` or in all."""
 
     @abstractmethod
     def close_lease(self) -> None:
@@ -256,6 +337,24 @@ class Engine(ABC):
         ``running``: stop it also when it has begun.
         """
 
+    @abstractmethod
+    def cancelled_here(self) -> list[str]:
+        """Return the ids among this process's messages that have been cancelled."""
+
+    @abstractmethod
+    def cancel_mark(self) -> int:
+        """Return a number that grows with every cancellation."""
+
+    # -- schedules --------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def tick(self, messages: Sequence[Outgoing], entry: str, last_run: float, runs: int) -> None:
+        """Store the messages of a schedule entry's tick together with the fact that it has run."""
+
+    @abstractmethod
+    def last_ticks(self) -> dict[str, tuple[float, int]]:
+        """Return (last run, number of runs) of each schedule entry that has run."""
+
     # -- for whoever operates ---------------------------------------------------------------------------------
 
     @abstractmethod
@@ -281,6 +380,10 @@ class Engine(ABC):
     @abstractmethod
     def sweep(self) -> None:
         """Do what is due now and then: expired results, unused queues, the size of the file."""
+
+    @abstractmethod
+    def shrink(self) -> None:
+        """Give back room that is not needed."""
 
     @abstractmethod
     def close(self) -> None:

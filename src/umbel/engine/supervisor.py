@@ -19,8 +19,10 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import methodcaller
 from pathlib import Path
 from typing import Any, Final
 
@@ -153,6 +155,7 @@ class Supervisor:
             self._start("beat")
         if time.monotonic() >= self._next_check:
             self._next_check = time.monotonic() + _CHECK_SECONDS
+            self._renew()
             self._look_for_suspects()
             self._look_for_overdue()
 
@@ -280,17 +283,19 @@ class Supervisor:
             self._stop()
 
     def _reap(self, child: Child, *, crashed: bool) -> None:
-        engine = self._engine()
-        if engine is not None:
-            engine.reap(child.lease, crashed=crashed, overdue=child.overdue)
-            if crashed:
-                self._look_for_suspects()
+        self._ask(methodcaller("reap", child.lease, crashed=crashed, overdue=child.overdue))
+        if crashed:
+            self._look_for_suspects()
+
+    def _renew(self) -> None:
+        # From here, because a job can hold the interpreter of its own process for as long as it likes.
+        leases = [child.lease for child in self.children.values() if child.lease and child.poll() is None]
+        self._ask(methodcaller("renew", leases))
 
     def _look_for_suspects(self) -> None:
-        engine = self._engine()
-        if self._stopping or engine is None:
+        if self._stopping:
             return
-        waiting = engine.suspects(self.options.queue_names)
+        waiting = self._ask(methodcaller("suspects", self.options.queue_names)) or 0
         running = [child for child in self.children.values() if child.role == "suspects"]
         # One that is just starting has not taken its job yet; the others are busy, or end by themselves.
         starting = sum(child.lived < _STARTING_SECONDS for child in running)
@@ -299,20 +304,28 @@ class Supervisor:
 
     def _look_for_overdue(self) -> None:
         """Kill a process whose job holds the interpreter past its hard limit: it cannot stop it itself."""
-        engine = self._engine()
         for child in self.children.values():
-            if engine is not None and child.lease and not child.overdue:
-                child.overdue = engine.overdue(child.lease, _OVERDUE_SECONDS)
+            if child.lease and not child.overdue:
+                overdue = self._ask(methodcaller("overdue", child.lease, _OVERDUE_SECONDS))
+                child.overdue = overdue or []
                 if child.overdue:
                     logger.error("Process %d does not stop a job that is past its hard limit: it is killed.", child.pid)
                     child.kill()
 
-    def _engine(self) -> Any:
-        if not self._url or not self._url.startswith("sqlite:"):
+    def _ask(self, question: Callable[[Any], Any]) -> Any:
+        """Return what the engine says; None where there is none, or while it cannot be asked."""
+        if not self._url:
             return None
-        from umbel.engine.registry import open_engine
+        from umbel.engine.registry import is_served, open_engine
+        from umbel.errors import StoreError
 
-        return open_engine(self._url, **self._engine_options)
+        if not is_served(self._url):
+            return None
+        try:
+            return question(open_engine(self._url, **self._engine_options))
+        except StoreError as error:
+            logger.error("The supervisor cannot look after its processes' jobs for now: %s", error)
+            return None
 
 
 class _SignalPipe:

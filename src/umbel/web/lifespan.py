@@ -20,7 +20,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from umbel.engine.registry import is_embedded
+from umbel.engine.registry import is_served
 from umbel.errors import ConfigurationError
 from umbel.web.worker_child import WorkerChild
 
@@ -84,7 +84,7 @@ def close_pools(umbel: Umbel) -> None:
         pools: tuple[Any, ...] = (umbel.producer_pool, umbel.pool)
         for pool in pools:
             pool.force_close_all(close_pool=False)
-        if is_embedded(umbel.conf.broker_url):
+        if is_served(umbel.conf.broker_url):
             _close_engine(umbel.engine)
     except Exception:
         # The web process ends anyway, and its own clean-up must still run.

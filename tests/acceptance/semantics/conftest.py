@@ -14,7 +14,7 @@ import pytest
 from tests.acceptance.semantics.jobs import Jobs
 from tests.acceptance.semantics.worlds import PLANS, World, open_world
 
-_USUAL: Final = ("celery-redis", "umbel", "umbel-prefork")
+_USUAL: Final = ("celery-redis", "umbel", "umbel-prefork", "umbel-redis")
 
 
 def pytest_configure(config: pytest.Config) -> None:

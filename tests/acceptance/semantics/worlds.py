@@ -39,6 +39,7 @@ class Plan:
     pool: str
     concurrency: int = 8
     nodes: int = 1
+    store: str = "sqlite"
 
     @property
     def flavours(self) -> tuple[str, ...]:
@@ -52,6 +53,7 @@ PLANS: Final = {
         Plan("celery-prefork", "celery", "prefork", concurrency=4),
         Plan("umbel", "umbel", "default", nodes=2),
         Plan("umbel-prefork", "umbel", "prefork", concurrency=4),
+        Plan("umbel-redis", "umbel", "default", nodes=2, store="redis"),
     )
 }
 
@@ -156,9 +158,11 @@ def open_world(plan: Plan, folder: Path) -> Iterator[World]:
 
 
 def _store(plan: Plan, folder: Path, stack: contextlib.ExitStack) -> tuple[str, str | None]:
-    if plan.kind == "umbel":
+    if plan.kind == "umbel" and plan.store == "sqlite":
         return f"sqlite:///{folder / 'umbel.db'}", None
     url = stack.enter_context(_redis())
+    if plan.kind == "umbel":
+        return f"redis+{url}", None
     return f"redis+{url}", f"redis+{url}"
 
 

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from umbel import JobState, JobStatus, Umbel
-from umbel.engine.sqlite import SQLiteEngine
+from umbel.engine.store import Engine
 from umbel.errors import JobNotFound
 
 __all__ = ("DEADLINE", "Line", "Plant", "Worker", "until")
@@ -104,10 +104,11 @@ class Worker:
 class Plant:
     """A store, its workers, and a client in this process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None) -> None:
         self.folder = folder
+        #: The file of the embedded engine; without meaning when ``url`` names another one.
         self.store = folder / "store" / "plant.db"
-        self.url = f"sqlite:///{self.store}"
+        self.url = url or f"sqlite:///{self.store}"
         self.trail = folder / "trail"
         self.gates = folder / "gates"
         self.gates.mkdir()
@@ -119,10 +120,8 @@ class Plant:
         self.app = Umbel("client", broker=self.url)
 
     @property
-    def engine(self) -> SQLiteEngine:
-        engine = self.app.engine
-        assert isinstance(engine, SQLiteEngine)
-        return engine
+    def engine(self) -> Engine:
+        return self.app.engine
 
     # -- workers ----------------------------------------------------------------------------------------------
 
@@ -253,8 +252,8 @@ def _elsewhere(*_: Any) -> None:
 
 
 @contextlib.contextmanager
-def planted(folder: Path) -> Iterator[Plant]:
-    plant = Plant(folder)
+def planted(folder: Path, url: str | None = None) -> Iterator[Plant]:
+    plant = Plant(folder, url)
     try:
         yield plant
     finally:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
+
 from tests.integration.worker.plant import Plant, until
 from umbel import JobState
 
 
+@pytest.mark.stores("sqlite")
 def test_worker_before_the_file_exists_c14(plant: Plant) -> None:
     """A worker that is started first makes the store; the client finds it (C14)."""
     assert not plant.store.parent.exists()

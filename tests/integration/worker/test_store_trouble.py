@@ -16,7 +16,10 @@ from tests.integration.worker.plant import Plant, planted, until
 from umbel import JobState
 from umbel.errors import StoreFull
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of a running process need Linux")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="limits of a running process need Linux"),
+    pytest.mark.stores("sqlite"),
+]
 
 #: Above the trail's size, below where the store's log is written.
 _WALL = 16 << 10

@@ -60,11 +60,11 @@ class Operating(Suite):
     def test_locate_tells_where_a_job_is(self) -> None:
         self.put("a", "b", priority=3)
         headers = {"umbel_owner": "user-7", "expires": "2030-01-01T00:00:00+00:00", "retries": 2}
-        self.put("c", headers=headers, priority=5)
+        self.put("c", headers=headers, priority=6)
         where = self.engine.locate("c")
         assert where is not None
         assert (where.task_id, where.queue, where.task, where.owner) == ("c", QUEUE, "shop.greet", "user-7")
-        assert (where.priority, where.retries, where.position) == (5, 2, 0)
+        assert (where.priority, where.retries, where.position) == (6, 2, 0)
         assert where.expires == 1_893_456_000.0
         assert (where.lease, where.due, where.deliveries, where.cancelled) == (None, None, 0, False)
         assert self.engine.locate("unknown") is None

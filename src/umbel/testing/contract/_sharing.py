@@ -88,8 +88,8 @@ class Sharing(Suite):
         self.put(*names)
         for _ in range(3):
             victim = self.peer()
-            victim.ask("drain", QUEUE, 3)
             left = self.ready()
+            victim.ask("drain", QUEUE, 3)
             until(lambda count=left: self.ready() < count, "the reader has taken something")  # type: ignore[misc]
             victim.kill()
         self.engine.reap()

@@ -1,0 +1,155 @@
+-- What every script begins with: the keys, and how a list's element is read. ARGV[1] is the prefix of all keys.
+--
+-- Kombu's own, shared with plain Celery:
+--   QUEUE, QUEUE\6\22{3,6,9}     list    envelopes of a queue, one list a priority band; producers push left, takers pop right
+--   celery-task-meta-ID          string  a job's result document
+-- Umbel's:
+--   umbel:queues                 set     names of lasting queues
+--   umbel:front:QUEUE            list    condemned messages, which only an Umbel worker takes: "VERDICT\nELEMENT"
+--   umbel:suspect:QUEUE          list    messages that run alone
+--   umbel:delayed                zset    member -> when it is due; a member is "ID" or "ID\6N"
+--   umbel:later                  hash    member -> "LISTKEY\nELEMENT"
+--   umbel:delays                 hash    queue -> how many of its messages are delayed
+--   umbel:leases                 hash    token -> what the worker said of itself (MessagePack)
+--   umbel:held:TOKEN             hash    seq -> "LISTKEY\nELEMENT" of what that process holds
+--   umbel:job:ID                 hash    i: what dispatch knew (MessagePack), w: where the message is, a: when it was queued
+--   umbel:about:ID               string  the guard beside a result document (MessagePack)
+--   umbel:cancelled              hash    ID -> "AT RUNNING"
+--   umbel:chord:ID, …:parts      hash    size, extra, parts, fired; task id -> "PLACE\nRESULT"
+--   umbel:dead                   list    dead letters, the newest first (MessagePack)
+--   umbel:seq, umbel:letters, umbel:cancels    counters
+--
+-- An element is Kombu's envelope. What Umbel knows of it stands at its end, where Kombu does not look:
+--   …,"umbel":"QUEUED PRIORITY DELIVERIES CRASHES ID"}
+local P = ARGV[1]
+local BAND = '\6\22'
+
+local function now()
+    local t = redis.call('TIME')
+    return string.format('%d.%06d', t[1], t[2])
+end
+
+local function key(name) return P .. 'umbel:' .. name end
+
+-- Return body, queued, priority, deliveries, crashes, id; the body alone of what a plain client sent.
+local function read(element)
+    local tail = string.sub(element, -200)
+    local at, _, queued, priority, deliveries, crashes, id =
+        string.find(tail, ',"umbel":"([%d.]+) (%d) (%d+) (%d+) ([^" ]*)"}$')
+    if not at then return element, '0', nil, 0, 0, '' end
+    return string.sub(element, 1, #element - #tail + at - 1) .. '}', queued, priority, tonumber(deliveries),
+        tonumber(crashes), id
+end
+
+local function write(body, queued, priority, deliveries, crashes, id)
+    if string.sub(body, -1) ~= '}' then return body end
+    return string.sub(body, 1, -2) .. ',"umbel":"' .. queued .. ' ' .. priority .. ' ' .. deliveries .. ' ' .. crashes
+        .. ' ' .. id .. '"}'
+end
+
+-- The queue and the priority band of a list's key.
+local function parts_of(list)
+    local name = string.sub(list, #P + 1)
+    local at = string.find(name, BAND, 1, true)
+    if at then return string.sub(name, 1, at - 1), string.sub(name, at + 2) end
+    return name, '0'
+end
+
+local function place(id, where)
+    if id ~= '' and redis.call('EXISTS', key('job:' .. id)) == 1 then redis.call('HSET', key('job:' .. id), 'w', where) end
+end
+
+-- Split "HEAD\nREST".
+local function cut(text)
+    local at = string.find(text, '\n', 1, true)
+    return string.sub(text, 1, at - 1), string.sub(text, at + 1)
+end
+
+-- Remember a dispatched job, unless it is one that the store does not know by id.
+local function remember(id, info, where, at)
+    if id == '' then return end
+    redis.call('HSET', key('job:' .. id), 'i', info, 'w', where, 'a', at)
+    redis.call('EXPIRE', key('job:' .. id), 2592000)
+end
+
+-- Put one message into its list, or among the delayed.
+local function push(list, body, priority, id, info, due, at)
+    local element = write(body, at, priority, 0, 0, id)
+    if due == 0 then
+        redis.call('LPUSH', list, element)
+        remember(id, info, 'q' .. list, at)
+        return
+    end
+    local member = id
+    if id == '' or redis.call('HEXISTS', key('later'), id) == 1 then
+        member = id .. '\6' .. redis.call('INCR', key('seq'))
+    end
+    redis.call('ZADD', key('delayed'), due, member)
+    redis.call('HSET', key('later'), member, list .. '\n' .. element)
+    redis.call('HINCRBY', key('delays'), (parts_of(list)), 1)
+    remember(id, info, 'd' .. member, at)
+end
+
+-- Move one delayed message to its queue.
+local function undelay(member)
+    local found = redis.call('HGET', key('later'), member)
+    redis.call('ZREM', key('delayed'), member)
+    if not found then return end
+    redis.call('HDEL', key('later'), member)
+    local list, element = cut(found)
+    redis.call('HINCRBY', key('delays'), (parts_of(list)), -1)
+    local _, _, _, _, _, id = read(element)
+    redis.call('LPUSH', list, element)
+    place(id, 'q' .. list)
+end
+
+-- Give a held message back to the head of its list.
+local function give_back(list, element)
+    local body, queued, priority, deliveries, crashes, id = read(element)
+    if not priority then
+        local _, band = parts_of(list)
+        priority = band
+    end
+    redis.call('RPUSH', list, write(body, queued, priority, deliveries + 1, crashes, id))
+    place(id, 'q' .. list)
+end
+
+-- Make a suspect of a held message, or condemn it.
+local function strike(list, element, alone, limit)
+    local body, queued, priority, deliveries, crashes, id = read(element)
+    local queue, band = parts_of(list)
+    if alone then crashes = crashes + 1 end
+    local struck = write(body, queued, priority or band, deliveries + 1, crashes, id)
+    if alone and crashes >= limit then
+        local verdict = 'worker lost: its process died ' .. crashes .. ' times with this job alone in it'
+        redis.call('RPUSH', key('front:' .. queue), verdict .. '\n' .. list .. '\n' .. struck)
+        place(id, 'f' .. list)
+    else
+        redis.call('RPUSH', key('suspect:' .. queue), list .. '\n' .. struck)
+        place(id, 's' .. list)
+    end
+end
+
+-- Store a job's state beside its guard; an end is overwritten only by what was queued after it.
+local function store(record, at)
+    local id, state, final, text, meta, attempt, task, queue, owner, ttl, since = unpack(record)
+    local about = key('about:' .. id)
+    local known = redis.call('GET', about)
+    local old = known and cmsgpack.unpack(known)
+    if old and old[2] == 1 and tonumber(since) <= tonumber(old[3]) then return end
+    if old then
+        if task == '' then task = old[5] end
+        if queue == '' then queue = old[6] end
+        if owner == '' then owner = old[7] end
+    end
+    local document = P .. 'celery-task-meta-' .. id
+    local guard = cmsgpack.pack({state, final, at, attempt, task, queue, owner, text})
+    if ttl == 0 then
+        redis.call('SET', document, meta)
+        redis.call('SET', about, guard)
+    else
+        redis.call('SET', document, meta, 'PX', ttl)
+        redis.call('SET', about, guard, 'PX', ttl)
+    end
+    redis.call('PUBLISH', document, meta)
+end

@@ -1,0 +1,39 @@
+-- What a process held goes back, and its lease ends.
+-- ARGV: prefix, token, crash limit, crashed (0 or 1), MessagePack [started seqs], MessagePack [overdue seqs], the verdict of
+-- the overdue. Returns [how many messages that freed, how many of them had started].
+local token, limit, crashed, verdict = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', ARGV[7]
+local held = key('held:' .. token)
+local started, overdue = {}, {}
+for _, seq in ipairs(cmsgpack.unpack(ARGV[5])) do started[tostring(seq)] = true end
+for _, seq in ipairs(cmsgpack.unpack(ARGV[6])) do overdue[tostring(seq)] = true end
+if redis.call('HDEL', key('leases'), token) == 0 then return {0, 0} end
+local all = redis.call('HGETALL', held)
+local messages, hit = {}, 0
+for at = 1, #all, 2 do
+    messages[#messages + 1] = {tonumber(all[at]), all[at], all[at + 1]}
+    if started[all[at]] then hit = hit + 1 end
+end
+-- The newest first, so that the oldest comes to stand at the very head.
+table.sort(messages, function(one, other) return one[1] > other[1] end)
+for _, message in ipairs(messages) do
+    local head, rest = cut(message[3])
+    local kind, own = string.sub(head, 1, 1), string.sub(head, 2)
+    local list, element = cut(rest)
+    local body, queued, priority, deliveries, crashes, id = read(element)
+    local queue, band = parts_of(list)
+    if own ~= '' or overdue[message[2]] then
+        local again = write(body, queued, priority or band, deliveries + 1, crashes, id)
+        redis.call('RPUSH', key('front:' .. queue), (own ~= '' and own or verdict) .. '\n' .. list .. '\n' .. again)
+        place(id, 'f' .. list)
+    elseif crashed and started[message[2]] then
+        strike(list, element, hit == 1 and #messages == 1, limit)
+    elseif kind == 's' then
+        local again = write(body, queued, priority or band, deliveries + 1, crashes, id)
+        redis.call('RPUSH', key('suspect:' .. queue), list .. '\n' .. again)
+        place(id, 's' .. list)
+    else
+        give_back(list, element)
+    end
+end
+redis.call('DEL', held)
+return {#messages, hit}

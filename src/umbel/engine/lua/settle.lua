@@ -1,0 +1,95 @@
+-- What a batch of executions leaves behind, in one step.
+-- ARGV: prefix, token, crash limit, MessagePack [[seq or 0, action, reason, records, outgoing, parts, fired], …].
+-- Returns [refused, complete]: numbers of refused entries from 0, and group ids of complete chords.
+local token, limit = ARGV[2], tonumber(ARGV[3])
+local held = key('held:' .. token)
+local at = now()
+local refused, complete, counted = {}, {}, {}
+
+local function count(part)
+    local group, id, place_of, result, size = unpack(part)
+    local chord = key('chord:' .. group)
+    local new = redis.call('HSETNX', chord .. ':parts', id, place_of .. '\n' .. result)
+    redis.call('HINCRBY', chord, 'parts', new)
+    if size > 0 then redis.call('HSETNX', chord, 'size', size) end
+    redis.call('EXPIRE', chord, 604800)
+    redis.call('EXPIRE', chord .. ':parts', 604800)
+    counted[group] = true
+end
+
+local function is_complete(group)
+    local size, extra, parts, fired = unpack(redis.call('HMGET', key('chord:' .. group), 'size', 'extra', 'parts', 'fired'))
+    return not fired and size and tonumber(parts) >= tonumber(size) + tonumber(extra or 0)
+end
+
+-- Whether a chord's callback is still to be sent.
+local function fires(group)
+    if redis.call('HSETNX', key('chord:' .. group), 'fired', 1) == 0 then return false end
+    redis.call('DEL', key('chord:' .. group .. ':parts'))
+    return true
+end
+
+local function forget(seq, id)
+    local job = key('job:' .. id)
+    if id ~= '' and redis.call('HGET', job, 'w') == 'h' .. token .. ' ' .. seq then redis.call('DEL', job) end
+end
+
+local function bury(list, element, reason)
+    local body, queued, _, deliveries = read(element)
+    local queue = parts_of(list)
+    local letter = {redis.call('INCR', key('letters')), queue, reason, deliveries + 1, at, body}
+    redis.call('LPUSH', key('dead'), cmsgpack.pack(letter))
+end
+
+local function act(seq, action, reason, found)
+    if action == 'keep' then return end
+    redis.call('HDEL', held, seq)
+    local head, rest = cut(found)
+    local list, element = cut(rest)
+    local body, queued, priority, deliveries, crashes, id = read(element)
+    if action == 'crash' then
+        -- A prefork child runs one job: it was alone.
+        strike(list, element, true, limit)
+    elseif action == 'requeue' then
+        local queue, band = parts_of(list)
+        local again = write(body, queued, priority or band, deliveries + 1, crashes, id)
+        local kind, verdict = string.sub(head, 1, 1), string.sub(head, 2)
+        if kind == 'f' then
+            redis.call('RPUSH', key('front:' .. queue), verdict .. '\n' .. list .. '\n' .. again)
+            place(id, 'f' .. list)
+        elseif kind == 's' then
+            redis.call('RPUSH', key('suspect:' .. queue), list .. '\n' .. again)
+            place(id, 's' .. list)
+        else
+            give_back(list, element)
+        end
+    else
+        if action == 'dead' then bury(list, element, reason) end
+        forget(seq, id)
+    end
+end
+
+local entries = cmsgpack.unpack(ARGV[4])
+local backwards = {}
+for number, entry in ipairs(entries) do
+    local seq, action, reason, records, outgoing, parts, fired = unpack(entry)
+    local found = seq ~= 0 and redis.call('HGET', held, seq)
+    if seq ~= 0 and not found then
+        refused[#refused + 1] = number - 1
+    else
+        if fired ~= '' and not fires(fired) then
+            outgoing = {}
+            if seq == 0 then records = {} end
+        end
+        for _, record in ipairs(records) do store(record, at) end
+        for _, part in ipairs(parts) do count(part) end
+        if action == 'requeue' then backwards[#backwards + 1] = {seq, action, reason, found}
+        elseif found then act(seq, action, reason, found) end
+        for _, message in ipairs(outgoing) do push(message[1], message[2], message[3], message[4], message[5], message[6], at) end
+    end
+end
+for number = #backwards, 1, -1 do act(unpack(backwards[number])) end
+for group in pairs(counted) do
+    if is_complete(group) then complete[#complete + 1] = group end
+end
+return {refused, complete}

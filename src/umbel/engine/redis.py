@@ -1,0 +1,359 @@
+"""The Redis engine: Kombu's lists and envelopes, with leases, a delayed set and settlement in one step.
+
+Guarantees: a message whose :meth:`enqueue` returned is at the server, and survives the death of any process; a live
+process's messages are its own; what one execution leaves behind is written by one script or not at all. What a crash
+of the server itself may lose is said by its own settings (``appendonly``).
+Costs: one script a batch, and nothing while idle but one question a second.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from umbel.engine import redis_status
+from umbel.engine.lease import Lease, read_overdue
+from umbel.engine.redis_fanout import RedisFanout
+from umbel.engine.redis_groups import RedisGroups
+from umbel.engine.redis_leases import Leases, run_directory
+from umbel.engine.redis_names import RedisNames
+from umbel.engine.redis_store import RedisStore
+from umbel.engine.redis_wake import RedisListener
+from umbel.engine.redis_wire import BAND, deliveries, message, pack, record_fields, settled, stored, taken
+from umbel.engine.shares import Shares
+from umbel.engine.store import (
+    ChordPart,
+    DeadLetter,
+    Delivery,
+    Engine,
+    Location,
+    Outgoing,
+    QueueStatus,
+    Record,
+    Settled,
+    Settlement,
+    Stored,
+    WorkerStatus,
+)
+from umbel.errors import ConfigurationError
+from umbel.ids import new_id
+
+__all__ = ("RedisEngine",)
+
+_BANDS: Final = (f"{BAND}9", f"{BAND}6", f"{BAND}3", "")
+_CANCELLED_SECONDS: Final = 86_400.0
+_OVERDUE: Final = "hard time limit exceeded, and its process had to be killed"
+_RENEW_SECONDS: Final = 3.0
+_READ_MOST: Final = 500
+
+
+class RedisEngine(Engine):
+    """The engine of ``redis:``, ``rediss:`` and ``unix:`` URLs."""
+
+    scheme = "redis"
+    names: RedisNames
+    groups: RedisGroups
+    bands = (0, 3, 6, 9)
+
+    def __init__(self, url: str, *, crash_limit: int = 3, prefix: str = "", run: Path | None = None) -> None:
+        self.url: Final = url
+        self.prefix: Final = prefix
+        self.store: Final = RedisStore(url, prefix=prefix)
+        self.names = RedisNames(self.store)
+        self.groups = RedisGroups(self.store)
+        self.fanout: Final = RedisFanout(self.store)
+        self.crash_limit: Final = crash_limit
+        self.run: Final = run or run_directory(url)
+        self.leases: Final = Leases(self.store, self.run)
+        self._forget_process()
+
+    def _forget_process(self) -> None:
+        self._pid = os.getpid()
+        self.names.forget()
+        self._lease: Lease | None = None
+        self._listener: RedisListener | None = None
+        self._shares = Shares()
+        self._watched: list[bytes] = []
+        self._next_due: float | None = None
+        self._renewed = 0.0
+
+    def _here(self) -> None:
+        if self._pid != os.getpid():
+            self.store.reset()
+            self._forget_process()
+
+    def check(self) -> None:
+        """Ask the server, so that what is wrong is said now."""
+        self._here()
+        with self.store.asking() as client:
+            if client.info("cluster").get("cluster_enabled"):
+                raise ConfigurationError(
+                    f"{self.store.shown} is a Redis Cluster, whose keys live on several servers, where a job's end "
+                    "cannot be written in one step: name a single Redis, or one behind Sentinel."
+                )
+
+    def new_tag(self) -> str:
+        """Return a tag that is the message's own wherever it goes: plain workers keep messages by it."""
+        return new_id()
+
+    # -- messages ---------------------------------------------------------------------------------------------
+
+    def enqueue(self, messages: Sequence[Outgoing]) -> int:
+        self._here()
+        self.names.note({one.queue for one in messages})
+        return int(self.store.run("enqueue", pack([message(self.prefix, one) for one in messages])))
+
+    def tick(self, messages: Sequence[Outgoing], entry: str, last_run: float, runs: int) -> None:
+        """Store the messages of a schedule entry's tick, and then the fact that it has run."""
+        self.enqueue(messages)
+        with self.store.asking() as client:
+            client.hset(self.store.key("ticks"), entry, f"{last_run} {runs}")
+
+    def last_ticks(self) -> dict[str, tuple[float, int]]:
+        """Return (last run, number of runs) of each schedule entry that has run."""
+        with self.store.asking() as client:
+            found = client.hgetall(self.store.key("ticks"))
+        split = {name.decode(): value.split() for name, value in found.items()}
+        return {name: (float(last_run), int(runs)) for name, (last_run, runs) in split.items()}
+
+    def fetch(self, queues: Mapping[str, int], limit: int, *, suspects: bool = False) -> list[Delivery]:
+        self._here()
+        if self._lease is None:
+            return []
+        self._renew()
+        self._watch(queues)
+        pairs = [word for name, share in self._split(queues, limit) if share > 0 for word in (name, share)]
+        answer = self.store.run("fetch", self._lease.token, limit, int(suspects), *pairs)
+        self._next_due = float(answer[0]) if answer[0] else None
+        found = deliveries(self.prefix, answer[2:], suspect=suspects)
+        for delivery in found:
+            self._shares.spent(delivery.queue, 1)
+        return found
+
+    def _split(self, queues: Mapping[str, int], limit: int) -> Sequence[tuple[str, int]]:
+        if len(queues) < 2 or not any(queues.values()):
+            return [(name, limit) for name in queues]
+        waiting = {name: weight for name, weight in queues.items() if self.names.size(name)}
+        return list(self._shares.split(waiting, limit))
+
+    def _watch(self, queues: Mapping[str, int]) -> None:
+        lists = [self.store.kombu(name + band) for name in queues for band in _BANDS]
+        self._watched = lists + [self.store.key(f"front:{name}") for name in queues]
+
+    def most_urgent(self, queues: Mapping[str, int]) -> int | None:
+        """Return the lowest rank (9 minus priority) that is ready in ``queues``; None when nothing is."""
+        with self.store.asking() as client:
+            for band, name in zip((9, 6, 3, 0), _BANDS, strict=True):
+                if client.exists(*(self.store.kombu(queue + name) for queue in queues)):
+                    return 9 - band
+        return None
+
+    def take(self, queue: str, limit: int) -> list[Delivery]:
+        self._here()
+        found: list[bytes] = self.fanout.take(queue, limit) if self.fanout.hears(queue) else []
+        with self.store.asking() as client:
+            for band in _BANDS:
+                if len(found) < limit:
+                    found += client.rpop(self.store.kombu(queue + band), limit - len(found)) or []
+        return [taken(queue, element) for element in found]
+
+    def settle(self, entries: Sequence[Settled]) -> Settlement:
+        self._here()
+        self.names.note({one.queue for entry in entries for one in entry.outgoing})
+        token = self._lease.token if self._lease is not None else ""
+        refused, complete = self.store.run("settle", token, self.crash_limit, settled(self.prefix, entries))
+        if self._lease is not None:
+            for entry in entries:
+                if entry.seq is not None and entry.action != "keep":
+                    self._lease.end(entry.seq)
+        last = {part.group_id: part for entry in entries for part in entry.parts}
+        return Settlement(tuple(entries[number] for number in refused), _parts(complete, last))
+
+    # -- leases -----------------------------------------------------------------------------------------------
+
+    def open_lease(self, hostname: str, queues: Sequence[str], concurrency: int) -> str:
+        self.check()
+        if self._lease is not None:
+            self.close_lease()
+        lease = Lease(self.run, slots=max(1024, 2 * concurrency))
+        try:
+            self.names.note(queues)
+            self.leases.open(lease.token, hostname, list(queues), concurrency)
+        except BaseException:
+            lease.release()
+            raise
+        self._lease = lease
+        self._listener = RedisListener(self.url)
+        return lease.token
+
+    def ensure_lease(self, queues: Sequence[str]) -> None:
+        """Open a lease if this process has none."""
+        self._here()
+        if self._lease is None:
+            self.open_lease(f"client@{socket.gethostname()}", queues, 0)
+
+    def close_lease(self) -> None:
+        self._here()
+        if self._lease is None:
+            return
+        lease, self._lease = self._lease, None
+        try:
+            self._release(lease.token, crashed=False)
+        finally:
+            lease.release()
+            if self._listener is not None:
+                self._listener.close()
+                self._listener = None
+
+    def _release(
+        self, token: str, *, crashed: bool, started: Sequence[int] = (), overdue: Sequence[int] = ()
+    ) -> tuple[int, int]:
+        limit = self.crash_limit
+        freed, hit = self.store.run(
+            "release", token, limit, int(crashed), pack(list(started)), pack(list(overdue)), _OVERDUE
+        )
+        self.leases.forget(token)
+        return int(freed), int(hit)
+
+    def renew(self, tokens: Sequence[str]) -> None:
+        """Tell other hosts that these processes live."""
+        self.leases.renew(list(tokens))
+
+    def _renew(self) -> None:
+        now = time.monotonic()
+        if self._lease is not None and now - self._renewed > _RENEW_SECONDS:
+            self._renewed = now
+            self.leases.renew([self._lease.token])
+
+    def started(self, seq: int, limit: float | None = None) -> None:
+        if self._lease is not None:
+            self._lease.start(seq, limit)
+
+    def overdue(self, token: str, margin: float) -> list[int]:
+        """Return the messages of another process's lease whose jobs are ``margin`` seconds past their hard limit."""
+        return read_overdue(self.run, token, margin)
+
+    def reap(self, token: str | None = None, *, crashed: bool = True, overdue: Sequence[int] = ()) -> int:
+        self._here()
+        freed = 0
+        for info in self.leases.all():
+            abandoned = self.leases.abandoned(info) if token in (None, info.token) else None
+            if abandoned is None:
+                continue
+            started = abandoned.started if abandoned is not True else ()
+            freed += self._release(info.token, crashed=crashed, started=started, overdue=overdue)[0]
+            if abandoned is not True:
+                abandoned.discard()
+        return freed
+
+    def suspects(self, queues: Sequence[str] | None = None) -> int:
+        """Return how many messages wait to run alone, in ``queues`` or in all."""
+        names = self.names.all() if queues is None else queues
+        with self.store.asking() as client:
+            return sum(client.llen(self.store.key(f"suspect:{name}")) for name in names)
+
+    def wait(self, seconds: float) -> bool:
+        self._here()
+        if self._listener is None:
+            time.sleep(min(seconds, 0.02))
+            return True
+        self._renew()
+        due_in = seconds if self._next_due is None else max(self._next_due - time.time(), 0.001)
+        try:
+            self._listener.listen(self.fanout.fileno())
+            return self._listener.wait(self._watched, self.store.key("delayed"), min(seconds, due_in))
+        except (RedisError, OSError):
+            time.sleep(min(seconds, 0.2))
+            return True
+
+    def ring(self) -> None:
+        if self._listener is not None:
+            self._listener.ring()
+
+    # -- results ----------------------------------------------------------------------------------------------
+
+    def read(self, task_ids: Sequence[str]) -> list[Stored]:
+        found: list[Stored] = []
+        with self.store.asking() as client:
+            for start in range(0, len(task_ids), _READ_MOST):
+                part = task_ids[start : start + _READ_MOST]
+                keys = [self.store.kombu(f"celery-task-meta-{one}") for one in part]
+                values = client.mget(keys + [self.store.key(f"about:{one}") for one in part])
+                found += stored(part, values[: len(part)], values[len(part) :])
+        return found
+
+    def forget(self, task_id: str) -> None:
+        with self.store.asking() as client:
+            client.delete(self.store.kombu(f"celery-task-meta-{task_id}"), self.store.key(f"about:{task_id}"))
+
+    def cancel(self, task_id: str, record: Record | None, *, running: bool = True) -> bool:
+        self._here()
+        fields = pack(record_fields(record)) if record is not None else b""
+        return bool(self.store.run("cancel", task_id, int(running), fields))
+
+    def cancelled_here(self) -> list[str]:
+        """Return the ids among this process's messages that have been cancelled."""
+        if self._lease is None:
+            return []
+        with self.store.asking() as client:
+            held = client.hvals(self.store.key(f"held:{self._lease.token}"))
+            cancelled = client.hgetall(self.store.key("cancelled"))
+        ids = (value.rpartition(b" ")[2].removesuffix(b'"}') for value in held)
+        return [one.decode() for one in ids if cancelled.get(one, b"").endswith(b" 1")]
+
+    def cancel_mark(self) -> int:
+        """Return a number that grows with every cancellation."""
+        with self.store.asking() as client:
+            return int(client.get(self.store.key("cancels")) or 0)
+
+    # -- for whoever operates ---------------------------------------------------------------------------------
+
+    def queues(self) -> list[QueueStatus]:
+        return redis_status.queues(self.store, self.names, self.leases)
+
+    def workers(self) -> list[WorkerStatus]:
+        return redis_status.workers(self.store, self.leases)
+
+    def locate(self, task_id: str) -> Location | None:
+        return redis_status.locate(self.store, self.leases, task_id)
+
+    def purge(self, queue: str) -> int:
+        dropped = 0
+        while more := int(self.store.run("purge", queue)):
+            dropped += more
+        with self.store.asking() as client:
+            members = [member for member, _ in client.zscan_iter(self.store.key("delayed"), count=1000)]
+        for start in range(0, len(members), 1000):
+            dropped += int(self.store.run("purge_delayed", queue, *members[start : start + 1000]))
+        return dropped
+
+    def dead(self, limit: int = 50) -> list[DeadLetter]:
+        return redis_status.dead(self.store, limit)
+
+    def sweep(self) -> None:
+        self.names.sweep()
+        self.leases.sweep()
+        limit = time.time() - _CANCELLED_SECONDS
+        with self.store.asking() as client:
+            for task_id, value in client.hscan_iter(self.store.key("cancelled"), count=1000):
+                if float(value.split()[0]) < limit and not client.exists(self.store.key(f"job:{task_id.decode()}")):
+                    client.hdel(self.store.key("cancelled"), task_id)
+
+    def shrink(self) -> None:
+        """Nothing: the server looks after its own memory."""
+
+    def close(self) -> None:
+        self.close_lease()
+        self.names.forget()
+        self.fanout.close()
+        self.store.close()
+
+
+def _parts(complete: Sequence[bytes], last: Mapping[str, ChordPart]) -> tuple[ChordPart, ...]:
+    return tuple(last[group.decode()] for group in complete)

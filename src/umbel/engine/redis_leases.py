@@ -1,0 +1,144 @@
+"""Who is alive, on Redis.
+
+On one host a process's death is seen at once and for certain, by the kernel lock on a file of its own (see
+:mod:`umbel.engine.lease`). For other hosts each worker's lease is renewed at the store, by its supervisor where it has
+one; whoever has watched a lease stand still for its whole length, while connected itself, may reap it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from umbel.engine.lease import is_own, read_abandoned
+from umbel.engine.redis_store import RedisStore
+
+__all__ = ("LEASE_SECONDS", "LeaseInfo", "Leases", "run_directory")
+
+#: How long a lease of another host must stand still before it is taken for dead.
+LEASE_SECONDS: Final = 15.0
+
+
+def run_directory(url: str) -> Path:
+    """Return the folder of this user's processes on this host that use the store ``url``."""
+    name = f"umbel-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    folder = Path(tempfile.gettempdir()) / name
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to another user: set TMPDIR to a folder of your own.")
+    inner = folder / hashlib.sha256(url.encode()).hexdigest()[:16]
+    inner.mkdir(mode=0o700, exist_ok=True)
+    return inner
+
+
+def _identity(run: Path) -> str:
+    """Return the name of this folder, which no other host or container has."""
+    path = run / "host"
+    if not path.exists():
+        new = run / f"host.{secrets.token_hex(4)}"
+        new.write_text(secrets.token_hex(8), encoding="ascii")
+        try:
+            os.link(new, path)
+        except FileExistsError:
+            pass
+        finally:
+            new.unlink()
+    return path.read_text(encoding="ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseInfo:
+    """What a worker said of itself."""
+
+    token: str
+    number: int
+    hostname: str
+    pid: int
+    queues: tuple[str, ...]
+    concurrency: int
+    started: float
+    host: str
+
+
+class Leases:
+    """The leases of one database, as this process sees them."""
+
+    def __init__(self, store: RedisStore, run: Path) -> None:
+        self._store = store
+        self._run = run
+        self.host: Final = _identity(run)
+        #: Of leases on other hosts: the beat that was seen last, and since when, by this process's own clock.
+        self._watched: dict[str, tuple[float, float]] = {}
+
+    def open(self, token: str, hostname: str, queues: list[str], concurrency: int) -> int:
+        """Make a lease known; return its number."""
+        with self._store.asking() as client:
+            number = int(client.incr(self._store.key("lease-numbers")))
+            said = [number, hostname, os.getpid(), queues, concurrency, time.time(), self.host]
+            client.hset(self._store.key("leases"), token, json.dumps(said))
+        self.renew([token])
+        return number
+
+    def renew(self, tokens: list[str]) -> None:
+        """Tell other hosts that these processes live."""
+        if tokens:
+            with self._store.asking() as client:
+                seconds, micro = client.time()
+                client.zadd(self._store.key("beats"), dict.fromkeys(tokens, seconds + micro / 1e6))
+
+    def all(self) -> list[LeaseInfo]:
+        """Return all leases, dead ones that nobody has reaped included."""
+        with self._store.asking() as client:
+            found = client.hgetall(self._store.key("leases"))
+        infos = []
+        for token, said in found.items():
+            number, hostname, pid, queues, concurrency, started, host = json.loads(said)
+            infos.append(LeaseInfo(token.decode(), number, hostname, pid, tuple(queues), concurrency, started, host))
+        return sorted(infos, key=lambda info: info.number)
+
+    def abandoned(self, info: LeaseInfo) -> Any:
+        """Return the lease's file, locked, if its process is dead; ``True`` if that was on another host; else None."""
+        if is_own(info.token):
+            return None
+        if info.host == self.host:
+            return read_abandoned(self._run, info.token)
+        return True if self._stands_still(info.token) else None
+
+    def is_alive(self, info: LeaseInfo) -> bool:
+        """Whether the process lives, as far as can be seen from here."""
+        found = self.abandoned(info)
+        if found is not None and found is not True:
+            found.leave()
+        return found is None
+
+    def _stands_still(self, token: str) -> bool:
+        with self._store.asking() as client:
+            beat = float(client.zscore(self._store.key("beats"), token) or 0.0)
+        now = time.monotonic()
+        seen, since = self._watched.get(token, (-1.0, now))
+        if beat != seen:
+            self._watched[token] = (beat, now)
+            return False
+        return now - since > LEASE_SECONDS
+
+    def sweep(self) -> None:
+        """Remove the files of dead processes of this host whose leases the store no longer knows."""
+        known = {info.token for info in self.all()}
+        for path in self._run.glob("*.lease"):
+            if path.stem not in known and not is_own(path.stem):
+                abandoned = read_abandoned(self._run, path.stem)
+                if abandoned is not None:
+                    abandoned.discard()
+
+    def forget(self, token: str) -> None:
+        """Drop what is remembered of a lease that has ended."""
+        self._watched.pop(token, None)
+        with self._store.asking() as client:
+            client.zrem(self._store.key("beats"), token)

@@ -1,0 +1,109 @@
+"""Queues and bindings in Redis, in Kombu's own form, so that plain Celery's clients and workers see the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+from umbel.engine.redis_store import RedisStore
+from umbel.engine.redis_wire import BAND
+
+__all__ = ("RedisNames",)
+
+_TRANSIENT_SECONDS: Final = 60.0
+_BANDS: Final = ("", f"{BAND}3", f"{BAND}6", f"{BAND}9")
+
+
+class RedisNames:
+    """The queues of one database."""
+
+    def __init__(self, store: RedisStore) -> None:
+        self._store = store
+        self._known: set[str] = set()
+
+    def forget(self) -> None:
+        """Drop what is remembered (after a fork)."""
+        self._known.clear()
+
+    def note(self, names: Iterable[str]) -> None:
+        """Remember lasting queues, so that they are listed and counted."""
+        new = set(names) - self._known
+        if new:
+            with self._store.asking() as client:
+                client.sadd(self._store.key("queues"), *new)
+            self._known |= new
+
+    def all(self) -> list[str]:
+        """Return the names of the lasting queues."""
+        with self._store.asking() as client:
+            return sorted(name.decode() for name in client.smembers(self._store.key("queues")))
+
+    def declare(self, name: str, *, transient: bool) -> None:
+        """Make queue ``name`` known; a transient one goes when its listener is gone."""
+        if transient:
+            self.touch([name])
+        else:
+            self.note([name])
+
+    def exists(self, name: str) -> bool:
+        """Whether queue ``name`` has been declared, or holds something."""
+        with self._store.asking() as client:
+            pipe = client.pipeline(transaction=False)
+            pipe.sismember(self._store.key("queues"), name)
+            pipe.hexists(self._store.key("listeners"), name)
+            pipe.exists(*(self._store.kombu(name + band) for band in _BANDS))
+            return any(pipe.execute())
+
+    def size(self, name: str) -> int:
+        """Return how many messages of queue ``name`` are ready."""
+        with self._store.asking() as client:
+            pipe = client.pipeline(transaction=False)
+            for band in _BANDS:
+                pipe.llen(self._store.kombu(name + band))
+            pipe.llen(self._store.key(f"front:{name}"))
+            return int(sum(pipe.execute()))
+
+    def drop(self, name: str) -> None:
+        """Remove a queue: a transient one with its bindings, of a lasting one only what waits in it."""
+        with self._store.asking() as client:
+            transient = client.hdel(self._store.key("listeners"), name)
+            client.delete(*(self._store.kombu(name + band) for band in _BANDS))
+            if transient:
+                self._unbind(client, name)
+
+    def _unbind(self, client: Any, name: str) -> None:
+        ending = f"{BAND}{name}".encode()
+        for key in client.scan_iter(match=self._store.kombu("_kombu.binding.*"), count=1000):
+            gone = [member for member in client.smembers(key) if member.endswith(ending)]
+            if gone:
+                client.srem(key, *gone)
+
+    def touch(self, names: Iterable[str]) -> None:
+        """Note that the listeners of ``names`` are alive."""
+        now = time.time()
+        marks = dict.fromkeys(names, now)
+        if marks:
+            with self._store.asking() as client:
+                client.hset(self._store.key("listeners"), mapping=marks)
+
+    def sweep(self) -> None:
+        """Drop the queues whose listeners are gone."""
+        limit = time.time() - _TRANSIENT_SECONDS
+        with self._store.asking() as client:
+            for name, seen in client.hgetall(self._store.key("listeners")).items():
+                if float(seen) < limit:
+                    self.drop(name.decode())
+
+    # -- bindings ---------------------------------------------------------------------------------------------
+
+    def bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        """Let ``exchange`` feed ``queue``."""
+        with self._store.asking() as client:
+            client.sadd(self._store.kombu(f"_kombu.binding.{exchange}"), BAND.join((routing_key, pattern, queue)))
+
+    def bindings(self, exchange: str) -> list[tuple[str, str, str]]:
+        """Return (routing key, pattern, queue) of everything bound to ``exchange``."""
+        with self._store.asking() as client:
+            found = client.smembers(self._store.kombu(f"_kombu.binding.{exchange}"))
+        return [(key, pattern, queue) for key, pattern, queue in (value.decode().split(BAND) for value in found)]

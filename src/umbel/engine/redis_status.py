@@ -1,0 +1,173 @@
+"""What operators read from Redis."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
+
+from umbel.engine.redis_leases import LeaseInfo, Leases
+from umbel.engine.redis_names import RedisNames
+from umbel.engine.redis_store import RedisStore
+from umbel.engine.redis_wire import BAND, queue_of, unpack
+from umbel.engine.store import DeadLetter, Location, QueueStatus, WorkerStatus
+
+__all__ = ("dead", "locate", "queues", "workers")
+
+_BANDS: Final = (f"{BAND}9", f"{BAND}6", f"{BAND}3", "")
+#: So many messages at most are looked through for one, a chunk at a time.
+_LOOK_MOST: Final = 20_000
+_CHUNK: Final = 1000
+
+
+def queues(store: RedisStore, names: RedisNames, leases: Leases) -> list[QueueStatus]:
+    """Return the counts of the lasting queues."""
+    known = names.all()
+    live = [info for info in leases.all() if leases.is_alive(info)]
+    consumers = Counter(name for info in live for name in info.queues)
+    held = Counter(queue for info in leases.all() for queue in _held_queues(store, info))
+    with store.asking() as client:
+        pipe = client.pipeline(transaction=False)
+        for name in known:
+            for band in _BANDS:
+                pipe.llen(store.kombu(name + band))
+            pipe.llen(store.key(f"front:{name}"))
+            pipe.llen(store.key(f"suspect:{name}"))
+            pipe.hget(store.key("delays"), name)
+        counts = iter(pipe.execute())
+    found = []
+    for name in known:
+        *ready, suspect, delayed = (next(counts) for _ in range(len(_BANDS) + 3))
+        found.append(QueueStatus(name, sum(ready), int(delayed or 0), held[name], suspect, consumers[name]))
+    return found
+
+
+def _held_queues(store: RedisStore, info: LeaseInfo) -> Iterator[str]:
+    with store.asking() as client:
+        for value in client.hvals(store.key(f"held:{info.token}")):
+            yield queue_of(store.prefix, value.split(b"\n", 2)[1])
+
+
+def workers(store: RedisStore, leases: Leases) -> list[WorkerStatus]:
+    """Return the processes whose lease is alive."""
+    found = []
+    for info in leases.all():
+        if leases.is_alive(info):
+            with store.asking() as client:
+                held = client.hlen(store.key(f"held:{info.token}"))
+            found.append(
+                WorkerStatus(info.number, info.hostname, info.pid, info.queues, info.concurrency, info.started, held)
+            )
+    return found
+
+
+def locate(store: RedisStore, leases: Leases, task_id: str) -> Location | None:
+    """Return where the newest message of ``task_id`` is."""
+    with store.asking() as client:
+        info, where, at = client.hmget(store.key(f"job:{task_id}"), "i", "w", "a")
+        cancelled = client.hexists(store.key("cancelled"), task_id)
+    if info is None or where is None:
+        return None
+    queue, priority, task, owner, retries, expires = unpack(info)
+    kind, rest = where[:1], where[1:]
+    due, lease, element, position = None, None, None, None
+    if kind == b"d":
+        with store.asking() as client:
+            due = client.zscore(store.key("delayed"), rest)
+    elif kind == b"h":
+        token, _, seq = rest.partition(b" ")
+        with store.asking() as client:
+            element = client.hget(store.key(f"held:{token.decode()}"), seq)
+        lease = next((one.number for one in leases.all() if one.token == token.decode()), None)
+    elif kind in (b"s", b"f"):
+        side = "suspect" if kind == b"s" else "front"
+        element, position = _find(store, store.key(f"{side}:{queue}"), task_id)
+    else:
+        element, position = _find(store, rest, task_id)
+        if position is not None:
+            position += _before(store, queue, rest)
+    deliveries, crashes = _history(element)
+    return Location(
+        task_id=task_id,
+        queue=queue,
+        task=task if isinstance(task, str) else None,
+        owner=owner if isinstance(owner, str) else None,
+        priority=priority,
+        due=due,
+        expires=_moment(expires),
+        lease=lease,
+        suspect=kind == b"s" or (element is not None and kind == b"h" and element[:1] == b"s"),
+        deliveries=deliveries + (kind == b"h"),
+        crashes=crashes,
+        cancelled=bool(cancelled),
+        enqueued=float(at or 0.0),
+        retries=retries if isinstance(retries, int) else 0,
+        position=position,
+    )
+
+
+def _find(store: RedisStore, key: bytes, task_id: str) -> tuple[bytes | None, int | None]:
+    ending = f' {task_id}"}}'.encode()
+    with store.asking() as client:
+        for start in range(0, _LOOK_MOST, _CHUNK):
+            # Takers pop at the right: the first to go is the last of the list.
+            chunk = client.lrange(key, -start - _CHUNK, -start - 1)
+            for offset, element in enumerate(reversed(chunk)):
+                if element.endswith(ending):
+                    return element, start + offset
+            if len(chunk) < _CHUNK:
+                break
+    return None, None
+
+
+def _before(store: RedisStore, queue: str, key: bytes) -> int:
+    """Return how many messages of the queue are in lists that go first."""
+    count = 0
+    with store.asking() as client:
+        for band in _BANDS:
+            name = store.kombu(queue + band)
+            if name == key:
+                break
+            count += client.llen(name)
+    return count
+
+
+def _history(element: bytes | None) -> tuple[int, int]:
+    if element is None:
+        return 0, 0
+    _, mark, tail = element[-200:].rpartition(b',"umbel":"')
+    if not mark:
+        return 0, 0
+    _, _, deliveries, crashes, *_ = tail.split(b" ")
+    return int(deliveries), int(crashes)
+
+
+def dead(store: RedisStore, limit: int) -> list[DeadLetter]:
+    """Return the newest dead letters."""
+    with store.asking() as client:
+        letters = [unpack(letter) for letter in client.lrange(store.key("dead"), 0, limit - 1)]
+    found = []
+    for number, queue, reason, deliveries, died, body in letters:
+        headers = _headers(body)
+        task_id, task = headers.get("id"), headers.get("task")
+        found.append(DeadLetter(number, task_id, task, queue, reason, deliveries, float(died), body))
+    return found
+
+
+def _headers(payload: str) -> dict[str, Any]:
+    try:
+        headers = json.loads(payload)["headers"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return headers if isinstance(headers, dict) else {}
+
+
+def _moment(text: Any) -> float | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None

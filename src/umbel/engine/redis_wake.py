@@ -1,0 +1,115 @@
+"""Waking a worker that waits for messages in Redis, whoever sends them.
+
+One connection of its own asks the server to be told once (``CLIENT TRACKING``) when one of the queues' lists
+changes. So any client's push wakes it, a plain Celery client's too; nothing is polled, and nothing is taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+from collections.abc import Sequence
+from typing import Any, Final
+
+import redis
+from redis.exceptions import RedisError
+
+__all__ = ("RedisListener",)
+
+#: A notice that was lost, or a connection that died unseen, costs this much at most.
+_LONGEST_SECONDS: Final = 1.0
+
+
+class RedisListener:
+    """This process's end: wait until a list changes, or until rung from another thread."""
+
+    def __init__(self, url: str) -> None:
+        self._client = redis.Redis.from_url(url, protocol=3, socket_timeout=10.0, socket_connect_timeout=10.0)
+        self._connection: Any = None
+        self._own_read, self._own_write = os.pipe()
+        os.set_blocking(self._own_read, False)
+        os.set_blocking(self._own_write, False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._own_read, selectors.EVENT_READ)
+        self._watched: int | None = None
+        self._broadcasts: int | None = None
+
+    def listen(self, fd: int | None) -> None:
+        """Wake up for what comes on the descriptor ``fd`` too."""
+        if fd != self._broadcasts:
+            self._unregister(self._broadcasts)
+            self._broadcasts = fd
+            if fd is not None:
+                self._selector.register(fd, selectors.EVENT_READ)
+
+    def wait(self, lists: Sequence[bytes], also: bytes, seconds: float) -> bool:
+        """Block until one of ``lists`` has something, or ``also`` changes; return whether something may have come.
+
+        Raises redis-py's errors when the server cannot be asked.
+        """
+        try:
+            connection = self._connected()
+            connection.send_packed_command(
+                connection.pack_commands([("EXISTS", *lists), ("EXISTS", also)] if lists else [("EXISTS", also)])
+            )
+            found = connection.read_response() if lists else 0
+            connection.read_response()
+            if found or connection.can_read(0):
+                self._drain(connection)
+                return True
+            ready = self._selector.select(min(seconds, _LONGEST_SECONDS))
+            for key, _ in ready:
+                if key.fd == self._own_read:
+                    self._hear()
+                elif key.fd == self._watched:
+                    self._drain(connection)
+            return bool(ready)
+        except (RedisError, OSError):
+            self._drop()
+            raise
+
+    def ring(self) -> None:
+        """Wake this listener from another thread of its own process."""
+        with contextlib.suppress(OSError):
+            os.write(self._own_write, b"\0")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._drop()
+        self._selector.close()
+        for fd in (self._own_read, self._own_write):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        self._client.close()
+
+    def _connected(self) -> Any:
+        if self._connection is None:
+            connection: Any = self._client.connection_pool.get_connection()
+            connection.send_command("CLIENT", "TRACKING", "ON")
+            connection.read_response()
+            self._connection = connection
+            self._watched = connection._get_socket().fileno()
+            self._selector.register(self._watched, selectors.EVENT_READ)
+        return self._connection
+
+    def _drain(self, connection: Any) -> None:
+        while connection.can_read(0):
+            connection.read_response(push_request=True)
+
+    def _hear(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._own_read, 65536)
+
+    def _unregister(self, fd: int | None) -> None:
+        if fd is not None:
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(fd)
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        self._unregister(self._watched)
+        self._watched = None
+        if connection is not None:
+            connection.disconnect()
+            self._client.connection_pool.release(connection)

@@ -1,0 +1,213 @@
+"""What goes over the wire to the scripts, and what comes back."""
+
+from __future__ import annotations
+
+import re
+import struct
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from celery.states import READY_STATES
+
+from umbel.engine.store import ChordPart, Delivery, Outgoing, Record, Settled, Stored
+
+__all__ = (
+    "band_of",
+    "deliveries",
+    "list_key",
+    "message",
+    "pack",
+    "queue_of",
+    "record_fields",
+    "settled",
+    "taken",
+    "unpack",
+)
+
+#: Kombu's separator between a queue and its priority band.
+BAND: Final = "\x06\x16"
+_FIELDS: Final = 9
+#: Ids that an element can carry as they are.
+_SAFE_ID: Final = re.compile(r"[!#-\[\]-~]{1,100}")
+
+pack: Final = msgspec.msgpack.Encoder().encode
+unpack: Final = msgspec.msgpack.Decoder().decode
+
+
+class _Headers(msgspec.Struct):
+    id: Any = None
+    task: Any = None
+    umbel_owner: Any = None
+    retries: Any = 0
+    expires: Any = None
+
+
+class _Envelope(msgspec.Struct):
+    headers: _Headers
+
+
+def _raw(value: bytes) -> msgspec.Raw:
+    """Return bytes as a MessagePack string: the server's reader does not know the binary type."""
+    size = len(value)
+    if size < 1 << 8:
+        head = struct.pack(">BB", 0xD9, size)
+    elif size < 1 << 16:
+        head = struct.pack(">BH", 0xDA, size)
+    else:
+        head = struct.pack(">BI", 0xDB, size)
+    return msgspec.Raw(head + value)
+
+
+class _Document(msgspec.Struct):
+    status: str
+    date_done: datetime | None = None
+
+
+_document: Final = msgspec.json.Decoder(_Document).decode
+_envelope: Final = msgspec.json.Decoder(_Envelope).decode
+
+
+def band_of(priority: int) -> str:
+    """Return the suffix of the list for a priority: Kombu's four bands begin at 0, 3, 6 and 9."""
+    step = 9 if priority >= 9 else priority // 3 * 3
+    return f"{BAND}{step}" if step else ""
+
+
+def list_key(prefix: str, queue: str, priority: int) -> str:
+    """Return the key of the list in which a message waits."""
+    return f"{prefix}{queue}{band_of(priority)}"
+
+
+def queue_of(prefix: str, key: bytes) -> str:
+    """Return the queue of a list's key."""
+    return key.decode()[len(prefix) :].partition(BAND)[0]
+
+
+def message(prefix: str, outgoing: Outgoing) -> list[Any]:
+    """Return one message as ``push`` in the scripts takes it."""
+    task_id = outgoing.task_id or ""
+    known = task_id if _SAFE_ID.fullmatch(task_id) else ""
+    key = list_key(prefix, outgoing.queue, outgoing.priority)
+    info = _info(outgoing) if known else ""
+    return [key, outgoing.payload, outgoing.priority, known, info, outgoing.due or 0, outgoing.once]
+
+
+def _info(outgoing: Outgoing) -> msgspec.Raw:
+    try:
+        headers = _envelope(outgoing.payload).headers
+    except msgspec.MsgspecError:
+        headers = _Headers()
+    known = [outgoing.queue, outgoing.priority, headers.task, headers.umbel_owner, headers.retries, headers.expires]
+    return _raw(pack(known))
+
+
+def record_fields(record: Record) -> list[Any]:
+    """Return a record as ``store`` in the scripts takes it."""
+    left = 0 if record.expires is None else max(1, int((record.expires - time.time()) * 1000))
+    return [
+        record.task_id,
+        record.state,
+        int(record.final),
+        int(isinstance(record.meta, str)),
+        record.meta if isinstance(record.meta, str) else _raw(record.meta),
+        record.attempt,
+        record.task or "",
+        record.queue or "",
+        record.owner or "",
+        left,
+        f"{record.since:.6f}",
+    ]
+
+
+def settled(prefix: str, entries: Sequence[Settled]) -> bytes:
+    """Return entries as ``settle.lua`` takes them."""
+    return pack(
+        [
+            [
+                entry.seq or 0,
+                entry.action,
+                entry.reason,
+                [record_fields(record) for record in entry.records],
+                [message(prefix, outgoing) for outgoing in entry.outgoing],
+                [_part(part) for part in entry.parts],
+                entry.fired or "",
+            ]
+            for entry in entries
+        ]
+    )
+
+
+def _part(part: ChordPart) -> list[Any]:
+    result = part.result if isinstance(part.result, str) else _raw(part.result)
+    return [part.group_id, part.task_id, part.place, result, part.size or 0]
+
+
+def deliveries(prefix: str, values: Sequence[bytes], *, suspect: bool) -> list[Delivery]:
+    """Return what ``fetch.lua`` has fetched."""
+    found = []
+    for at in range(0, len(values), _FIELDS):
+        seq, key, body, queued, priority, before, task_id, verdict, cancelled = values[at : at + _FIELDS]
+        payload = body.decode(errors="surrogateescape")
+        found.append(
+            Delivery(
+                seq=int(seq),
+                queue=queue_of(prefix, key),
+                payload=payload,
+                deliveries=int(before) + 1,
+                suspect=suspect,
+                enqueued=float(queued),
+                rank=9 - int(priority),
+                task_id=task_id.decode() or _id_in(payload),
+                verdict=verdict.decode() or None,
+                cancelled=cancelled == b"1",
+            )
+        )
+    return found
+
+
+def taken(queue: str, element: bytes) -> Delivery:
+    """Return a message that was taken from its list for good."""
+    body, mark, tail = element.rpartition(b',"umbel":"')
+    payload = (body + b"}" if mark and tail.endswith(b'"}') else element).decode(errors="surrogateescape")
+    return Delivery(0, queue, payload, 1, task_id=_id_in(payload))
+
+
+def _id_in(payload: str) -> str | None:
+    """Return the id that stands in a plain client's envelope."""
+    try:
+        found = _envelope(payload).headers.id
+    except msgspec.MsgspecError:
+        return None
+    return found if isinstance(found, str) else None
+
+
+def stored(ids: Sequence[str], documents: Sequence[bytes | None], guards: Sequence[bytes | None]) -> list[Stored]:
+    """Return the states of those ids that have one; what a plain worker has stored has no guard beside it."""
+    found = []
+    for task_id, document, guard in zip(ids, documents, guards, strict=True):
+        if document is None:
+            continue
+        if guard is None:
+            plain = _plain(task_id, document)
+            if plain is not None:
+                found.append(plain)
+            continue
+        state, final, updated, attempt, task, queue, owner, is_text = unpack(guard)
+        meta = document.decode() if is_text else document
+        known = (task or None, queue or None, owner or None)
+        found.append(Stored(task_id, state, bool(final), meta, attempt, *known, float(updated)))
+    return found
+
+
+def _plain(task_id: str, document: bytes) -> Stored | None:
+    """Return the state that a plain worker has stored."""
+    try:
+        found = _document(document)
+    except msgspec.MsgspecError:
+        return None
+    done = found.date_done
+    updated = (done if done.tzinfo else done.replace(tzinfo=UTC)).timestamp() if done is not None else 0.0
+    return Stored(task_id, found.status, found.status in READY_STATES, document.decode(), 0, None, None, None, updated)

@@ -1,0 +1,73 @@
+"""C45: plain Celery's clients and workers, and Umbel's, on one Redis."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from umbel import JobState, Umbel
+
+WAIT = 30
+
+
+def test_c45_a_plain_client_dispatches_to_umbels_worker(plain: Celery, umbel_worker: Any) -> None:
+    assert plain.send_task("shared.add", (2, 3)).get(timeout=WAIT) == 5
+    assert plain.send_task("shared.where").get(timeout=WAIT) == "umbel"
+    with pytest.raises(ValueError, match="as told"):
+        plain.send_task("shared.fail").get(timeout=WAIT)
+
+
+def test_c45_umbels_client_dispatches_to_a_plain_worker(umbel: Umbel, celery_worker: Any) -> None:
+    assert umbel.send_task("shared.add", (2, 3)).get(timeout=WAIT) == 5
+    assert umbel.send_task("shared.where").get(timeout=WAIT) == "celery"
+    failed = umbel.send_task("shared.fail")
+    with pytest.raises(ValueError, match="as told"):
+        failed.get(timeout=WAIT)
+    assert failed.state == "FAILURE"
+
+
+def test_c45_a_plain_clients_eta_waits_at_the_store(plain: Celery, umbel: Umbel, umbel_worker: Any) -> None:
+    result = plain.send_task("shared.add", (1, 1), countdown=1.5)
+    began = time.monotonic()
+    assert result.get(timeout=WAIT) == 2
+    assert time.monotonic() - began > 1.0
+
+
+def test_c45_a_plain_clients_remote_control_reaches_umbels_worker(plain: Celery, umbel_worker: Any) -> None:
+    assert plain.send_task("shared.add", (1, 1)).get(timeout=WAIT) == 2
+    (answer,) = plain.control.ping(timeout=10, limit=1)
+    assert list(answer.values()) == [{"ok": "pong"}]
+    registered = plain.control.inspect(timeout=10, limit=1).registered()
+    assert "shared.add" in next(iter(registered.values()))
+
+
+def test_c45_both_kinds_of_workers_share_a_queue(
+    plain: Celery, umbel: Umbel, umbel_worker: Any, celery_worker: Any
+) -> None:
+    """Both take from it, and every job runs once."""
+    results = [(plain if number % 2 else umbel).send_task("shared.where") for number in range(300)]
+    ran = [result.get(timeout=WAIT) for result in results]
+    assert set(ran) <= {"umbel", "celery"}
+    assert len(ran) == 300
+
+
+def test_c14_what_a_killed_umbel_worker_held_runs_at_a_plain_one(
+    umbel: Umbel, start: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    """Given back in Kombu's own form, with what Umbel notes where Kombu does not look."""
+    result = umbel.send_task("shared.add", (4, 5))
+    umbel.engine.open_lease("gone@test", ["shared"], 1)
+    (held,) = umbel.engine.fetch({"shared": 0}, 1)
+    assert held.task_id == result.id
+    umbel.engine.close_lease()
+    start(
+        "celery", "-A", "tests.integration.on_redis.plain_celery", "worker", "-P", "solo",
+        "--without-mingle", "--without-gossip",
+    )  # fmt: skip
+    assert result.get(timeout=WAIT) == 9
+    assert umbel.status(result.id).state is JobState.SUCCEEDED
