@@ -13,6 +13,9 @@ def normal_address(text: str) -> str:
 
     Raises ``ValueError`` with the reason when it is none. No name server is asked.
     """
+    if "=?" in text:
+        # A header would decode it, and the mail would go to another address than the one that is stored.
+        raise ValueError("The address is written as an encoded word; write it plainly.")
     try:
         found = validate_email(text.strip(), check_deliverability=False, allow_smtputf8=False, test_environment=True)
     except EmailNotValidError as error:

@@ -1,6 +1,7 @@
 """From templates and a recipient's fields to a message. Templates come from people, so they run in Jinja's sandbox."""
 
 import re
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formataddr, formatdate, parseaddr
@@ -63,7 +64,7 @@ def compose(
     name, sender = parseaddr(settings().sender)
     message = EmailMessage(policy=_POLICY)
     message["From"] = formataddr((name, sender))
-    message["To"] = to
+    message["To"] = Address(addr_spec=to)
     message["Subject"] = _SPACE.sub(" ", subject).strip()
     message["Date"] = formatdate()
     message["Message-ID"] = f"<{message_id}@{sender.rpartition('@')[2]}>"

@@ -14,7 +14,7 @@ from celery import Celery, signals
 from kombu.transport import TRANSPORT_ALIASES
 
 from umbel import checks
-from umbel.engine.dispatch import Dispatcher
+from umbel.engine.dispatch import Dispatcher, inherited_owner
 from umbel.engine.registry import engine_of, is_redis, is_served, options_of, redis_url
 from umbel.errors import ConfigurationError
 from umbel.ineffective import ineffective_settings
@@ -211,6 +211,13 @@ class Umbel(Celery):
         super().finalize(auto)
         if not complete:
             checks.check_app(self)
+
+    def send_task(self, name: str, *args: Any, **options: Any) -> Any:
+        """Queue a job by its name, with Celery's options; inside a job it belongs to that job's owner."""
+        headers = {**inherited_owner(self), **(options.get("headers") or {})}
+        if headers:
+            options["headers"] = headers
+        return super().send_task(name, *args, **options)
 
     # -- jobs -------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import inspect
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -34,7 +35,24 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _BATCH: Final = 500
-_DISPATCHERS: Final = ThreadPoolExecutor(max_workers=4, thread_name_prefix="umbel-dispatch")
+
+
+class _Dispatchers:
+    """The threads that dispatch for coroutines; a child has none of its parent's."""
+
+    def __init__(self) -> None:
+        self.renew()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="umbel-dispatch")
+
+    def submit(self, call: Callable[..., Any], *args: Any) -> Any:
+        return self._threads.submit(call, *args)
+
+
+_DISPATCHERS: Final = _Dispatchers()
 
 
 class Task(CeleryTask, Generic[P, R]):
@@ -125,13 +143,15 @@ class Task(CeleryTask, Generic[P, R]):
         # A dispatch that timed out may still be written after the one that repeats it.
         options["headers"] = {**(options.get("headers") or {}), "umbel_once": True}
         limit = self.app.settings.dispatch_timeout.total_seconds() if timeout is None else timeout
+        # In eager mode this is the job itself, which takes as long as it takes.
+        patience = None if self.app.conf.task_always_eager else limit
         context = contextvars.copy_context()
         call = partial(
             _as_child_of, get_current_worker_task(), partial(self.apply_async, args, kwargs, known, **options)
         )
         future = _DISPATCHERS.submit(context.run, call)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), limit)
+            return await asyncio.wait_for(asyncio.wrap_future(future), patience)
         except TimeoutError:
             raise DispatchTimeout(str(self.name), known, limit) from None
 
@@ -219,6 +239,9 @@ class Task(CeleryTask, Generic[P, R]):
     ) -> None:
         """Store a passing state of this job. An end is ignored with a warning: the job's real end is recorded."""
         own = task_id is None or task_id == self.request.id
+        if state is None:
+            # Celery's signature allows it: the job goes on as it was, with something to tell.
+            state = states.STARTED
         if own and state in states.READY_STATES and not self.request.called_directly:
             logger.warning(
                 "%s[%s] tried to set its own final state %s, which is ignored: return or raise instead.",

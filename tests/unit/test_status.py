@@ -68,8 +68,11 @@ def test_a_scheduled_job(jobs: Umbel, greet: Task[..., Any]) -> None:
 )
 def test_c20_a_stored_state(jobs: Umbel, greet: Task[..., Any], state: str, result: Any, expected: JobState) -> None:
     greet.apply_async(task_id="a")
+    jobs.engine.open_lease("here@test", ["email"], 1)
+    jobs.engine.fetch({"email": 0}, 1)
     jobs.backend.store_result("a", result, state)
     status = jobs.status("a")
+    jobs.engine.close_lease()
     assert (status.state, status.celery_state) == (expected, state)
     shown = status.as_dict()
     json.dumps(shown, allow_nan=False)
@@ -83,6 +86,32 @@ def test_c20_a_stored_state(jobs: Umbel, greet: Task[..., Any], state: str, resu
     assert (status.error is not None) == failed
     if state == "FAILURE":
         assert status.error == "ValueError: no, 5"
+
+
+def test_c20_a_job_that_was_given_back_is_queued_again(jobs: Umbel, greet: Task[..., Any]) -> None:
+    """Its worker has ended: what was stored while it ran is not how it is."""
+    greet.apply_async(task_id="a")
+    for state, result in (("STARTED", {}), ("PROGRESS", {"progress": [1, 2, "half"]})):
+        jobs.backend.store_result("a", result, state)
+        assert jobs.status("a").state is JobState.QUEUED
+
+
+@pytest.mark.parametrize("told", [[math.nan, 5, "x"], [1, math.inf, ""], ["1", 2, ""], [1, 2]])
+def test_c20_a_progress_of_ones_own_form_is_meta(jobs: Umbel, greet: Task[..., Any], told: list[Any]) -> None:
+    greet.apply_async(task_id="a")
+    jobs.backend.store_result("a", {"progress": told, "current": 1}, "PROGRESS")
+    status = jobs.status("a")
+    assert status.progress is None
+    json.dumps(status.as_dict(), allow_nan=False)
+
+
+def test_c20_celerys_usual_progress_is_shown_as_meta(jobs: Umbel, greet: Task[..., Any]) -> None:
+    greet.apply_async(task_id="a")
+    jobs.engine.open_lease("here@test", ["email"], 1)
+    jobs.engine.fetch({"email": 0}, 1)
+    jobs.backend.store_result("a", {"current": 3, "total": 10}, "PROGRESS")
+    assert jobs.status("a").meta == {"current": 3, "total": 10}
+    jobs.engine.close_lease()
 
 
 def test_c20_a_job_between_its_message_and_its_first_state_is_known(jobs: Umbel, greet: Task[..., Any]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from umbel.cli import lifeline
+from umbel.cli.files import check_writable
 from umbel.cli.invocation import Invocation, app_argument, app_options, pass_invocation
 from umbel.cli.levels import log_level
 
@@ -31,10 +32,16 @@ def beat(
     It enqueues what beat_schedule says, when it is due. Two may run at a time:
     one leads, the other takes over when it dies.
     """
+    from umbel.app import Umbel
     from umbel.engine import console
+    from umbel.engine.registry import is_embedded
 
+    check_writable(logfile, "--logfile")
+    check_writable(pidfile, "--pidfile")
     lifeline.hold()
     app = invocation.app()
+    if isinstance(app, Umbel) and is_embedded(app.conf.broker_url):
+        app.engine.check()
     count = len(app.conf.beat_schedule)
     click.echo(f"Scheduler of {app.main or invocation.spec}: {count} {'entry' if count == 1 else 'entries'}.", err=True)
     console.install()

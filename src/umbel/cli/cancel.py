@@ -18,7 +18,8 @@ def cancel(invocation: Invocation, job_id: str) -> None:
     """Cancel a job.
 
     A waiting one never starts, also when no worker is up now; a running one is interrupted.
-        Exits 1 when there is no such job, or when it has already ended.
+
+    Exits 1 when there is no such job, or when it has already ended.
     """
     state = invocation.umbel().cancel(job_id)
     if state is JobState.CANCELLED:

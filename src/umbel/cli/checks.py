@@ -64,9 +64,10 @@ def check_queues(app: Celery, engine: Engine) -> Iterator[Finding]:
         if name in consumed:
             continue
         users = publishable.get(name, [])
-        by = f", used by {', '.join(users[:3])}{' and more' if len(users) > 3 else ''}" if users else ""
-        jobs = f"; {waiting[name]} jobs wait in it" if waiting.get(name) else ""
-        yield Finding("queues", "problem", f"{name!r}{by}, has no consumer{jobs}: start 'umbel worker -Q {name}'.")
+        by = f", used by {', '.join(users[:3])}{' and more' if len(users) > 3 else ''}," if users else ""
+        count = waiting.get(name, 0)
+        jobs = "; one job waits in it" if count == 1 else f"; {count} jobs wait in it" if count else ""
+        yield Finding("queues", "problem", f"{name!r}{by} has no consumer{jobs}: start 'umbel worker -Q {name}'.")
     covered = sorted(publishable.keys() & consumed)
     if covered:
         yield Finding("queues", "ok", f"{', '.join(covered)} {'has' if len(covered) == 1 else 'have'} a consumer.")

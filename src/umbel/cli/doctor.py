@@ -24,7 +24,8 @@ def doctor(invocation: Invocation, as_json: bool) -> None:
     """Look for problems.
 
     Queues without a consumer, limits, expiry of results, the file system, versions.
-        Exits 1 when there is one.
+
+    Exits 1 when there is one.
     """
     from umbel.cli import checks
 

@@ -16,6 +16,8 @@ from umbel.cli.invocation import Invocation, app_options, pass_invocation
 from umbel.states import JobState
 
 if TYPE_CHECKING:
+    from celery import Celery
+
     from umbel.app import Umbel
     from umbel.jobs.status import JobStatus
 
@@ -56,7 +58,11 @@ def enqueue(
     app = invocation.umbel() if wait else invocation.app()
     named = keywords(kwarg)
     chosen = {name: value for name, value in options.items() if value is not None}
+    if chosen.get("task_id"):
+        # An id is given so that the same command may be repeated.
+        chosen["headers"] = {"umbel_once": True}
     job_id = find_task(app, task).apply_async(values(args), named, **chosen).id
+    _warn_of(chosen.get("queue"), app)
     if not wait:
         click.echo(job_id)
         if is_terminal():
@@ -64,6 +70,16 @@ def enqueue(
         return
     remark(f"Job {job_id}")
     _finish(_wait(invocation.umbel(), str(job_id), timeout))
+
+
+def _warn_of(queue: str | None, app: Celery) -> None:
+    from umbel.app import Umbel
+    from umbel.engine.registry import is_served
+
+    if queue is None or not isinstance(app, Umbel) or not is_served(app.conf.broker_url):
+        return
+    if not any(queue in worker.queues for worker in app.engine.workers()):
+        remark(f"Nothing consumes the queue {queue!r} now: 'umbel worker -Q {queue}' would.")
 
 
 def _wait(app: Umbel, job_id: str, timeout: float) -> JobStatus:

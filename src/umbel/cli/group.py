@@ -17,7 +17,7 @@ import click
 
 from umbel.cli.importing import summary
 from umbel.cli.invocation import Invocation
-from umbel.errors import ConfigurationError, StoreError, UmbelError
+from umbel.errors import ConfigurationError, InvalidArguments, StoreError, UmbelError
 
 __all__ = ("EX_CONFIG", "EX_FAILED", "EX_INTERRUPTED", "EX_UNAVAILABLE", "EX_USAGE", "Failure", "UmbelGroup")
 
@@ -49,6 +49,9 @@ class UmbelGroup(click.Group):
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort):
             raise
+        except BrokenPipeError:
+            # Whoever read this has closed the pipe ('| head'): click knows how to end quietly.
+            raise
         except KeyboardInterrupt:
             raise click.exceptions.Exit(EX_INTERRUPTED) from None
         except click.ClickException as error:
@@ -74,6 +77,8 @@ def _failure(error: Exception) -> Failure:
         return Failure(str(error), EX_CONFIG)
     if isinstance(error, StoreError):
         return Failure(str(error), EX_UNAVAILABLE)
+    if isinstance(error, InvalidArguments):
+        return Failure(str(error), EX_USAGE)
     if isinstance(error, UmbelError):
         return Failure(str(error))
     if _is_unavailable(error):

@@ -27,7 +27,8 @@ def purge(invocation: Invocation, queues: tuple[str, ...], yes: bool, dry_run: b
     """Drop the jobs that wait.
 
     Those of QUEUEs, or of all queues when none is named, delayed ones included; running ones go on.
-        What was dropped is gone: it is no dead letter.
+
+    What was dropped is gone: it is no dead letter.
     """
     engine = invocation.umbel().engine
     chosen = _choose(engine.queues(), queues)
@@ -66,4 +67,4 @@ def _ask(total: int) -> None:
         raise Failure(
             "There is no terminal to ask on: add --yes, or --dry-run to only look. Nothing was dropped.", EX_USAGE
         )
-    click.confirm(f"Drop {total} jobs?", abort=True)
+    click.confirm("Drop this job?" if total == 1 else f"Drop {total} jobs?", abort=True)

@@ -111,7 +111,7 @@ def _held(facts: Facts, location: Location) -> Reason:
         notes.append("It goes back to its queue within seconds.")
     state = facts.status.state if facts.status else JobState.QUEUED
     if state in (JobState.RUNNING, JobState.PROGRESS):
-        began = f", since {ago(facts.status.updated)}" if facts.status and state is JobState.RUNNING else ""
+        began = f" (it began {ago(facts.status.updated)})" if facts.status and state is JobState.RUNNING else ""
         return Reason(
             "running", f"{_named(facts)}is running on {holder}{began}.", (*_progress(facts), *notes), _fields(facts)
         )

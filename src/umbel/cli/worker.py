@@ -14,6 +14,7 @@ import click
 from umbel.cli import lifeline
 from umbel.cli.console import remark
 from umbel.cli.duration import DURATION
+from umbel.cli.files import check_writable
 from umbel.cli.group import Failure
 from umbel.cli.invocation import Invocation, app_argument, app_options, pass_invocation
 from umbel.cli.levels import log_level
@@ -75,6 +76,8 @@ def worker(invocation: Invocation, /, reload: bool, **options: Any) -> None:
     SIGTERM or Ctrl-C ends gracefully, a second one at once; SIGHUP reloads.
     """
     _check(options)
+    check_writable(options["logfile"], "--logfile")
+    check_writable(options["pidfile"], "--pidfile")
     lifeline.hold()
     spec = invocation.resolve()
     if hasattr(os, "geteuid") and os.geteuid() == 0:

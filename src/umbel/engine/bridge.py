@@ -19,7 +19,7 @@ from typing import Any, Final
 import greenlet
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
-from umbel.engine.job import Job, current_job
+from umbel.engine.job import Job, contained, current_job
 
 __all__ = ("Drive", "bridged")
 
@@ -75,7 +75,12 @@ def bridged(function: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., 
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        return _run(function(*args, **kwargs))
+        try:
+            return _run(function(*args, **kwargs))
+        except Exception:
+            raise
+        except BaseException as error:
+            raise contained(error) from error
 
     run.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
     run.umbel_coroutine = function  # type: ignore[attr-defined]
@@ -138,7 +143,7 @@ class _open:
 def _meaning(job: Job | None, cancelled: BaseException) -> BaseException:
     if job is not None and job.cancelled:
         # The request has written the end already.
-        quiet: BaseException = Ignore("cancelled")
+        quiet: BaseException = Ignore(job.stopped_by)
         return quiet
     return RuntimeError(
         "The job raised CancelledError although nobody cancelled it: something it awaited was cancelled. "

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from umbel.engine.registry import options_of
-from umbel.errors import UmbelError
+from umbel.engine.registry import is_embedded, options_of
+from umbel.errors import StoreError, UmbelError
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -23,6 +23,7 @@ __all__ = ("main",)
 
 logger = logging.getLogger(__name__)
 
+_EX_UNAVAILABLE: Final = 69
 _EX_CONFIG: Final = 78
 _SWITCH_SECONDS: Final = 0.001
 
@@ -39,25 +40,31 @@ def main(text: str, load: Callable[[str], Any]) -> int:
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         app = load(settings["app"])
+        from umbel.engine import console
+
         told = app.settings
         status.tell(
             processes=told.processes,
             grace=told.grace.total_seconds(),
             engine=options_of(app),
         )
+        console.install()
+        app.conf.worker_log_format = app.conf.worker_task_log_format = console.FORMAT
         _watch_life(settings["life_fd"])
+        if is_embedded(app.conf.broker_url):
+            # A server may come back; a file that is another program's will not change by waiting.
+            app.engine.check()
         if settings["role"] == "beat":
             return _beat(app, settings)
         return _work(app, settings, status)
     except UmbelError as error:
-        print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - before any logging
-        return _EX_CONFIG
+        print(f"Error: {error}", file=sys.__stderr__)
+        return _EX_UNAVAILABLE if isinstance(error, StoreError) else _EX_CONFIG
 
 
 def _work(app: Umbel, settings: dict[str, Any], status: _Status) -> int:
     from celery.signals import celeryd_after_setup, worker_ready, worker_shutting_down
 
-    from umbel.engine import console
     from umbel.engine.recycle import Recycler
 
     def ready(sender: Any, **_: Any) -> None:
@@ -70,8 +77,6 @@ def _work(app: Umbel, settings: dict[str, Any], status: _Status) -> int:
     worker_ready.connect(ready, weak=False)
     worker_shutting_down.connect(lambda **_: status.tell(draining=True), weak=False)
     celeryd_after_setup.connect(lambda instance, **_: _own_limits(instance, settings), weak=False)
-    console.install()
-    app.conf.worker_log_format = app.conf.worker_task_log_format = console.FORMAT
     worker = app.Worker(
         hostname=settings["hostname"],
         loglevel=settings["loglevel"],

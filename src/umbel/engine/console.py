@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from umbel.engine.execution import current_execution
 
-__all__ = ("FORMAT", "install")
+__all__ = ("FORMAT", "install", "plainly")
 
 #: ``%(job)s`` is empty outside of jobs, and where the line names its job already.
 FORMAT: Final = "%(asctime)s %(levelname)-7s %(job)s%(message)s"
@@ -26,3 +26,16 @@ def install() -> None:
         return record
 
     logging.setLogRecordFactory(make_with_job)
+    logging.getLogger("celery.app.trace").addFilter(plainly)
+
+
+def plainly(record: logging.LogRecord) -> bool:
+    """Say of a job that was stopped what became of it, where Celery would call it ignored."""
+    context = record.args
+    if isinstance(context, dict) and context.get("description") == "ignored":
+        why = str(context.get("exc"))
+        if "cancelled" in why:
+            record.args = {**context, "description": "was cancelled"}
+        elif "interrupted" in why:
+            record.args = {**context, "description": "was interrupted and goes back to its queue"}
+    return True

@@ -7,6 +7,7 @@ than Umbel's own engines it is Celery's consumer unchanged.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 
 from umbel.engine import remote_control
 from umbel.engine.channel import Transport
+from umbel.engine.execution import owned_by
 from umbel.engine.fetcher import Fetcher
 from umbel.engine.flusher import Flusher
 from umbel.engine.pool import TaskPool
@@ -66,6 +68,13 @@ class Consumer(celery_consumer.Consumer):
         fetcher.weigh({name: settings.queue_weights.get(name, 0) for name in queues})
         fetcher.on_cancelled = self._stop_cancelled
         fetcher.surrender = getattr(self.pool, "surrender", None)
+        if (
+            isinstance(self.pool, TaskPool)
+            and self.controller.max_tasks_per_child
+            and os.environ.get("UMBEL_SUPERVISED")
+        ):
+            most, pool = int(self.controller.max_tasks_per_child), self.pool
+            fetcher.allowance = lambda: most - pool.completed
         fetcher.start(self.hub, lambda delivery: self._deliver(transport, delivery), transport.touch)
         transport.attach(fetcher)
 
@@ -169,14 +178,20 @@ class Consumer(celery_consumer.Consumer):
         task_id = (message.headers or {}).get("id")
         if task_id:
             request = AttributeDict(
-                chord=None, errbacks=None, group=None, parent_id=None, task=message.headers.get("task")
+                chord=None,
+                errbacks=None,
+                group=None,
+                parent_id=None,
+                task=message.headers.get("task"),
+                umbel_owner=message.headers.get("umbel_owner"),
             )
             self.app.backend.mark_as_failure(task_id, exc, request=request)
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
         """A task that this worker does not know: fail it, and keep its message as a dead letter."""
         message.channel.qos.reason = f"unknown task {exc}: this worker has not imported it"
-        super().on_unknown_task(body, message, exc)
+        with owned_by((message.headers or {}).get("umbel_owner")):
+            super().on_unknown_task(body, message, exc)
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """A message that is no task."""

@@ -29,7 +29,7 @@ from umbel.errors import PayloadTooLarge, StoreError
 if TYPE_CHECKING:
     from umbel.engine.store import Engine
 
-__all__ = ("Dispatcher", "as_celery_says")
+__all__ = ("Dispatcher", "as_celery_says", "inherited_owner")
 
 #: Options that the short way understands; any other one takes Celery's.
 _PLAIN: Final = frozenset({"queue", "priority", "countdown", "headers", "ignore_result"})
@@ -198,7 +198,7 @@ class Dispatcher:
         limit = self._app.settings.max_payload_bytes
         if len(payload) > limit:
             raise PayloadTooLarge(plan.name, len(payload), limit)
-        return Outgoing(queue, payload, task_id, max(0, min(9, int(priority))), due, bool(headers.get("umbel_once")))
+        return Outgoing(queue, payload, task_id, max(0, min(9, int(priority))), due, envelope.is_once(headers))
 
     @staticmethod
     def _text(body: str, headers: dict[str, Any], properties: dict[str, Any]) -> str:
@@ -219,6 +219,7 @@ class Dispatcher:
         if parent is not None:
             request = parent.request
             root_id, parent_id = request.root_id or request.id or task_id, request.id
+        owner = inherited_owner(self._app)
         if self._origin[0] != os.getpid():
             self._origin = (os.getpid(), anon_nodename())
         return {
@@ -241,6 +242,7 @@ class Dispatcher:
             "replaced_task_nesting": 0,
             "stamped_headers": None,
             "stamps": {},
+            **owner,
         }
 
     def _eta(self, countdown: Any) -> tuple[str | None, float | None]:
@@ -248,6 +250,13 @@ class Dispatcher:
             return None, None
         moment = datetime.now(UTC) + timedelta(seconds=countdown)
         return moment.isoformat(), moment.timestamp()
+
+
+def inherited_owner(app: Any) -> dict[str, str]:
+    """Return as headers to whom a job belongs that is dispatched here: whoever owns the job that runs here."""
+    parent = app.current_worker_task
+    owner = getattr(parent.request, "umbel_owner", None) if parent is not None else None
+    return {} if owner is None else {"umbel_owner": str(owner)}
 
 
 class as_celery_says:

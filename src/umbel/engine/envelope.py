@@ -16,7 +16,7 @@ from kombu.utils import json as kombu_json
 
 from umbel.engine.store import Outgoing
 
-__all__ = ("decode", "decode_body", "encode", "outgoing")
+__all__ = ("decode", "decode_body", "encode", "is_once", "outgoing")
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
@@ -86,8 +86,13 @@ def outgoing(queue: str, message: dict[str, Any], priority: int) -> Outgoing:
         task_id=task_id if isinstance(task_id, str) else None,
         priority=priority,
         due=_due(headers.get("eta")),
-        once=bool(headers.get("umbel_once")),
+        once=is_once(headers),
     )
+
+
+def is_once(headers: dict[str, Any]) -> bool:
+    """Whether the message is not to be queued again under its id; a retry has its id, and must be."""
+    return bool(headers.get("umbel_once")) and not headers.get("retries")
 
 
 def _due(eta: Any) -> float | None:

@@ -8,48 +8,72 @@ context variable, so it follows a job through threads' contexts, greenlets and g
 from __future__ import annotations
 
 import contextlib
+import json
+import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from umbel.engine.store import Outgoing, Settled
+from umbel.engine.store import Outgoing, Record, Settled
 
 if TYPE_CHECKING:
     from umbel.engine.flusher import Flusher
-    from umbel.engine.store import Delivery, Record
+    from umbel.engine.store import Delivery
 
 __all__ = (
     "Execution",
     "calling_back",
     "current_execution",
+    "current_owner",
     "deferring",
     "is_calling_back",
+    "owned_by",
     "publishing_into",
     "sink",
 )
 
+#: For so long after its end a dispatch that is not to be repeated is known by its id.
+_REPEAT_SECONDS: Final = 3600.0
+
 current_execution: Final[ContextVar[Execution | None]] = ContextVar("umbel_execution", default=None)
 _calling_back: Final[ContextVar[bool]] = ContextVar("umbel_calling_back", default=False)
+_owner: Final[ContextVar[str | None]] = ContextVar("umbel_owner", default=None)
 _sink: Final[ContextVar[list[Outgoing] | None]] = ContextVar("umbel_sink", default=None)
 
 
 class Execution:
     """What one delivery of a job leaves behind."""
 
-    __slots__ = ("_flusher", "attempt", "closed", "delivery", "entry", "owner", "progress", "settled", "task")
+    __slots__ = (
+        "_flusher",
+        "attempt",
+        "closed",
+        "delivery",
+        "entry",
+        "once",
+        "owner",
+        "progress_told",
+        "settled",
+        "task",
+    )
 
-    def __init__(self, delivery: Delivery, flusher: Flusher, headers: dict[str, Any]) -> None:
+    def __init__(
+        self, delivery: Delivery, flusher: Flusher, headers: dict[str, Any], *, unrecorded: bool = False
+    ) -> None:
+        """``unrecorded``: nobody wants its result."""
         self.delivery: Final = delivery
         self.task: str | None = headers.get("task")
         self.attempt: int = int(headers.get("retries") or 0)
         owner = headers.get("umbel_owner")
         self.owner: str | None = None if owner is None else str(owner)
         self.entry = Settled(delivery.seq)
+        #: Not to be queued again under its id, of which no result tells.
+        self.once = unrecorded and bool(headers.get("umbel_once"))
         self.settled = False
         #: A closed execution is one that was given up: whatever still comes from it is dropped.
         self.closed = False
         self._flusher = flusher
-        self.progress: Any = None
+        self.progress_told: Any = None
 
     def successor(self) -> Execution:
         """Close this execution and return another for the same delivery."""
@@ -57,11 +81,12 @@ class Execution:
         other = Execution.__new__(Execution)
         other.delivery = self.delivery  # type: ignore[misc]
         other.task, other.attempt, other.owner = self.task, self.attempt, self.owner
+        other.once = self.once
         other.entry = Settled(self.delivery.seq)
         other.settled = self.settled
         other.closed = False
         other._flusher = self._flusher
-        other.progress = self.progress
+        other.progress_told = self.progress_told
         return other
 
     @contextlib.contextmanager
@@ -82,7 +107,9 @@ class Execution:
     def note(self, task_id: str, make: Callable[[], Record]) -> None:
         """Store a passing state soon, unless the end comes first."""
         if not self.closed:
-            self._flusher.note(self.delivery.seq, task_id, lambda: self._described(make()))
+            # Acknowledged early, the message is not ours any more, but the job is.
+            seq = None if self.settled else self.delivery.seq
+            self._flusher.note(seq, task_id, lambda: self._described(make()))
 
     def settle(self, action: str, reason: str = "") -> None:
         """Hand everything over to be written, with what becomes of the message."""
@@ -94,6 +121,9 @@ class Execution:
         if passing is not None and all(record.task_id != own for record in entry.records):
             # The last state that the body set is the one that stays (a job that ends by Ignore).
             entry.records.insert(0, passing())
+        if self.once and action == "ack" and own is not None and not entry.records:
+            # Without a result there would be nothing by which a dispatch that repeats this one knows it.
+            entry.records.append(self._described(_unrecorded(own)))
         if self.settled:
             entry.seq = None
         entry.action, entry.reason = action, reason
@@ -117,6 +147,27 @@ class Execution:
             record.owner = self.owner
             record.attempt = self.attempt
             record.since = self.delivery.enqueued
+
+
+def _unrecorded(task_id: str) -> Record:
+    meta: dict[str, Any] = {"status": "IGNORED", "result": None, "traceback": None, "children": [], "task_id": task_id}
+    return Record(task_id, "IGNORED", False, json.dumps(meta), expires=time.time() + _REPEAT_SECONDS)
+
+
+@contextlib.contextmanager
+def owned_by(owner: Any) -> Iterator[None]:
+    """Let states that are stored here, for a job that does not run, belong to ``owner``."""
+    token = _owner.set(owner if isinstance(owner, str) else None)
+    try:
+        yield
+    finally:
+        _owner.reset(token)
+
+
+def current_owner(request: Any) -> str | None:
+    """Return to whom the job of ``request`` belongs, or what is stored here."""
+    owner = getattr(request, "umbel_owner", None) or _owner.get()
+    return None if owner is None else str(owner)
 
 
 @contextlib.contextmanager

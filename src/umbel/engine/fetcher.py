@@ -181,6 +181,9 @@ class Fetcher:
             self._least_urgent = max(delivery.rank for delivery in batch)
         return batch
 
+    #: How many jobs this process may still run before it is replaced.
+    allowance: Callable[[], int] = staticmethod(lambda: 1 << 30)
+    _retired = False
     _least_urgent = 0
     #: Gives back the jobs that wait in the pool for a slot.
     surrender: Callable[[], None] | None = None
@@ -197,6 +200,9 @@ class Fetcher:
         if worker_state.should_stop is not None or worker_state.should_terminate is not None:
             # Celery's loop may be asleep: it is to see this now.
             self._bell.ring()
+            if not self._retired:
+                self._retired = True
+                self.engine.retire()
             return 0
         slots = max(1, self._slots())
         ahead = min(_AHEAD_MOST, int(self._measure() * _AHEAD_SECONDS))
@@ -205,7 +211,7 @@ class Fetcher:
         outstanding = self._outstanding
         if outstanding > self._refill_at:
             return 0
-        return limit - outstanding
+        return min(limit, self.allowance()) - outstanding
 
     def _measure(self) -> float:
         now = time.monotonic()

@@ -32,7 +32,7 @@ class Flusher:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._entries: deque[Settled] = deque()
-        self._notes: dict[str, tuple[float, int, Callable[[], Record]]] = {}
+        self._notes: dict[str, tuple[float, int | None, Callable[[], Record]]] = {}
         self._wake = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
@@ -50,7 +50,7 @@ class Flusher:
         self._entries.append(entry)
         self._ring()
 
-    def note(self, seq: int, task_id: str, make: Callable[[], Record]) -> None:
+    def note(self, seq: int | None, task_id: str, make: Callable[[], Record]) -> None:
         """Write a passing state of ``task_id`` soon; only the latest counts. Never blocks."""
         known = self._notes.get(task_id)
         self._notes[task_id] = (known[0] if known else time.monotonic() + _NOTE_SECONDS, seq, make)

@@ -13,12 +13,29 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
+import greenlet
+from celery._state import get_current_worker_task
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
 if TYPE_CHECKING:
     from umbel.engine.request import Request
 
-__all__ = ("Cancelled", "Job", "current_job", "interruptible")
+__all__ = ("Cancelled", "Job", "contained", "current_job", "interruptible")
+
+
+def contained(error: BaseException) -> BaseException:
+    """Return what ``error`` means that a body has raised: only an ``Exception`` may leave a job.
+
+    ``sys.exit()`` and its like would end a thread that others need, the event loop, or a prefork child, over and over.
+    """
+    if isinstance(error, (Exception, Cancelled, asyncio.CancelledError, GeneratorExit, greenlet.GreenletExit)):
+        return error
+    if current_job.get() is None and get_current_worker_task() is None:
+        return error
+    return RuntimeError(
+        f"The job raised {type(error).__name__}({error}), which would end its whole process: "
+        "return, or raise an exception."
+    )
 
 
 class Cancelled(BaseException):
@@ -45,6 +62,7 @@ class Job:
         "soft_sent",
         "started",
         "stopped_at",
+        "stopped_by",
         "task",
     )
 
@@ -63,6 +81,8 @@ class Job:
         #: When it was told to stop; how long it may take from then on is bounded.
         self.stopped_at: float | None = None
         self.cancelled = False
+        #: ``cancelled``, or ``interrupted`` when its worker ends.
+        self.stopped_by = "cancelled"
         self.soft_raised = False
         self.soft_sent = False
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -110,7 +130,7 @@ class Job:
             with self._lock:
                 self._thread_id = threading.get_ident()
         if self.cancelled:
-            raise Ignore("cancelled")
+            raise Ignore(self.stopped_by)
 
     def end_body(self) -> None:
         """The body has ended: nothing may be raised in this thread any more."""
@@ -136,17 +156,21 @@ def interruptible(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         job = current_job.get()
-        if job is None or job._thread_id is not None or job.loop is not None:
-            return function(*args, **kwargs)
         try:
+            if job is None or job._thread_id is not None or job.loop is not None:
+                return function(*args, **kwargs)
             job.begin_body()
             try:
                 return function(*args, **kwargs)
             finally:
                 _close(job)
+        except Exception:
+            raise
         except Cancelled as cancelled:
             # The request has written the end already.
-            raise Ignore("cancelled") from cancelled
+            raise Ignore(job.stopped_by if job is not None else "cancelled") from cancelled
+        except BaseException as error:
+            raise contained(error) from error
 
     with contextlib.suppress(ValueError, TypeError):
         run.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]

@@ -65,6 +65,7 @@ class TaskPool(BasePool):
         self._tokens: SimpleQueue[bool] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._async: dict[str, bool] = {}
+        self._loop_ended = False
         self._closing = False
         self.grace: float = float(self.options.get("grace") or self._setting("grace", 30.0))
         self._watchman = Watchman(self)
@@ -308,7 +309,12 @@ class TaskPool(BasePool):
         def run() -> None:
             asyncio.set_event_loop(loop)
             loop.call_soon(ready.set)
-            loop.run_forever()
+            while not self._loop_ended:
+                # A task that a job has started may raise SystemExit, which asyncio lets through to here.
+                try:
+                    loop.run_forever()
+                except BaseException as error:
+                    logger.error("A task of a job raised %r on the event loop, which goes on.", error)
 
         threading.Thread(target=run, name="umbel-loop", daemon=True).start()
         ready.wait()
@@ -327,6 +333,7 @@ class TaskPool(BasePool):
     def _interrupt(self, job: Job) -> None:
         if job.request is not None:
             job.request.interrupt()
+        job.stopped_by = "interrupted"
         job.terminate()
 
     def _end(self) -> None:
@@ -334,6 +341,7 @@ class TaskPool(BasePool):
         for _ in range(self._threads):
             self._tokens.put(False)
         loop, self._loop = self._loop, None
+        self._loop_ended = True
         if loop is not None:
             loop.call_soon_threadsafe(loop.stop)
 

@@ -13,6 +13,8 @@ from celery.worker import state as worker_state
 __all__ = ("Recycler", "resident_kib")
 
 _LOOK_SECONDS: Final = 1.0
+#: A process that may run so many jobs and no more stands idle from then on until this is noticed.
+_COUNT_SECONDS: Final = 0.05
 #: How long the process for suspects stays when there are none.
 _IDLE_SECONDS: Final = 2.0
 
@@ -41,14 +43,16 @@ class Recycler:
                 self._tell(draining=True)
                 worker_state.should_stop = 0
                 return
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_COUNT_SECONDS if self._most_jobs else _LOOK_SECONDS)
 
     def _done(self) -> bool:
+        # Prefork replaces its own children by number and memory.
         completed = getattr(self._pool, "completed", None)
-        if completed is None:
+        if completed is None and not self._suspects_only:
             return False
         if self._suspects_only:
-            if completed != self._last or self._pool.running():
+            completed = worker_state.all_total_count[0]
+            if completed != self._last or worker_state.active_requests:
                 self._last, self._idle_since = completed, time.monotonic()
             return time.monotonic() - self._idle_since > _IDLE_SECONDS
         return bool(

@@ -221,6 +221,10 @@ class RedisEngine(Engine):
         self.leases.forget(token)
         return int(freed), int(hit)
 
+    def retire(self) -> None:
+        if self._lease is not None:
+            self.leases.retire(self._lease.token)
+
     def renew(self, tokens: Sequence[str]) -> None:
         """Tell other hosts that these processes live."""
         self.leases.renew(list(tokens))

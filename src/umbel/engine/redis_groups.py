@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 from umbel.engine.redis_store import RedisStore
 
 __all__ = ("RedisGroups",)
+
+_CHORD_MS: Final = 7 * 86_400_000
 
 
 class RedisGroups:
@@ -35,11 +38,13 @@ class RedisGroups:
         """Tell how many parts make chord ``group_id`` complete."""
         with self._store.asking() as client:
             client.hset(self._store.key(f"chord:{group_id}"), "size", size)
+            client.pexpire(self._store.key(f"chord:{group_id}"), _left(expires) or _CHORD_MS)
 
     def grow(self, group_id: str, expires: float | None) -> None:
         """Let chord ``group_id`` wait for one part more."""
         with self._store.asking() as client:
             client.hincrby(self._store.key(f"chord:{group_id}"), "extra", 1)
+            client.pexpire(self._store.key(f"chord:{group_id}"), _left(expires) or _CHORD_MS)
 
     def parts(self, group_id: str) -> list[tuple[str, bytes | str]]:
         """Return (id, result) of a chord's parts in their order."""

@@ -86,6 +86,14 @@ class Leases:
         self.renew([token])
         return number
 
+    def retire(self, token: str) -> None:
+        """Let a lease be no consumer any more."""
+        with self._store.asking() as client:
+            said = client.hget(self._store.key("leases"), token)
+            if said is not None:
+                number, hostname, pid, _, *rest = json.loads(said)
+                client.hset(self._store.key("leases"), token, json.dumps([number, hostname, pid, [], *rest]))
+
     def renew(self, tokens: list[str]) -> None:
         """Tell other hosts that these processes live."""
         if tokens:

@@ -84,6 +84,11 @@ class RedisStore:
             raise StoreFull(self.shown) from error
         except exceptions.ReadOnlyError as error:
             raise StoreReadOnly(self.shown, str(error)) from error
+        except exceptions.ResponseError as error:
+            if "user_script" in str(error):
+                # Not the server's fault, and nothing that trying again would mend.
+                raise
+            raise StoreError(self.shown, f"{self.shown} refused what was asked ({error}).") from error
         except exceptions.RedisError as error:
             raise StoreError(self.shown, f"{self.shown} refused what was asked ({error}).") from error
 

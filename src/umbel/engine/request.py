@@ -11,11 +11,11 @@ import logging
 import weakref
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
-from celery import signals
+from celery import signals, states
 from celery.app.trace import fast_trace_task, trace_task_ret
 from celery.exceptions import TaskRevokedError
 from celery.worker import request as celery_request
@@ -27,6 +27,8 @@ from umbel.engine.store import Delivery
 
 __all__ = ("Request",)
 
+#: What a prefork child's end looks like; billiard reports the last two as results.
+_LOST: Final = (WorkerLostError, SystemExit, KeyboardInterrupt)
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +48,9 @@ class Request(celery_request.Request):
         fetcher = message.channel.connection.fetcher if delivery is not None else None
         if delivery is None or fetcher is None:
             return
-        self.execution = Execution(delivery, fetcher.flusher, self._request_dict)
+        self.execution = Execution(delivery, fetcher.flusher, self._request_dict, unrecorded=bool(self._ignore_result))
+        # For a prefork child, whose states are guarded by when their message was queued.
+        self._request_dict["properties"] = {**(message.properties or {}), "umbel_since": delivery.enqueued}
         if fetcher.in_process and not self._decoded:
             # Decoded once: the tracer runs in this process and takes the values as they are.
             self._body, self._content_type = (self._args, self._kwargs, self._payload[2]), None
@@ -128,7 +132,16 @@ class Request(celery_request.Request):
         if self.execution is not None:
             job = current_job.get()
             self._message.channel.engine.started(self.execution.delivery.seq, job.hard if job is not None else None)
+            if not self._task.acks_late:
+                self._tell_started(pid)
         super().on_accepted(pid, time_accepted)
+
+    def _tell_started(self, pid: int) -> None:
+        """Leave a state behind when the message goes, so that the job is known while it runs."""
+        if self.execution is not None and self._task.track_started and not self._ignore_result:
+            said = {"pid": pid, "hostname": self._hostname}
+            with self.execution.current():
+                self._task.backend.store_result(self.id, said, states.STARTED, request=self._context)
 
     def acknowledge(self) -> None:
         """Settle the message as done, with everything gathered so far."""
@@ -202,7 +215,7 @@ class Request(celery_request.Request):
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """The job failed, was rejected, ignored, or its process was lost."""
         with self.settling():
-            if self.execution is not None and isinstance(_error(exc_info), WorkerLostError):
+            if self.execution is not None and isinstance(_error(exc_info), _LOST):
                 return self._on_crash(exc_info)
             return super().on_failure(exc_info, send_failed_event, return_ok)
 

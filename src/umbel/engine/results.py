@@ -18,7 +18,14 @@ from celery.canvas import maybe_signature
 from celery.exceptions import ChordError, TimeoutError
 from celery.result import GroupResult, allow_join_result
 
-from umbel.engine.execution import calling_back, current_execution, deferring, publishing_into
+from umbel.engine.execution import (
+    calling_back,
+    current_execution,
+    current_owner,
+    deferring,
+    owned_by,
+    publishing_into,
+)
 from umbel.engine.registry import engine_of
 from umbel.engine.store import ChordPart, Record, Settled, Stored
 
@@ -26,6 +33,8 @@ __all__ = ("EngineBackend",)
 
 _FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.1
+#: A chord waits so long for its members, however short results are kept: they may be delayed, or wait in a queue.
+_CHORD_SECONDS: Final = 7 * 86_400.0
 
 
 class EngineBackend(BaseBackend):
@@ -62,7 +71,7 @@ class EngineBackend(BaseBackend):
         encoded = self.encode_result(result, state)
         meta = self._get_result_meta(result=encoded, state=state, traceback=traceback, request=request)
         meta["task_id"] = task_id
-        told = getattr(current_execution.get(), "progress", None)
+        told = getattr(current_execution.get() or request, "progress_told", None)
         if told is not None and state in states.READY_STATES:
             meta["progress"] = [told.total if state == states.SUCCESS else told.done, told.total, told.message]
         return Record(
@@ -72,7 +81,10 @@ class EngineBackend(BaseBackend):
             meta=self.encode(meta),
             attempt=getattr(request, "retries", 0) or 0,
             task=getattr(request, "task", None),
-            expires=time.time() + self.expires if self.expires else None,
+            owner=current_owner(request),
+            since=(getattr(request, "properties", None) or {}).get("umbel_since", 0.0),
+            # Only an end may leave by itself: a job that runs for longer than results are kept is not unknown.
+            expires=time.time() + self.expires if self.expires and state in states.READY_STATES else None,
         )
 
     def mark_as_done(self, *args: Any, **kwargs: Any) -> None:
@@ -147,7 +159,8 @@ class EngineBackend(BaseBackend):
 
     def _save_group(self, group_id: str, result: Any) -> Any:
         meta = self.encode({"result": result.as_tuple()})
-        self.engine.groups.save(str(group_id), meta, time.time() + self.expires if self.expires else None)
+        expires = time.time() + max(self.expires, _CHORD_SECONDS) if self.expires else None
+        self.engine.groups.save(str(group_id), meta, expires)
         return result
 
     def _restore_group(self, group_id: str) -> dict[str, Any] | None:
@@ -165,11 +178,11 @@ class EngineBackend(BaseBackend):
 
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
         """Tell how many parts a chord waits for."""
-        self.engine.groups.set_size(str(group_id), chord_size, time.time() + self.expires if self.expires else None)
+        self.engine.groups.set_size(str(group_id), chord_size, time.time() + _CHORD_SECONDS)
 
     def add_to_chord(self, chord_id: str, result: Any) -> None:
         """Let a chord wait for a job that one of its running members adds."""
-        self.engine.groups.grow(str(chord_id), time.time() + self.expires if self.expires else None)
+        self.engine.groups.grow(str(chord_id), time.time() + _CHORD_SECONDS)
 
     def apply_chord(self, header_result_args: Any, body: Any, **kwargs: Any) -> None:
         """Keep the shape of a header whose results are nested; plain ones need nothing."""
@@ -204,7 +217,7 @@ class EngineBackend(BaseBackend):
         execution = _Collected(entry)
         token = current_execution.set(execution)  # type: ignore[arg-type]
         try:
-            with publishing_into(entry.outgoing):
+            with publishing_into(entry.outgoing), owned_by(getattr(request, "umbel_owner", None)):
                 self._call_back(request, callback)
         finally:
             current_execution.reset(token)
@@ -213,7 +226,9 @@ class EngineBackend(BaseBackend):
     def _call_back(self, request: Context, callback: Any) -> None:
         try:
             results = self._chord_results(request.group)
-            callback.delay(results)
+            owner = current_owner(request)
+            headers = {**(callback.options.get("headers") or {}), **({"umbel_owner": owner} if owner else {})}
+            callback.apply_async((results,), **({"headers": headers} if headers else {}))
         except ChordError as error:
             self.chord_error_from_stack(callback, error)
         except Exception as error:

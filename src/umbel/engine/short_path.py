@@ -121,7 +121,7 @@ class PlainRequest(Request):
             args=body[0],
             kwargs=body[1],
         )
-        self.execution = Execution(delivery, flusher, headers)
+        self.execution = Execution(delivery, flusher, headers, unrecorded=bool(self._ignore_result))
         self._channel = path.channel
 
     def _leave(self) -> None:
@@ -250,7 +250,7 @@ class ShortPath:
             task.request_stack.pop()
 
     def _record(self, request: PlainRequest, context: Context, state: str, result: Any) -> Record:
-        told = request.execution.progress if request.execution is not None else None
+        told = request.execution.progress_told if request.execution is not None else None
         children = context._children
         meta = {
             "status": state,
@@ -284,7 +284,6 @@ class ShortPath:
             states.STARTED,
             False,
             self._encode(meta),
-            expires=time.time() + self._expires if self._expires else None,
         )
 
     def _log_success(self, request: PlainRequest, result: Any, began: float) -> None:

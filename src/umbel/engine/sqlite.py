@@ -255,6 +255,10 @@ class SQLiteEngine(Engine):
         if freed:
             self._waker.ring()
 
+    def retire(self) -> None:
+        with self.file.turn() as connection:
+            connection.execute(_SQL["retire_lease"], (self._lease_id,))
+
     def renew(self, tokens: Sequence[str]) -> None:
         """Nothing: the kernel knows who lives."""
 

@@ -208,6 +208,9 @@ def translated(path: Path) -> Iterator[None]:
     """Raise SQLite's errors as Umbel's."""
     try:
         yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError):
+        # Not the file's fault, and nothing that trying again would mend.
+        raise
     except sqlite3.Error as error:
         raise _meaning(path, error) from error
     except OSError as error:

@@ -53,8 +53,9 @@ def _reap(connection: sqlite3.Connection, lease: int, started: Sequence[int], cr
     held = int(connection.execute(_SQL["lease_holds"], (lease,)).fetchone()[0])
     seqs = json.dumps(list(started))
     hit = int(connection.execute(_SQL["held"], (lease, seqs)).fetchone()[0])
-    strike(connection, lease, list(started), alone=hit == 1 and held == 1, crash_limit=crash_limit)
+    hit -= strike(connection, lease, list(started), alone=hit == 1 and held == 1, crash_limit=crash_limit)
     connection.execute(_SQL["release_lease"], (lease,))
     if hit:
-        logger.warning("A worker process died with %d jobs running: each runs again, alone in a process.", hit)
+        jobs = "a job running: it runs" if hit == 1 else f"{hit} jobs running: each runs"
+        logger.warning("A worker process died with %s again, alone in a process.", jobs)
     return held

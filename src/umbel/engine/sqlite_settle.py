@@ -37,6 +37,7 @@ def settle(
     if refused:
         gone = {id(entry) for entry in refused}
         entries = [entry for entry in entries if id(entry) not in gone]
+    _stop_cancelled(connection, entries)
     entries = [entry for entry in entries if _fires(connection, entry)]
     store_records(connection, [record for entry in entries for record in entry.records], now)
     complete = _count_parts(connection, [part for entry in entries for part in entry.parts], now)
@@ -56,6 +57,14 @@ def _refused(connection: sqlite3.Connection, entries: Sequence[Settled], lease: 
         return []
     held = {row[0] for row in connection.execute(_SQL["held_list"], (lease, wanted)).fetchall()}
     return [entry for entry in entries if entry.seq is not None and entry.seq not in held]
+
+
+def _stop_cancelled(connection: sqlite3.Connection, entries: Sequence[Settled]) -> None:
+    """Drop what follows a job that was cancelled before its worker heard of it: its end is refused as well."""
+    following = {entry.seq: entry for entry in entries if entry.outgoing and entry.seq is not None}
+    if following:
+        for (seq,) in connection.execute(_RESULTS["cancelled_among"], (json.dumps(list(following)),)).fetchall():
+            following[seq].outgoing.clear()
 
 
 def _fires(connection: sqlite3.Connection, entry: Settled) -> bool:

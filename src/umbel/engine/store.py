@@ -7,18 +7,18 @@ synchronous and thread-safe; times are unix seconds.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
+
+from umbel.engine.registers import Groups, Names
 
 __all__ = (
     "ChordPart",
     "DeadLetter",
     "Delivery",
     "Engine",
-    "Groups",
     "Location",
-    "Names",
     "Outgoing",
     "QueueStatus",
     "Record",
@@ -183,53 +183,6 @@ class DeadLetter:
     payload: str
 
 
-class Names(Protocol):
-    """Queues and bindings, as every process declared them."""
-
-    def declare(self, name: str, *, transient: bool) -> None:
-        """Make queue ``name`` known; a transient one goes when its listener is gone."""
-
-    def exists(self, name: str) -> bool:
-        """Whether queue ``name`` has been declared."""
-
-    def size(self, name: str) -> int:
-        """Return how many messages of queue ``name`` are ready."""
-
-    def drop(self, name: str) -> None:
-        """Remove a queue: a transient one with everything, of a lasting one only what waits in it."""
-
-    def touch(self, names: Iterable[str]) -> None:
-        """Note that the listeners of ``names`` are alive."""
-
-    def bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
-        """Let ``exchange`` feed ``queue``."""
-
-    def bindings(self, exchange: str) -> list[tuple[str, str, str]]:
-        """Return (routing key, pattern, queue) of everything bound to ``exchange``."""
-
-
-class Groups(Protocol):
-    """The shapes of groups, and the parts of chords."""
-
-    def save(self, group_id: str, meta: bytes | str, expires: float | None) -> None:
-        """Keep the shape of a group."""
-
-    def read(self, group_id: str) -> bytes | str | None:
-        """Return a group's shape, or None."""
-
-    def forget(self, group_id: str) -> None:
-        """Drop a group's shape."""
-
-    def set_size(self, group_id: str, size: int, expires: float | None) -> None:
-        """Tell how many parts make chord ``group_id`` complete."""
-
-    def grow(self, group_id: str, expires: float | None) -> None:
-        """Let chord ``group_id`` wait for one part more."""
-
-    def parts(self, group_id: str) -> list[tuple[str, bytes | str]]:
-        """Return (id, result) of a chord's parts in their order."""
-
-
 class Engine(ABC):
     """The store behind the channel. One instance serves all threads of a process, and survives a fork."""
 
@@ -307,6 +260,10 @@ class Engine(ABC):
     @abstractmethod
     def close_lease(self) -> None:
         """Give back every message that this process still holds, and end its lease."""
+
+    @abstractmethod
+    def retire(self) -> None:
+        """Note that this process takes no new messages: it is no consumer any more, while it ends what it holds."""
 
     @abstractmethod
     def started(self, seq: int, limit: float | None = None) -> None:

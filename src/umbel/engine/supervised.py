@@ -30,6 +30,8 @@ class Child:
         self.lease: str | None = None
         self.ready = False
         self.draining = False
+        #: Serves on until a new process is ready to take its place.
+        self.outgoing = False
         #: Told by remote control to shut down: it is not to be replaced.
         self.leaving = False
         #: Killed by us on purpose: what it ran is not to blame.
@@ -74,6 +76,11 @@ class Child:
             self.draining = self.draining or bool(message.get("draining"))
             self.leaving = self.leaving or bool(message.get("leaving"))
             yield message
+
+    @property
+    def serves(self) -> bool:
+        """Whether this is a process to stay."""
+        return not (self.draining or self.outgoing)
 
     @property
     def lived(self) -> float:

@@ -44,8 +44,8 @@ _LONGEST_PAUSE: Final = 10.0
 #: How much longer than the grace period a child may take before it is killed.
 _MARGIN: Final = 10.0
 _QUEUES_ENV: Final = "UMBEL_QUEUE_WEIGHTS"
-#: Exit codes that mean that starting again cannot help: usage, configuration.
-_HOPELESS: Final = frozenset({2, 78})
+#: Exit codes that mean that starting again cannot help: usage, a store that cannot be used, configuration.
+_HOPELESS: Final = frozenset({2, 69, 78})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +105,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._numbers = set[int]()
         self._signals = _SignalPipe()
+        self._on_terminal = os.isatty(2)
         self._stopping = 0
         self._deadline = float("inf")
         self._not_before: dict[str, float] = {}
@@ -148,11 +149,13 @@ class Supervisor:
     def _keep_up(self) -> None:
         if self._stopping:
             return
-        working = [c for c in self.children.values() if c.role == "worker" and not c.draining]
+        working = [c for c in self.children.values() if c.role == "worker" and c.serves]
         for _ in range(self.processes - self._dismissed - len(working)):
             self._start("worker")
-        if self.options.beat and not any(c.role == "beat" and not c.draining for c in self.children.values()):
+        if self.options.beat and not any(c.role == "beat" and c.serves for c in self.children.values()):
             self._start("beat")
+        if sum(child.ready for child in working) >= self.processes - self._dismissed:
+            self._hand_over()
         if time.monotonic() >= self._next_check:
             self._next_check = time.monotonic() + _CHECK_SECONDS
             self._renew()
@@ -212,7 +215,8 @@ class Supervisor:
                 self._stopping = 1
                 self._stop()
             elif number == getattr(signal, "SIGHUP", None):
-                self._reload()
+                # A terminal that is closed says the same, and nobody could stop us afterwards.
+                self._stop() if self._on_terminal and not os.isatty(2) else self._reload()
 
     def _stop(self) -> None:
         self._stopping += 1
@@ -231,12 +235,23 @@ class Supervisor:
     def _reload(self) -> None:
         logger.info("Reloading: new processes start, then the old ones drain.")
         self._dismissed = 0
-        old = [child for child in self.children.values() if not child.draining]
-        for child in old:
-            child.draining = True
-        self._keep_up()
-        for child in old:
-            child.terminate()
+        self._not_before.clear()
+        for child in self.children.values():
+            child.outgoing = True
+
+    def _hand_over(self) -> None:
+        for child in self.children.values():
+            if child.outgoing and not child.draining:
+                child.terminate()
+
+    def _stay(self) -> None:
+        """Give a reload up: the new code does not start."""
+        logger.error("The new code does not start (see above): the old processes stay. Mend it and reload again.")
+        for child in self.children.values():
+            if child.outgoing:
+                child.outgoing = False
+            elif not child.ready:
+                child.kill()
 
     def _enforce(self) -> None:
         if self._stopping and time.monotonic() >= self._deadline:
@@ -266,6 +281,9 @@ class Supervisor:
             self._dismiss(child)
             return
         if code in _HOPELESS and not child.ready:
+            if any(other.outgoing and not other.draining for other in self.children.values()):
+                self._stay()
+                return
             self._exit_code = code
             self._stop()
             return

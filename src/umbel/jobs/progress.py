@@ -43,7 +43,8 @@ class Progress:
         if not isinstance(value, (list, tuple)) or len(value) != 3:
             return None
         done, total, message = value
-        if not isinstance(done, (int, float)) or not isinstance(total, (int, float)):
+        numbers = all(isinstance(one, (int, float)) and math.isfinite(one) for one in (done, total))
+        if not numbers:
             return None
         return cls(done, total, str(message))
 
@@ -64,16 +65,23 @@ def progress(done: float, total: float, message: str = "") -> None:
     if execution is None:
         _tell_celery(told)
         return
-    known = execution.progress
-    if known is not None and known.total == told.total and told.done < known.done:
-        told = Progress(known.done, total, told.message)
-    execution.progress = told
+    told = execution.progress_told = _forward(execution.progress_told, told)
     job = current_job.get()
     if job is not None and job.task is not None and execution.delivery.task_id is not None:
         job.task.backend.store_result(execution.delivery.task_id, {"progress": told.as_list()}, "PROGRESS")
 
 
+def _forward(known: Progress | None, told: Progress) -> Progress:
+    """Return what was told now, or no less than what is known."""
+    if known is not None and known.total == told.total and told.done < known.done:
+        return Progress(known.done, told.total, told.message)
+    return told
+
+
 def _tell_celery(told: Progress) -> None:
     task = current_task._get_current_object() if current_task else None
-    if task is not None and task.request.id and not task.request.called_directly and not task.request.is_eager:
-        task.backend.store_result(task.request.id, {"progress": told.as_list()}, "PROGRESS", request=task.request)
+    request = task.request if task is not None else None
+    if task is not None and request is not None and request.id and not request.called_directly and not request.is_eager:
+        # In a prefork child the request is what lives as long as the job.
+        told = request.progress_told = _forward(getattr(request, "progress_told", None), told)
+        task.backend.store_result(request.id, {"progress": told.as_list()}, "PROGRESS", request=request)

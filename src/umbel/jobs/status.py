@@ -97,6 +97,9 @@ def _stored(stored: Stored, backend: Any, location: Location | None) -> JobStatu
     state = from_celery(stored.state, expired=_says(value, "expired"))
     if location is not None and location.cancelled and not state.finished:
         state = JobState.CANCELLED
+    elif location is not None and location.lease is None and stored.state in (states.STARTED, "PROGRESS"):
+        # Its worker has ended and given it back.
+        state = JobState.QUEUED
     failed = state in (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED, JobState.RETRYING)
     told = document.get("progress") or (value.get("progress") if isinstance(value, dict) else None)
     passing = state in (JobState.PROGRESS, JobState.RUNNING)
@@ -110,11 +113,15 @@ def _stored(stored: Stored, backend: Any, location: Location | None) -> JobStatu
         result=value if state is JobState.SUCCEEDED else None,
         error=_error(value) if failed else None,
         progress=Progress.from_list(told),
-        meta=value if passing and stored.state not in (states.STARTED, "PROGRESS") else None,
+        meta=value if passing and stored.state != states.STARTED and not _is_progress(value) else None,
         retries=stored.attempt,
         due=location.due if location else None,
         updated=stored.updated,
     )
+
+
+def _is_progress(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == {"progress"} and Progress.from_list(value["progress"]) is not None
 
 
 def _says(value: Any, word: str) -> bool:

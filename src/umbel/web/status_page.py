@@ -95,8 +95,9 @@ def _trouble(overview: Overview) -> list[str]:
     found = []
     waiting = [queue for queue in overview.unserved if queue.ready or queue.delayed]
     if waiting:
-        names = ", ".join(queue.name for queue in waiting[:5]) + (" …" if len(waiting) > 5 else "")
-        found.append(f"No worker consumes {names}: start one with 'umbel worker'.")
+        names = [queue.name for queue in waiting]
+        listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+        found.append(f"No worker consumes {listed}: start one with 'umbel worker -Q {','.join(names)}'.")
     elif not overview.workers:
         found.append("No worker is running: start one with 'umbel worker'.")
     return found

@@ -20,7 +20,7 @@ def test_enqueue_prints_the_id_and_nothing_else(shop: Cli) -> None:
 
 def test_enqueue_checks_arguments_c13(shop: Cli) -> None:
     done = shop.run("enqueue", "add", "2")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "jobs.add cannot be called like this" in done.stderr
     assert "Traceback" not in done.stderr
     assert json.loads(shop.ok("status", "--json"))["queues"] in ([], [_queue("celery", 0)])
@@ -119,7 +119,7 @@ def test_purge_of_an_unknown_queue_drops_nothing(shop: Cli) -> None:
 def test_purge_asks_at_a_terminal(shop: Cli, answer: str, code: int, left: int) -> None:
     shop.ok("enqueue", "add", "1", "2")
     found, text = on_terminal([sys.executable, "-m", "umbel", "purge"], f"{answer}\n", shop.folder, shop.environment())
-    assert "Drop 1 jobs? [y/N]" in text
+    assert "Drop this job? [y/N]" in text
     assert found == code
     assert _queues(shop)[0]["ready"] == left
 

@@ -33,16 +33,20 @@ def test_c5_a_size_that_comes_after_the_parts_counts(engine: SQLiteEngine) -> No
     assert len(engine.settle([Settled(parts=[ChordPart("g", "b", 1, "1", None)])]).complete) == 1
 
 
-def test_chords_expire_whichever_came_first(engine: SQLiteEngine) -> None:
-    past = time.time() - 1
-    engine.groups.set_size("size first", 3, past)
-    for group in ("size first", "part first"):
-        engine.settle([Settled(parts=[ChordPart(group, "a", 0, "1", None)])])
-    engine.groups.set_size("part first", 3, past)
-    engine.groups.set_size("alive", 3, time.time() + 60)
-    engine.settle([Settled(parts=[ChordPart("alive", "a", 0, "1", None)])])
+def test_c14_a_chord_waits_for_its_members_longer_than_results_are_kept(engine: SQLiteEngine) -> None:
+    """Its last member may be delayed, or wait in a long queue."""
+    engine.groups.set_size("g", 2, time.time() - 1)
+    engine.settle([Settled(parts=[ChordPart("g", "a", 0, "1", None)])])
     engine.sweep()
-    left = {name: len(engine.groups.parts(name)) for name in ("size first", "part first", "alive")}
-    assert left == {"size first": 0, "part first": 0, "alive": 1}
+    assert len(engine.settle([Settled(parts=[ChordPart("g", "b", 1, "2", None)])]).complete) == 1
+
+
+def test_chords_that_nobody_completes_expire(engine: SQLiteEngine) -> None:
+    for group in ("old", "alive"):
+        engine.settle([Settled(parts=[ChordPart(group, "a", 0, "1", 3)])])
+    with engine.file.write() as connection:
+        connection.execute("UPDATE chord SET expires = 1 WHERE group_id = 'old'")
+    engine.sweep()
+    assert {name: len(engine.groups.parts(name)) for name in ("old", "alive")} == {"old": 0, "alive": 1}
     with engine.file.read() as connection:
         assert connection.execute("SELECT group_id FROM chord").fetchall() == [("alive",)]

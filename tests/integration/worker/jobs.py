@@ -13,7 +13,7 @@ from typing import Any
 from celery import signals
 from celery.exceptions import SoftTimeLimitExceeded
 
-from umbel import Umbel
+from umbel import Umbel, progress
 
 __all__ = ("app", "tell")
 
@@ -167,3 +167,76 @@ def _receiver(name: str) -> Any:
 
 if os.environ.get("PLANT_RECEIVERS"):
     connect.run()
+
+
+# -- bodies that misbehave --------------------------------------------------------------------------------------
+
+
+class Quitting(BaseException):
+    """Not an ``Exception``, so that most handlers let it through."""
+
+
+@app.task
+def leave(how: str) -> None:
+    tell("leave", how)
+    raise {"exit": SystemExit, "interrupt": KeyboardInterrupt, "own": Quitting}[how](1)
+
+
+@app.task
+async def aleave(how: str) -> None:
+    tell("leave", how)
+    raise {"exit": SystemExit, "interrupt": KeyboardInterrupt, "own": Quitting}[how](1)
+
+
+@app.task
+async def child_leaves() -> None:
+    """A task that the job has started ends the loop, if it can."""
+
+    async def child() -> None:
+        raise SystemExit(3)
+
+    tell("child_leaves")
+    await asyncio.gather(child(), return_exceptions=True)
+
+
+@app.task(bind=True)
+def state_without_a_name(self: Any) -> str:
+    self.update_state(meta={"at": 1})
+    tell("meta")
+    return "told"
+
+
+@app.task(bind=True, max_retries=2)
+def again(self: Any) -> str:
+    tell("again", self.request.retries)
+    if self.request.retries < 2:
+        raise self.retry(countdown=0.05)
+    return "third"
+
+
+@app.task(ignore_result=True)
+def unrecorded(word: str) -> None:
+    tell("unrecorded", word)
+
+
+@app.task(acks_late=False)
+def early(name: str) -> str:
+    tell("hold", name)
+    progress(1, 2, "half")
+    while not (GATES / name).exists():
+        time.sleep(0.01)
+    return name
+
+
+@app.task(bind=True)
+def backwards(self: Any, name: str) -> None:
+    for done in (1, 5, 3):
+        progress(done, 10)
+    tell("hold", name)
+    while not (GATES / name).exists():
+        time.sleep(0.01)
+
+
+@app.task
+def parent(word: str) -> str:
+    return str(say.delay(word).id)

@@ -192,6 +192,10 @@ class Plant:
 
     # -- jobs -------------------------------------------------------------------------------------------------
 
+    def task(self, name: str) -> str:
+        """Return the full name of a job."""
+        return f"{_JOBS}.{name}"
+
     def send(self, name: str, *args: Any, **options: Any) -> str:
         """Queue a job and return its id."""
         return str(self.app.send_task(f"{_JOBS}.{name}", args, **options).id)

@@ -17,6 +17,13 @@ def test_by_count(plant: Plant) -> None:
     until(lambda: first - {child.pid for child in plant.workers[0].children()}, "a fresh process")
 
 
+def test_no_more_than_its_share(plant: Plant) -> None:
+    plant.start("--max-tasks-per-child", "1", "--loglevel", "WARNING")
+    for number in range(3):
+        assert plant.ended(plant.send("say", f"w{number}")).state is JobState.SUCCEEDED
+    assert len({line.pid for line in plant.lines("say")}) == 3
+
+
 def test_by_memory_after_the_running_jobs(plant: Plant) -> None:
     """C19: the process drains first: what runs in it ends in it."""
     worker = plant.start("--max-memory-per-child", str(200 * 1024), concurrency=2)

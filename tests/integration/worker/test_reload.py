@@ -52,21 +52,21 @@ def test_reload_under_load_loses_nothing_c14_c19(plant: Plant) -> None:
     assert {plant.state(job) for job in jobs} == {JobState.SUCCEEDED}
 
 
-def test_broken_new_code_keeps_the_jobs_c14(plant: Plant) -> None:
-    """C14: a reload into code that does not import loses no job; mended and started again, it runs."""
-    worker = plant.start()
+def test_new_code_that_does_not_start_leaves_the_old_processes_c19(plant: Plant) -> None:
+    """C14, C19: a bad release takes nothing down, and the next reload brings the mended one."""
+    worker = plant.start(processes=2)
+    old = {child.pid for child in worker.children()}
     good = plant.code.read_text()
     plant.code.write_text(good + "\nraise RuntimeError('half saved')\n")
     worker.send(signal.SIGHUP)
-    until(lambda: "half saved" in worker.text(), "the new code's error in the log")
-    job = plant.send("say", "patience")
+    until(lambda: "the old processes stay" in worker.text(), "the supervisor's word")
+    assert plant.ended(plant.send("say", "patience")).state is JobState.SUCCEEDED
+    until(lambda: {child.pid for child in worker.children()} == old, "the old processes alone")
     plant.code.write_text(good)
-    if worker.process.poll() is None:
-        worker.send(signal.SIGHUP)
-    until(lambda: worker.process.poll() is not None or plant.state(job) is JobState.SUCCEEDED, "an end either way")
-    if plant.state(job) is not JobState.SUCCEEDED:
-        plant.start()
-    assert plant.ended(job).state is JobState.SUCCEEDED
+    worker.send(signal.SIGHUP)
+    until(lambda: not old & {child.pid for child in worker.children()}, "the end of the old processes")
+    assert plant.ended(plant.send("say", "mended")).state is JobState.SUCCEEDED
+    assert worker.stop() == 0
 
 
 def test_what_remote_control_shuts_down_stays_down_until_a_reload_c45(plant: Plant) -> None:

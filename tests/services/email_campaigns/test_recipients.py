@@ -51,6 +51,17 @@ def test_ten_percent_bad_addresses_are_reported_by_line_and_the_rest_imported(ca
     assert outcome.bad[1].reason == "An email address must have an @-sign."
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["=?utf-8?q?bob?=@example.test", "=?utf-8?q?=62ob?=@example.test", "=?utf-8?q?victim=40evil.test?=@example.test"],
+)
+def test_an_address_that_a_header_would_decode_to_another_one_is_refused(campaign_id: int, address: str) -> None:
+    """Nobody gets two mails of a campaign, and a mail goes where its stored address says."""
+    outcome = read(campaign_id, f"email,name\nbob@example.test,Bob\n{address},Bob\n".encode())
+    assert (outcome.imported, outcome.rejected) == (1, 1)
+    assert [address for address, _ in stored()] == ["bob@example.test"]
+
+
 def test_lines_are_counted_as_an_editor_counts_them(campaign_id: int) -> None:
     """Blank lines and line breaks inside quotes count; so do the lines after them."""
     content = b'email,name\r\n\r\na@example.test,"two\r\nlines"\r\n  ,\r\nbad,B\r\n'

@@ -69,6 +69,17 @@ local function act(seq, action, reason, found)
     end
 end
 
+local any_cancelled = redis.call('EXISTS', key('cancelled')) == 1
+
+local function is_cancelled(found)
+    if not any_cancelled then return false end
+    local _, rest = cut(found)
+    local _, element = cut(rest)
+    local _, _, _, _, _, id = read(element)
+    local mark = id ~= '' and redis.call('HGET', key('cancelled'), id)
+    return mark and string.sub(mark, -2) == ' 1'
+end
+
 local entries = cmsgpack.unpack(ARGV[4])
 local backwards = {}
 for number, entry in ipairs(entries) do
@@ -81,6 +92,8 @@ for number, entry in ipairs(entries) do
             outgoing = {}
             if seq == 0 then records = {} end
         end
+        -- What follows a job that was cancelled before its worker heard of it; its end is refused as well.
+        if found and #outgoing > 0 and is_cancelled(found) then outgoing = {} end
         for _, record in ipairs(records) do store(record, at) end
         for _, part in ipairs(parts) do count(part) end
         if action == 'requeue' then backwards[#backwards + 1] = {seq, action, reason, found}

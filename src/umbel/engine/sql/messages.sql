@@ -78,6 +78,9 @@ WHERE m.lease = ?1 AND m.seq = ?2
 -- name: open_lease
 INSERT INTO lease (token, hostname, pid, queues, concurrency, started) VALUES (?, ?, ?, ?, ?, ?)
 
+-- name: retire_lease
+UPDATE lease SET queues = '[]' WHERE id = ?
+
 -- name: leases
 SELECT id, token FROM lease
 

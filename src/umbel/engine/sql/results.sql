@@ -40,18 +40,19 @@ DELETE FROM result_group WHERE group_id = ?
 
 -- name: chord_size
 INSERT INTO chord (group_id, size, expires) VALUES (?1, ?2, ?3)
-ON CONFLICT (group_id) DO UPDATE SET size = excluded.size, expires = excluded.expires
+ON CONFLICT (group_id) DO UPDATE SET size = excluded.size, expires = max(expires, excluded.expires)
 
 -- name: chord_grow
 INSERT INTO chord (group_id, extra, expires) VALUES (?1, 1, ?2)
-ON CONFLICT (group_id) DO UPDATE SET extra = extra + 1
+ON CONFLICT (group_id) DO UPDATE SET extra = extra + 1, expires = max(expires, excluded.expires)
 
 -- name: chord_part
 INSERT OR IGNORE INTO chord_part (group_id, task_id, place, result) VALUES (?, ?, ?, ?)
 
 -- name: chord_count
 INSERT INTO chord (group_id, size, parts, expires) VALUES (?1, ?2, ?3, ?4)
-ON CONFLICT (group_id) DO UPDATE SET parts = parts + excluded.parts, size = coalesce(size, excluded.size)
+ON CONFLICT (group_id) DO UPDATE SET parts = parts + excluded.parts, size = coalesce(size, excluded.size),
+    expires = max(expires, excluded.expires)
 
 -- name: chord_complete
 SELECT fired = 0 AND size IS NOT NULL AND parts >= size + extra FROM chord WHERE group_id = ?
@@ -76,6 +77,10 @@ SELECT coalesce(max(seq), 0) FROM cancelled
 
 -- name: cancelled_held
 SELECT m.task_id FROM message m JOIN cancelled c ON c.task_id = m.task_id WHERE m.lease = ? AND c.running = 1
+
+-- name: cancelled_among
+SELECT m.seq FROM cancelled c JOIN message m ON m.task_id = c.task_id
+WHERE c.running = 1 AND m.seq IN (SELECT value FROM json_each(?))
 
 -- name: expire_cancelled
 DELETE FROM cancelled WHERE at < ?

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from umbel.engine.store import Record
-from umbel.testing.contract._suite import QUEUE, Suite, ids
+from umbel.engine.store import Outgoing, Record
+from umbel.testing.contract._suite import QUEUE, Suite, ids, payload
 
 __all__ = ("Cancelling",)
 
@@ -69,6 +69,15 @@ class Cancelling(Suite):
         self.finish(delivery, "SUCCESS")
         assert self.state("a") == "REVOKED"
         assert self.engine.locate("a") is None
+
+    def test_c22_nothing_follows_a_job_that_ended_after_it_was_cancelled(self) -> None:
+        """Its worker had not heard of it yet: neither its chain nor its retry goes on."""
+        self.put("a", "b")
+        first, second = self.get()
+        assert self.cancel("a")
+        for delivery, following in ((first, "after a"), (second, "after b")):
+            self.finish(delivery, outgoing=[Outgoing(QUEUE, payload(following), following)])
+        assert ids(self.get()) == ["after b"]
 
     def test_c22_an_id_may_be_cancelled_before_its_message_comes(self) -> None:
         """A plain revoke that a live worker heard, of a job that another client is about to send."""

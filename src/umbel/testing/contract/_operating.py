@@ -39,6 +39,14 @@ class Operating(Suite):
         self.engine.close_lease()
         assert self.queue().consumers == 0
 
+    def test_c4_a_process_that_takes_nothing_new_is_no_consumer(self) -> None:
+        self.put("a", "b")
+        other = self.peer()
+        (held,) = other.call("fetch", {QUEUE: 0}, 1)
+        other.call("retire")
+        assert self.queue().consumers == 1, "only this process"
+        assert other.call("settle", [Settled(held.seq, "ack")]).refused == []
+
     def test_workers_tell_who_they_are(self) -> None:
         self.put("a", "b", "c")
         before = time.time()

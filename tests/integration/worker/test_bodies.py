@@ -1,0 +1,151 @@
+"""Bodies that misbehave, and states that must be right in every pool."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+import pytest
+
+from tests.integration.worker.plant import Plant, until
+from umbel import JobState, Progress
+
+POOLS = pytest.mark.parametrize("pool", ["default", "prefork"])
+
+
+def start(plant: Plant, pool: str) -> None:
+    plant.start("-P", pool, "--loglevel", "WARNING", concurrency=2)
+
+
+@POOLS
+@pytest.mark.parametrize("task", ["leave", "aleave"])
+@pytest.mark.parametrize("how", ["exit", "interrupt", "own"])
+def test_a_body_that_would_end_its_process_fails_and_frees_its_slot_c17(
+    plant: Plant, pool: str, task: str, how: str
+) -> None:
+    """C14, C17: more of them than slots, and the worker goes on; each runs once."""
+    start(plant, pool)
+    jobs = [plant.send(task, how) for _ in range(4)]
+    for job in jobs:
+        status = plant.ended(job)
+        assert status.state is JobState.FAILED
+        assert "would end its whole process" in str(status.error)
+    assert plant.ended(plant.send("say", "after")).state is JobState.SUCCEEDED
+    assert len(plant.lines("leave", how)) == 4
+
+
+def test_a_task_on_the_loop_cannot_end_the_loop_c14(plant: Plant) -> None:
+    start(plant, "default")
+    plant.send("child_leaves")
+    plant.until_told("child_leaves")
+    plant.open("after")
+    assert plant.ended(plant.send("ahold", "after")).state is JobState.SUCCEEDED
+
+
+@POOLS
+def test_a_state_without_a_name_disturbs_nobody_c24(plant: Plant, pool: str) -> None:
+    start(plant, pool)
+    job = plant.send("state_without_a_name")
+    after = [plant.send("say", f"after{number}") for number in range(4)]
+    assert plant.ended(job).state is JobState.SUCCEEDED
+    assert {plant.ended(one).state for one in after} == {JobState.SUCCEEDED}
+
+
+@POOLS
+def test_a_job_that_is_not_to_be_queued_twice_may_still_retry_c6_c26(plant: Plant, pool: str) -> None:
+    """C6, C14: the message of its retry has its id, and is not taken for a repeated dispatch."""
+    start(plant, pool)
+    job = plant.send("again", headers={"umbel_once": True})
+    assert plant.ended(job).state is JobState.SUCCEEDED
+    assert len(plant.lines("again")) == 3
+
+
+@POOLS
+def test_a_repeated_dispatch_is_known_without_a_result_c6(plant: Plant, pool: str) -> None:
+    start(plant, pool)
+    once: dict[str, Any] = {"task_id": "one", "headers": {"umbel_once": True}}
+    plant.send("unrecorded", "once", **once)
+    plant.until_told("unrecorded", "once")
+    until(plant.empty, "an empty queue")
+    plant.send("unrecorded", "once", **once)
+    assert plant.ended(plant.send("say", "after")).state is JobState.SUCCEEDED
+    assert len(plant.lines("unrecorded", "once")) == 1
+
+
+@POOLS
+def test_a_job_that_is_acknowledged_early_is_known_while_it_runs_c20_c21(plant: Plant, pool: str) -> None:
+    start(plant, pool)
+    job = plant.send("early", "gate")
+    plant.until_told("hold", "gate")
+    until(lambda: plant.app.status(job).progress == Progress(1, 2, "half"), "its progress")
+    assert plant.app.status(job).state is JobState.PROGRESS
+    plant.open("gate")
+    assert plant.ended(job).state is JobState.SUCCEEDED
+
+
+@POOLS
+def test_progress_never_goes_back_and_ends_at_its_total_c21(plant: Plant, pool: str) -> None:
+    start(plant, pool)
+    job = plant.send("backwards", "gate")
+    plant.until_told("hold", "gate")
+    until(lambda: plant.app.status(job).progress == Progress(5, 10), "the furthest")
+    plant.open("gate")
+    assert plant.ended(job).progress == Progress(10, 10)
+
+
+@POOLS
+def test_the_owner_stays_with_the_job_and_what_it_dispatches_c20(plant: Plant, pool: str) -> None:
+    """C20: also when it has ended, in any pool; what a chain goes on with is the owner's too."""
+    start(plant, pool)
+    owner = {"headers": {"umbel_owner": "alice"}}
+    job = plant.send("parent", "child", **owner)
+    assert plant.ended(job).owner == "alice"
+    child = plant.ended(str(plant.app.AsyncResult(job).get(timeout=10)))
+    assert child.owner == "alice"
+    first = plant.app.signature(plant.task("say"), ("a",), immutable=True)
+    second = plant.app.signature(plant.task("fail"), ("b",), immutable=True)
+    result = (first | second).apply_async(**owner)
+    ended = plant.ended(str(result.id))
+    assert (ended.state, ended.owner) == (JobState.FAILED, "alice")
+    unknown = plant.app.send_task("nobody.knows", **owner)
+    assert plant.ended(str(unknown.id)).owner == "alice"
+
+
+@POOLS
+def test_a_second_run_of_an_id_replaces_the_result_of_the_first_c18(plant: Plant, pool: str) -> None:
+    start(plant, pool)
+    for word in ("first", "second"):
+        plant.send("say", word, task_id="same")
+        plant.until_told("say", word)
+        until(lambda word=word: plant.app.status("same").result == word, f"the result of the {word}")  # type: ignore[misc]
+
+
+def test_processes_for_suspects_end_when_there_are_none_c17(plant: Plant) -> None:
+    worker = plant.start("-P", "prefork", concurrency=2)
+    job = plant.send("poison", "one")
+    assert plant.ended(job, 60).state is JobState.FAILED
+    until(lambda: not worker.children("suspects"), "the end of the processes for suspects")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_can_dispatch_from_a_coroutine_c6(plant: Plant) -> None:
+    """Web servers that load the application first and fork afterwards."""
+    task = plant.app.task(name=plant.task("say"), shared=False)(_body)
+
+    async def many(count: int) -> None:
+        await asyncio.gather(*(task.adelay(f"w{number}") for number in range(count)))
+
+    asyncio.run(many(8))
+    child = os.fork()
+    if child == 0:
+        try:
+            asyncio.run(many(1))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def _body(word: str) -> str:
+    return word
