@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
+from benchmarks import redis_server
 from benchmarks.environments import ROOT, prepare
 from benchmarks.inside import tally
 from benchmarks.subjects import Subject, Variant
@@ -183,6 +184,8 @@ def site(subject: Subject, python: Path, keep: bool = False) -> Iterator[Site]:
     runs.mkdir(exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix=f"{subject.name}-", dir=runs))
     try:
+        if subject.on_redis:
+            redis_server.empty()
         yield Site(subject, python, directory)
     finally:
         if keep:

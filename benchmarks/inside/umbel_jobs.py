@@ -1,4 +1,4 @@
-"""Umbel on its embedded engine, as it ships."""
+"""Umbel on its embedded engine or on Redis, as it ships."""
 
 import os
 from importlib.metadata import version
@@ -11,7 +11,7 @@ __all__ = ["dispatch", "fill", "jobs", "noop", "send_stamp", "settled", "stamp",
 
 _FILE = Path(os.environ[tally.DIRECTORY]) / "umbel.db"
 
-jobs = Umbel("bench", broker=f"sqlite:///{_FILE}")
+jobs = Umbel("bench", broker=os.environ.get("BENCH_REDIS") or f"sqlite:///{_FILE}")
 
 
 @jobs.task

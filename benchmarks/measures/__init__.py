@@ -6,6 +6,7 @@ from benchmarks.bench import Bench
 from benchmarks.measures.embedded import embedded
 from benchmarks.measures.latency import latency
 from benchmarks.measures.million import million
+from benchmarks.measures.redis import on_redis
 from benchmarks.measures.worker import worker
 
 __all__ = ["MEASURES"]
@@ -15,4 +16,5 @@ MEASURES: dict[str, Callable[[Bench], None]] = {
     "waking": latency,
     "worker": worker,
     "million": million,
+    "redis": on_redis,
 }

@@ -10,9 +10,11 @@ SUBJECTS: dict[str, Subject] = {
     for subject in (
         umbel.UMBEL,
         umbel.DURABLE,
+        umbel.ON_REDIS,
         huey_sqlite.AS_SHIPPED,
         huey_sqlite.NO_FSYNC,
         celery_own.SQLALCHEMY,
         celery_own.FILESYSTEM,
+        celery_own.REDIS,
     )
 }

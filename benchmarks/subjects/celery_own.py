@@ -1,11 +1,11 @@
-"""Plain Celery on the two of its own transports that need no server."""
+"""Plain Celery on the two of its own transports that need no server, and on Redis."""
 
 import signal
 from pathlib import Path
 
 from benchmarks.subjects.subject import HERE, Subject, Variant
 
-__all__ = ["FILESYSTEM", "SQLALCHEMY"]
+__all__ = ["FILESYSTEM", "REDIS", "SQLALCHEMY"]
 
 
 class _Celery(Subject):
@@ -35,3 +35,11 @@ FILESYSTEM = _Celery(
     "filesystem",
     "takes a message away when it is fetched: a killed worker loses what it had prefetched; no fsync at all",
 )
+
+
+class _OnRedis(_Celery):
+    on_redis = True
+    variants = (Variant("prefork", ("-P", "prefork", "-c", "1")),)
+
+
+REDIS = _OnRedis("redis", "a killed worker's jobs come back when the visibility timeout has passed, an hour by default")

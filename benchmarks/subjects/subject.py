@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import redis_server
+
 __all__ = ["HERE", "Subject", "Variant", "script"]
 
 HERE = Path(__file__).resolve().parent.parent
@@ -35,6 +37,8 @@ class Subject(ABC):
     stop_signal: signal.Signals = signal.SIGTERM
     variants: tuple[Variant, ...] = (Variant("default"),)
     environment: Mapping[str, str] = {}
+    #: Its store is the run's private Redis.
+    on_redis: bool = False
 
     @abstractmethod
     def command(self, python: Path, variant: Variant) -> list[str]:
@@ -44,9 +48,9 @@ class Subject(ABC):
         """The worker's and the client's environment; ``directory`` is theirs alone."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("UMBEL_", "CELERY_"))}
         path = os.pathsep.join(filter(None, (str(HERE.parent), os.environ.get("PYTHONPATH", ""))))
-        return (
-            kept | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "BENCH_DIR": str(directory)} | dict(self.environment)
-        )
+        store = {"BENCH_REDIS": redis_server.url()} if self.on_redis else {}
+        own = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "BENCH_DIR": str(directory)}
+        return kept | own | store | dict(self.environment)
 
 
 def script(python: Path, name: str) -> str:

@@ -161,6 +161,24 @@ class Task(CeleryTask, Generic[P, R]):
         An item is a tuple of arguments, a dict of keyword arguments, a pair of both, or a single argument. Memory
         is bounded however many there are. Nothing is queued until the iterator is consumed.
         """
+        sending: tuple[Any, list[str]] | None = None
+        try:
+            for ids, batch in self._batches(items, options):
+                yield from _sent(sending)
+                sending = None
+                if batch and self.app.engine.far:
+                    # The next batch is put together while this one is on its way.
+                    sending = (_DISPATCHERS.submit(self._send, batch), ids)
+                else:
+                    self._send(batch)
+                    yield from ids
+        except Exception:
+            # The source's own: what is on its way is queued, and its ids are told first.
+            yield from _sent(sending)
+            raise
+        yield from _sent(sending)
+
+    def _batches(self, items: Iterable[Any], options: dict[str, Any]) -> Iterator[tuple[list[str], list[Outgoing]]]:
         batch: list[Outgoing] = []
         ids: list[str] = []
         for item in items:
@@ -168,11 +186,10 @@ class Task(CeleryTask, Generic[P, R]):
             with publishing_into(batch):
                 ids.append(self._queue(args, kwargs, options))
             if len(ids) >= _BATCH:
-                self._send(batch)
-                yield from ids
+                yield ids, batch
                 batch, ids = [], []
-        self._send(batch)
-        yield from ids
+        if ids:
+            yield ids, batch
 
     def _queue(self, args: Any, kwargs: Any, options: dict[str, Any]) -> str:
         if not options.keys() & {"owner", "task_id"}:
@@ -269,6 +286,14 @@ class AsyncCall:
             return super().__call__(*args, **kwargs)  # type: ignore[misc]
         function = inspect.unwrap(self.run, stop=lambda f: hasattr(f, "umbel_coroutine")).umbel_coroutine  # type: ignore[attr-defined]
         return function(self, *args, **kwargs) if self.bind_self else function(*args, **kwargs)  # type: ignore[attr-defined]
+
+
+def _sent(sending: tuple[Any, list[str]] | None) -> list[str]:
+    if sending is None:
+        return []
+    written, ids = sending
+    written.result()
+    return ids
 
 
 def _as_child_of(parent: Any, call: Callable[[], R]) -> R:

@@ -194,14 +194,14 @@ class Dispatcher:
             "body_encoding": "utf-8",
             "delivery_tag": self._engine.new_tag() if self._engine is not None else 0,
         }
-        payload = self._text(body, headers, properties)
+        payload = self._text(body, headers, properties, plain=not extra)
         limit = self._app.settings.max_payload_bytes
         if len(payload) > limit:
             raise PayloadTooLarge(plan.name, len(payload), limit)
         return Outgoing(queue, payload, task_id, max(0, min(9, int(priority))), due, envelope.is_once(headers))
 
     @staticmethod
-    def _text(body: str, headers: dict[str, Any], properties: dict[str, Any]) -> str:
+    def _text(body: str, headers: dict[str, Any], properties: dict[str, Any], *, plain: bool) -> str:
         message = {
             "body": body,
             "content-encoding": "utf-8",
@@ -209,7 +209,7 @@ class Dispatcher:
             "headers": headers,
             "properties": properties,
         }
-        return envelope.encode(message)
+        return envelope.encode(message, plain=plain)
 
     def _headers(
         self, plan: _Plan, args: Any, kwargs: Any, task_id: str, eta: str | None, ignore_result: Any

@@ -23,9 +23,9 @@ _decode: Final = msgspec.json.Decoder().decode
 _MARK: Final = '"__type__"'
 
 
-def encode(message: dict[str, Any]) -> str:
-    """Return ``message`` as JSON text."""
-    if not all(map(_is_plain, message["headers"].values())):
+def encode(message: dict[str, Any], *, plain: bool = False) -> str:
+    """Return ``message`` as JSON text. ``plain``: its headers are known to be what JSON says as it is."""
+    if not plain and not all(map(_is_plain, message["headers"].values())):
         return str(kombu_json.dumps(message))
     try:
         return _encode(message).decode()

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 import greenlet
+from billiard.common import terminate_handler_fired
 from celery._state import get_current_worker_task
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
@@ -31,6 +32,9 @@ def contained(error: BaseException) -> BaseException:
     if isinstance(error, (Exception, Cancelled, asyncio.CancelledError, GeneratorExit, greenlet.GreenletExit)):
         return error
     if current_job.get() is None and get_current_worker_task() is None:
+        return error
+    if terminate_handler_fired():
+        # Not the body's own doing: a prefork child is being terminated.
         return error
     return RuntimeError(
         f"The job raised {type(error).__name__}({error}), which would end its whole process: "

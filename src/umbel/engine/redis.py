@@ -8,7 +8,9 @@ Costs: one script a batch, and nothing while idle but one question a second.
 
 from __future__ import annotations
 
+import itertools
 import os
+import secrets
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -42,7 +44,6 @@ from umbel.engine.store import (
     WorkerStatus,
 )
 from umbel.errors import ConfigurationError
-from umbel.ids import new_id
 
 __all__ = ("RedisEngine",)
 
@@ -60,6 +61,7 @@ class RedisEngine(Engine):
     names: RedisNames
     groups: RedisGroups
     bands = (0, 3, 6, 9)
+    far = True
 
     def __init__(self, url: str, *, crash_limit: int = 3, prefix: str = "", run: Path | None = None) -> None:
         self.url: Final = url
@@ -82,6 +84,7 @@ class RedisEngine(Engine):
         self._watched: list[bytes] = []
         self._next_due: float | None = None
         self._renewed = 0.0
+        self._tag, self._tags = f"{secrets.token_hex(8)}-", itertools.count()
 
     def _here(self) -> None:
         if self._pid != os.getpid():
@@ -100,7 +103,7 @@ class RedisEngine(Engine):
 
     def new_tag(self) -> str:
         """Return a tag that is the message's own wherever it goes: plain workers keep messages by it."""
-        return new_id()
+        return f"{self._tag}{next(self._tags)}"
 
     # -- messages ---------------------------------------------------------------------------------------------
 

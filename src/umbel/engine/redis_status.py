@@ -66,10 +66,11 @@ def workers(store: RedisStore, leases: Leases) -> list[WorkerStatus]:
 def locate(store: RedisStore, leases: Leases, task_id: str) -> Location | None:
     """Return where the newest message of ``task_id`` is."""
     with store.asking() as client:
-        info, where, at = client.hmget(store.key(f"job:{task_id}"), "i", "w", "a")
+        job = client.get(store.key(f"job:{task_id}"))
         cancelled = client.hexists(store.key("cancelled"), task_id)
-    if info is None or where is None:
+    if job is None:
         return None
+    where, at, info = job.split(b"\n", 2)
     queue, priority, task, owner, retries, expires = unpack(info)
     kind, rest = where[:1], where[1:]
     due, lease, element, position = None, None, None, None
@@ -102,7 +103,7 @@ def locate(store: RedisStore, leases: Leases, task_id: str) -> Location | None:
         deliveries=deliveries + (kind == b"h"),
         crashes=crashes,
         cancelled=bool(cancelled),
-        enqueued=float(at or 0.0),
+        enqueued=float(at),
         retries=retries if isinstance(retries, int) else 0,
         position=position,
     )

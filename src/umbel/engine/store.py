@@ -190,6 +190,8 @@ class Engine(ABC):
     scheme: str = ""
     #: Where its bands of priority begin: within one the order is that of dispatch.
     bands: tuple[int, ...] = tuple(range(10))
+    #: Whether asking it means to wait for somebody else, so that work may be done meanwhile.
+    far: bool = False
     names: Names
     groups: Groups
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -54,6 +55,32 @@ def test_c45_both_kinds_of_workers_share_a_queue(
     ran = [result.get(timeout=WAIT) for result in results]
     assert set(ran) <= {"umbel", "celery"}
     assert len(ran) == 300
+
+
+def test_c7_many_jobs_are_streamed_in_their_order(umbel: Umbel) -> None:
+    """A batch is on its way while the next is put together; what was told is stored when the source fails."""
+    task = umbel.task(name="shared.add", shared=False)(_add)
+
+    def items() -> Iterator[Any]:
+        yield from ((number, 1) for number in range(1700))
+        raise KeyError("no more")
+
+    told: list[str] = []
+    with pytest.raises(KeyError):
+        told.extend(task.enqueue_many(items()))
+    told.clear()
+    with contextlib.suppress(KeyError):
+        for task_id in task.enqueue_many(items()):
+            told.append(task_id)
+    umbel.engine.open_lease("here@test", ["shared"], 1)
+    found = [one.task_id for one in umbel.engine.fetch({"shared": 0}, 10_000)]
+    assert len(told) == 1500
+    assert found[1500:] == told
+    umbel.engine.close_lease()
+
+
+def _add(x: int, y: int) -> int:
+    return x + y
 
 
 def test_c14_what_a_killed_umbel_worker_held_runs_at_a_plain_one(

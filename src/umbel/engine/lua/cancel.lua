@@ -3,10 +3,12 @@ local id, running, record = ARGV[2], ARGV[3], ARGV[4]
 local at = now()
 local known = redis.call('GET', key('about:' .. id))
 local old = known and cmsgpack.unpack(known)
-local job = redis.call('HMGET', key('job:' .. id), 'w', 'a')
-if old and old[2] == 1 and not (job[2] and tonumber(job[2]) > tonumber(old[3])) then return 0 end
+local job = redis.call('GET', key('job:' .. id))
+local where, rest = '', ''
+if job then where, rest = cut(job) end
+if old and old[2] == 1 and not (job and tonumber((cut(rest))) > tonumber(old[3])) then return 0 end
 redis.call('HSET', key('cancelled'), id, at .. ' ' .. running)
 redis.call('INCR', key('cancels'))
-if job[1] and string.sub(job[1], 1, 1) == 'd' then undelay(string.sub(job[1], 2)) end
+if string.sub(where, 1, 1) == 'd' then undelay(string.sub(where, 2)) end
 if record ~= '' then store(cmsgpack.unpack(record), at) end
 return 1

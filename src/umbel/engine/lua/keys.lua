@@ -12,7 +12,7 @@
 --   umbel:delays                 hash    queue -> how many of its messages are delayed
 --   umbel:leases                 hash    token -> what the worker said of itself (MessagePack)
 --   umbel:held:TOKEN             hash    seq -> "LISTKEY\nELEMENT" of what that process holds
---   umbel:job:ID                 hash    i: what dispatch knew (MessagePack), w: where the message is, a: when it was queued
+--   umbel:job:ID                 string  "WHERE\nQUEUED\n" and what dispatch knew of the job (MessagePack)
 --   umbel:about:ID               string  the guard beside a result document (MessagePack)
 --   umbel:cancelled              hash    ID -> "AT RUNNING"
 --   umbel:chord:ID, …:parts      hash    size, extra, parts, fired; task id -> "PLACE\nRESULT"
@@ -56,7 +56,10 @@ local function parts_of(list)
 end
 
 local function place(id, where)
-    if id ~= '' and redis.call('EXISTS', key('job:' .. id)) == 1 then redis.call('HSET', key('job:' .. id), 'w', where) end
+    local known = id ~= '' and redis.call('GET', key('job:' .. id))
+    if known then
+        redis.call('SET', key('job:' .. id), where .. string.sub(known, string.find(known, '\n', 1, true), -1), 'KEEPTTL')
+    end
 end
 
 -- Split "HEAD\nREST".
@@ -68,8 +71,7 @@ end
 -- Remember a dispatched job, unless it is one that the store does not know by id.
 local function remember(id, info, where, at)
     if id == '' then return end
-    redis.call('HSET', key('job:' .. id), 'i', info, 'w', where, 'a', at)
-    redis.call('EXPIRE', key('job:' .. id), 2592000)
+    redis.call('SET', key('job:' .. id), where .. '\n' .. at .. '\n' .. info, 'EX', 2592000)
 end
 
 -- Put one message into its list, or among the delayed.

@@ -31,7 +31,8 @@ end
 
 local function forget(seq, id)
     local job = key('job:' .. id)
-    if id ~= '' and redis.call('HGET', job, 'w') == 'h' .. token .. ' ' .. seq then redis.call('DEL', job) end
+    local known = id ~= '' and redis.call('GET', job)
+    if known and (cut(known)) == 'h' .. token .. ' ' .. seq then redis.call('DEL', job) end
 end
 
 local function bury(list, element, reason)
