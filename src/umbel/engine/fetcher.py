@@ -122,20 +122,23 @@ class Fetcher:
         with self._count_lock:
             self._outstanding -= 1
             self._done += 1
-            due = self._outstanding <= self._refill_at
+            due = self._outstanding <= self._refill_at and self._asleep
+            if due:
+                self._asleep = False
         if due:
             self.engine.ring()
 
     _refill_at = 0
+    #: The thread waits, or is about to, for want of a free slot: the first one that gets free rings, once.
+    _asleep = False
 
     # -- the thread -------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                if not self._step() and self.engine.wait(_POLL_SECONDS):
-                    # Somebody rang: it may be for those who only listen.
-                    self._next["heard"] = 0.0
+                if not self._step():
+                    self._sleep()
             except StoreError as error:
                 logger.error("Cannot fetch (%s); trying again in a second.", error)
                 self._stopped.wait(1.0)
@@ -143,10 +146,25 @@ class Fetcher:
                 logger.exception("Fetching failed; trying again in a second.")
                 self._stopped.wait(1.0)
 
+    def _sleep(self) -> None:
+        if not self._full:
+            if self.engine.wait(_POLL_SECONDS):
+                # Somebody rang: it may be for those who only listen.
+                self._next["heard"] = 0.0
+            return
+        self._asleep = True
+        # A slot that got free since the last look rang nobody.
+        if self._room() <= 0:
+            self.engine.wait(_URGENT_SECONDS, full=True)
+        self._asleep = False
+
+    _full = False
+
     def _step(self) -> bool:
         self._housekeeping()
         heard = self._listen()
         room = self._room()
+        self._full = room <= 0
         if room <= 0 or not self._queues:
             self._make_way()
             return heard

@@ -152,14 +152,17 @@ class RedisEngine(Engine):
     def most_urgent(self, queues: Mapping[str, int]) -> int | None:
         """Return the lowest rank (9 minus priority) that is ready in ``queues``; None when nothing is."""
         with self.store.asking() as client:
-            for band, name in zip((9, 6, 3, 0), _BANDS, strict=True):
-                if client.exists(*(self.store.kombu(queue + name) for queue in queues)):
-                    return 9 - band
-        return None
+            pipe = client.pipeline(transaction=False)
+            for name in _BANDS:
+                pipe.exists(*(self.store.kombu(queue + name) for queue in queues))
+            found = pipe.execute()
+        return next((9 - band for band, count in zip((9, 6, 3, 0), found, strict=True) if count), None)
 
     def take(self, queue: str, limit: int) -> list[Delivery]:
         self._here()
-        found: list[bytes] = self.fanout.take(queue, limit) if self.fanout.hears(queue) else []
+        if self.fanout.hears(queue):
+            return [taken(queue, element) for element in self.fanout.take(queue, limit)]
+        found: list[bytes] = []
         with self.store.asking() as client:
             for band in _BANDS:
                 if len(found) < limit:
@@ -265,12 +268,14 @@ class RedisEngine(Engine):
         with self.store.asking() as client:
             return sum(client.llen(self.store.key(f"suspect:{name}")) for name in names)
 
-    def wait(self, seconds: float) -> bool:
+    def wait(self, seconds: float, *, full: bool = False) -> bool:
         self._here()
         if self._listener is None:
             time.sleep(min(seconds, 0.02))
             return True
         self._renew()
+        if full:
+            return self._listener.rest(seconds)
         due_in = seconds if self._next_due is None else max(self._next_due - time.time(), 0.001)
         try:
             self._listener.listen(self.fanout.fileno())

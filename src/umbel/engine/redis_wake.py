@@ -32,6 +32,8 @@ class RedisListener:
         os.set_blocking(self._own_write, False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._own_read, selectors.EVENT_READ)
+        self._rings = selectors.DefaultSelector()
+        self._rings.register(self._own_read, selectors.EVENT_READ)
         self._watched: int | None = None
         self._broadcasts: int | None = None
 
@@ -69,6 +71,13 @@ class RedisListener:
             self._drop()
             raise
 
+    def rest(self, seconds: float) -> bool:
+        """Block until rung from another thread, at most ``seconds``, without asking the server anything."""
+        rung = bool(self._rings.select(seconds))
+        if rung:
+            self._hear()
+        return rung
+
     def ring(self) -> None:
         """Wake this listener from another thread of its own process."""
         with contextlib.suppress(OSError):
@@ -78,6 +87,7 @@ class RedisListener:
         """Close the connection."""
         self._drop()
         self._selector.close()
+        self._rings.close()
         for fd in (self._own_read, self._own_write):
             with contextlib.suppress(OSError):
                 os.close(fd)

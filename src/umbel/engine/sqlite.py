@@ -284,11 +284,13 @@ class SQLiteEngine(Engine):
             counts = connection.execute(_SQL["suspects"]).fetchall()
         return sum(count for name, count in counts if queues is None or name in queues)
 
-    def wait(self, seconds: float) -> bool:
+    def wait(self, seconds: float, *, full: bool = False) -> bool:
         self._here()
         if self._listener is None or self._lease is None:
             time.sleep(min(seconds, 0.02))
             return True
+        if full:
+            return self._listener.wait(seconds)
         self._lease.idle = True
         try:
             # The mark is set before the look, and writers look at the mark after their commit.

@@ -272,8 +272,11 @@ class Engine(ABC):
         """Note that the job of a leased message has begun, and must end within ``limit`` seconds."""
 
     @abstractmethod
-    def wait(self, seconds: float) -> bool:
-        """Block until something may have come, at most ``seconds``."""
+    def wait(self, seconds: float, *, full: bool = False) -> bool:
+        """Block until something may have come, at most ``seconds``.
+
+        ``full``: this process takes nothing now, and only :meth:`ring` wakes it.
+        """
 
     @abstractmethod
     def ring(self) -> None:
