@@ -25,7 +25,6 @@ __all__ = ("router",)
 
 router = APIRouter(prefix="/campaigns", tags=["campaigns"], dependencies=[Depends(administrator)])
 
-_OPEN = (CampaignState.DRAFT, CampaignState.SCHEDULED, CampaignState.PAUSED)
 _STILL = (CampaignState.CANCELLED, CampaignState.FINISHED)
 
 Template = Annotated[str, Field(max_length=200_000, description="A Jinja2 template; the CSV's columns are its names")]
@@ -97,7 +96,7 @@ def add_recipients(
 ) -> Imported:
     """Add recipients from a CSV file: good rows are kept, bad ones reported by line, known addresses skipped."""
     with reading() as session:
-        campaign = campaigns.get(session, campaign_id, *_OPEN)
+        campaign = campaigns.get(session, campaign_id, *campaigns.OPEN)
     needed = variables(campaign.subject, campaign.text, campaign.html)
     return import_recipients(campaign_id, file.file, needed - {"email"}, encoding)
 

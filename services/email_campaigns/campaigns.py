@@ -44,6 +44,10 @@ class Progress:
     uncertain: int
 
 
+#: The states in which a campaign takes recipients and attachments.
+OPEN = (CampaignState.DRAFT, CampaignState.SCHEDULED, CampaignState.PAUSED)
+
+
 def get(session: Session, campaign_id: int, *states: CampaignState) -> Campaign:
     """Return the campaign, locked. Raises ``LookupError``, and :class:`NotPossible` in none of ``states``."""
     campaign = session.get(Campaign, campaign_id, with_for_update=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, BinaryIO, Literal
 
+from services.email_campaigns import campaigns
 from services.email_campaigns.addresses import normal_address
 from services.email_campaigns.database import insert_new, writing
 from services.email_campaigns.models import Mail, MailKind
@@ -59,7 +60,8 @@ class Imported:
 def import_recipients(campaign_id: int, file: BinaryIO, needed: set[str], encoding: Encoding = "utf-8") -> Imported:
     """Add the file's rows to the campaign. Its header must name ``email`` and all of ``needed``.
 
-    Raises :class:`BadFile`, with the line, when the file as a whole is no such thing.
+    Raises :class:`BadFile`, with the line, when the file as a whole is no such thing, and
+    :class:`~services.email_campaigns.campaigns.NotPossible` when the campaign was ended meanwhile.
     """
     header = _checked_header(file, needed, encoding)
     outcome = Imported()
@@ -126,6 +128,8 @@ def _store(campaign_id: int, rows: list[dict[str, Any]], outcome: Imported) -> N
     if not rows:
         return
     with writing() as session:
+        # It may have been cancelled since the last page.
+        campaigns.get(session, campaign_id, *campaigns.OPEN)
         values = [{"campaign_id": campaign_id, "kind": MailKind.CAMPAIGN, **row} for row in rows]
         added = insert_new(session, Mail, values)
     outcome.imported += added

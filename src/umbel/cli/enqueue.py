@@ -56,6 +56,9 @@ def enqueue(
     Each of ARGS is read as JSON; what is not JSON is the string it is: add 2 3, greet Ann, total '[1, 2]'.
     """
     app = invocation.umbel() if wait else invocation.app()
+    if wait:
+        # What cannot be waited for is not sent either.
+        invocation.umbel().engine.check()
     named = keywords(kwarg)
     chosen = {name: value for name, value in options.items() if value is not None}
     if chosen.get("task_id"):

@@ -97,7 +97,7 @@ def load(spec: str, *, folder: Path | None = None) -> Celery:
 
 
 def _resolve_spec(spec: str, folder: Path) -> str:
-    spec = _from_file_name(spec)
+    spec = _from_file_name(spec, folder)
     if not _SPEC.fullmatch(spec):
         raise ConfigurationError(
             f"{spec!r} does not name an application: write -A module:attribute, as in -A shop.jobs:jobs."
@@ -116,12 +116,17 @@ def _resolve_spec(spec: str, folder: Path) -> str:
     return _choose(module, found)
 
 
-def _from_file_name(spec: str) -> str:
+def _from_file_name(spec: str, folder: Path) -> str:
     """Read ``app/jobs.py:jobs`` as ``app.jobs:jobs``, since shells complete file names."""
     path, colon, attribute = spec.partition(":")
     if not path.endswith(".py"):
         return spec
-    parts = Path(path).with_suffix("").parts
+    place = Path(path)
+    if place.is_absolute():
+        if not place.is_relative_to(folder.absolute()):
+            raise ConfigurationError(f"{path} is not below {folder.absolute()}: name it from its project's own folder.")
+        place = place.relative_to(folder.absolute())
+    parts = place.with_suffix("").parts
     parts = parts[1:] if parts[0] in (".", "src") and len(parts) > 1 else parts
     return ".".join(parts) + colon + attribute
 

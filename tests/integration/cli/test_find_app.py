@@ -120,6 +120,14 @@ def test_every_spelling_of_one_application(tmp_path: Path, spec: str) -> None:
     assert resolve(spec, folder=tmp_path) == "shop.jobs:jobs"
 
 
+def test_an_absolute_file_name_is_read_from_its_folder(tmp_path: Path) -> None:
+    write(tmp_path, "src/shop/__init__.py", "")
+    write(tmp_path, "src/shop/jobs.py")
+    assert resolve(f"{tmp_path}/src/shop/jobs.py", folder=tmp_path) == "shop.jobs:jobs"
+    with pytest.raises(ConfigurationError, match="is not below"):
+        resolve("/elsewhere/jobs.py", folder=tmp_path)
+
+
 def test_an_explicit_choice_beats_the_environment_which_beats_looking(tmp_path: Path) -> None:
     for name in ("one", "two", "jobs"):
         write(tmp_path, f"{name}.py")

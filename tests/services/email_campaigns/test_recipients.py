@@ -6,6 +6,7 @@ import csv
 import io
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
-from services.email_campaigns import database
+from services.email_campaigns import campaigns, database, recipients
 from services.email_campaigns.models import Campaign, Mail
 from services.email_campaigns.recipients import BadFile, Encoding, Imported, import_recipients
 from tests.services.email_campaigns.conftest import Configure
@@ -60,6 +61,24 @@ def test_an_address_that_a_header_would_decode_to_another_one_is_refused(campaig
     outcome = read(campaign_id, f"email,name\nbob@example.test,Bob\n{address},Bob\n".encode())
     assert (outcome.imported, outcome.rejected) == (1, 1)
     assert [address for address, _ in stored()] == ["bob@example.test"]
+
+
+def test_a_campaign_that_is_cancelled_meanwhile_takes_no_more(
+    campaign_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is left pending in a campaign that has ended."""
+    monkeypatch.setattr(recipients, "_PAGE", 2)
+    store = recipients._store
+
+    def cancel_after_the_first_page(*arguments: Any) -> None:
+        store(*arguments)
+        campaigns.cancel(campaign_id)
+
+    monkeypatch.setattr(recipients, "_store", cancel_after_the_first_page)
+    rows = "\n".join(f"reader{number}@example.test,Reader" for number in range(6))
+    with pytest.raises(campaigns.NotPossible):
+        read(campaign_id, f"email,name\n{rows}\n".encode())
+    assert len(stored()) == 2
 
 
 def test_lines_are_counted_as_an_editor_counts_them(campaign_id: int) -> None:
