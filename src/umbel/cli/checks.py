@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib.metadata import distributions
@@ -44,6 +44,7 @@ class Finding:
 
 def examine(app: Umbel) -> Iterator[Finding]:
     """Run all checks."""
+    from umbel.engine.registry import is_redis
     from umbel.engine.sqlite import SQLiteEngine
 
     yield from check_queues(app, app.engine)
@@ -51,7 +52,26 @@ def examine(app: Umbel) -> Iterator[Finding]:
     yield from check_results(app)
     if isinstance(app.engine, SQLiteEngine):
         yield from check_file(app.engine.path)
+    elif is_redis(app.conf.broker_url):
+        yield from check_redis(app.engine.server_settings())  # type: ignore[attr-defined]
     yield from check_versions()
+
+
+def check_redis(settings: Mapping[str, str]) -> Iterator[Finding]:
+    """C14: a server that throws keys away, or forgets at a restart, loses jobs. Not every server may be asked."""
+    policy, kept = settings.get("maxmemory-policy"), settings.get("appendonly")
+    if policy is None:
+        yield Finding("redis", "note", "The server does not tell its settings: see that it never evicts keys.")
+    elif policy != "noeviction" and settings.get("maxmemory", "0") != "0":
+        yield Finding(
+            "redis",
+            "problem",
+            f"Redis evicts keys when it is full ({policy}), jobs too: set maxmemory-policy noeviction.",
+        )
+    if kept == "no":
+        yield Finding("redis", "note", "Redis keeps no log (appendonly no): a restart of the server may lose jobs.")
+    if policy == "noeviction" and kept == "yes":
+        yield Finding("redis", "ok", "Redis keeps a log and evicts nothing.")
 
 
 def check_queues(app: Celery, engine: Engine) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from typing import Any, Final
 import greenlet
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
-from umbel.engine.job import Job, contained, current_job
+from umbel.engine.job import Job, SoftLimitPassed, contained, current_job
 
 __all__ = ("Drive", "bridged")
 
@@ -111,6 +111,9 @@ def _step(coroutine: Coroutine[Any, Any, Any], job: Job | None) -> Any:
                 waited = coroutine.throw(error) if error is not None else coroutine.send(value)
             except StopIteration as stop:
                 return stop.value
+            except SoftLimitPassed as passed:
+                # Outside of the coroutine it is Celery's own, which every client knows.
+                raise SoftTimeLimitExceeded(*passed.args) from passed
             except asyncio.CancelledError as cancelled:
                 raise _meaning(job, cancelled) from cancelled
             value, error = None, None

@@ -21,7 +21,7 @@ from celery.exceptions import Ignore, SoftTimeLimitExceeded
 if TYPE_CHECKING:
     from umbel.engine.request import Request
 
-__all__ = ("Cancelled", "Job", "contained", "current_job", "interruptible")
+__all__ = ("Cancelled", "Job", "SoftLimitPassed", "contained", "current_job", "interruptible")
 
 
 def contained(error: BaseException) -> BaseException:
@@ -40,6 +40,10 @@ def contained(error: BaseException) -> BaseException:
         f"The job raised {type(error).__name__}({error}), which would end its whole process: "
         "return, or raise an exception."
     )
+
+
+class SoftLimitPassed(SoftTimeLimitExceeded, asyncio.CancelledError):
+    """Celery's exception in a coroutine, where it is a cancellation too: a task group ends its children for it."""
 
 
 class Cancelled(BaseException):
@@ -124,8 +128,7 @@ class Job:
             self.soft_raised = False
             if self.asyncio_task is not None:
                 self.asyncio_task.uncancel()
-            soft: BaseException = SoftTimeLimitExceeded(self.soft)
-            return soft
+            return SoftLimitPassed(self.soft)
         return cancelled
 
     def begin_body(self) -> None:

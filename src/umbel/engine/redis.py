@@ -43,7 +43,7 @@ from umbel.engine.store import (
     Stored,
     WorkerStatus,
 )
-from umbel.errors import ConfigurationError
+from umbel.errors import ConfigurationError, StoreError
 
 __all__ = ("RedisEngine",)
 
@@ -324,6 +324,15 @@ class RedisEngine(Engine):
         with self.store.asking() as client:
             return int(client.get(self.store.key("cancels")) or 0)
 
+    def server_settings(self) -> dict[str, str]:
+        """Return those settings of the server on which jobs depend; nothing where it may not be asked."""
+        try:
+            with self.store.asking() as client:
+                found = client.config_get("maxmemory*", "appendonly", "appendfsync")
+        except StoreError:
+            return {}
+        return {_text(name): _text(value) for name, value in found.items()}
+
     # -- for whoever operates ---------------------------------------------------------------------------------
 
     def queues(self) -> list[QueueStatus]:
@@ -365,6 +374,10 @@ class RedisEngine(Engine):
         self.names.forget()
         self.fanout.close()
         self.store.close()
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _parts(complete: Sequence[bytes], last: Mapping[str, ChordPart]) -> tuple[ChordPart, ...]:

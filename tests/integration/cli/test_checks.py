@@ -15,7 +15,7 @@ from celery import Celery
 
 from umbel import Umbel
 from umbel.cli import checks
-from umbel.cli.checks import Finding, check_file, check_limits, check_queues, check_results
+from umbel.cli.checks import Finding, check_file, check_limits, check_queues, check_redis, check_results
 from umbel.engine.store import QueueStatus, WorkerStatus
 
 
@@ -91,6 +91,24 @@ def test_a_hard_limit_below_the_applications_soft_one_is_no_problem_of_umbels(pr
 )
 def test_results(expires: Any, level: str) -> None:
     assert [finding.level for finding in check_results(app(result_expires=expires))] == [level]
+
+
+@pytest.mark.parametrize(
+    ("settings", "levels"),
+    [
+        ({"maxmemory-policy": "noeviction", "maxmemory": "0", "appendonly": "yes"}, ["ok"]),
+        ({"maxmemory-policy": "allkeys-lru", "maxmemory": "1000000", "appendonly": "yes"}, ["problem"]),
+        ({"maxmemory-policy": "allkeys-lru", "maxmemory": "0", "appendonly": "no"}, ["note"]),
+        ({}, ["note"]),
+    ],
+)
+def test_c14_a_redis_that_loses_keys(settings: dict[str, str], levels: list[str]) -> None:
+    assert [finding.level for finding in check_redis(settings)] == levels
+
+
+def test_c14_a_real_redis_is_asked(redis_url: str) -> None:
+    texts = [finding.text for finding in check_redis(Umbel("shop", broker=redis_url).engine.server_settings())]  # type: ignore[attr-defined]
+    assert any("appendonly no" in text for text in texts)
 
 
 def test_a_good_file(tmp_path: Path) -> None:

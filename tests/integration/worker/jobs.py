@@ -240,3 +240,19 @@ def backwards(self: Any, name: str) -> None:
 @app.task
 def parent(word: str) -> str:
     return str(say.delay(word).id)
+
+
+@app.task(soft_time_limit=0.5, time_limit=30)
+async def family(name: str) -> None:
+    """Two children in a task group, which go on until they are told to end."""
+
+    async def child(number: int) -> None:
+        try:
+            tell("child", name, number)
+            await asyncio.sleep(60)
+        finally:
+            tell("child ended", name, number)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(2):
+            group.create_task(child(number))

@@ -108,3 +108,12 @@ def test_prefork_hard_limit_c19(plant: Plant) -> None:
     assert status.state is JobState.FAILED
     assert "TimeLimitExceeded" in (status.error or "")
     assert plant.ended(plant.send("say", "after")).state is JobState.SUCCEEDED
+
+
+def test_soft_limit_ends_the_children_of_a_task_group_c19(plant: Plant) -> None:
+    """Nothing of a job that has failed goes on running."""
+    plant.start("--loglevel", "WARNING")
+    status = plant.ended(plant.send("family", "one"))
+    assert status.state is JobState.FAILED
+    assert str(status.error).startswith("SoftTimeLimitExceeded")
+    assert len(plant.lines("child", "ended", "one")) == 2
