@@ -196,7 +196,9 @@ class Fetcher:
                     return suspects
         batch = self.engine.fetch(self._queues, room)
         if batch:
-            self._least_urgent = max(delivery.rank for delivery in batch)
+            least = max(delivery.rank for delivery in batch)
+            # Of what waits here, which may be of earlier batches too.
+            self._least_urgent = max(least, self._least_urgent) if self._outstanding else least
         return batch
 
     #: How many jobs this process may still run before it is replaced.

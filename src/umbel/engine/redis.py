@@ -12,6 +12,7 @@ import itertools
 import os
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,46 +20,39 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from umbel.engine import redis_status
 from umbel.engine.lease import Lease, read_overdue
 from umbel.engine.redis_fanout import RedisFanout
 from umbel.engine.redis_groups import RedisGroups
 from umbel.engine.redis_leases import Leases, run_directory
 from umbel.engine.redis_names import RedisNames
+from umbel.engine.redis_operations import RedisOperations
 from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_wake import RedisListener
 from umbel.engine.redis_wire import BAND, deliveries, message, pack, record_fields, settled, stored, taken
 from umbel.engine.shares import Shares
 from umbel.engine.store import (
     ChordPart,
-    DeadLetter,
     Delivery,
-    Engine,
-    Location,
     Outgoing,
-    QueueStatus,
     Record,
     Settled,
     Settlement,
     Stored,
-    WorkerStatus,
 )
-from umbel.errors import ConfigurationError, StoreError
+from umbel.errors import ConfigurationError
 
 __all__ = ("RedisEngine",)
 
 _BANDS: Final = (f"{BAND}9", f"{BAND}6", f"{BAND}3", "")
-_CANCELLED_SECONDS: Final = 86_400.0
 _OVERDUE: Final = "hard time limit exceeded, and its process had to be killed"
 _RENEW_SECONDS: Final = 3.0
 _READ_MOST: Final = 500
 
 
-class RedisEngine(Engine):
+class RedisEngine(RedisOperations):
     """The engine of ``redis:``, ``rediss:`` and ``unix:`` URLs."""
 
     scheme = "redis"
-    names: RedisNames
     groups: RedisGroups
     bands = (0, 3, 6, 9)
     far = True
@@ -66,13 +60,13 @@ class RedisEngine(Engine):
     def __init__(self, url: str, *, crash_limit: int = 3, prefix: str = "", run: Path | None = None) -> None:
         self.url: Final = url
         self.prefix: Final = prefix
-        self.store: Final = RedisStore(url, prefix=prefix)
+        self.store = RedisStore(url, prefix=prefix)
         self.names = RedisNames(self.store)
         self.groups = RedisGroups(self.store)
         self.fanout: Final = RedisFanout(self.store)
         self.crash_limit: Final = crash_limit
         self.run: Final = run or run_directory(url)
-        self.leases: Final = Leases(self.store, self.run)
+        self.leases = Leases(self.store, self.run)
         self._forget_process()
 
     def _forget_process(self) -> None:
@@ -84,6 +78,10 @@ class RedisEngine(Engine):
         self._watched: list[bytes] = []
         self._next_due: float | None = None
         self._renewed = 0.0
+        self._fetching = threading.Lock()
+        #: What this process was given and has not settled.
+        self._known: set[int] = set()
+        self._doubtful = False
         self._tag, self._tags = f"{secrets.token_hex(8)}-", itertools.count()
 
     def _here(self) -> None:
@@ -112,19 +110,6 @@ class RedisEngine(Engine):
         self.names.note({one.queue for one in messages})
         return int(self.store.run("enqueue", pack([message(self.prefix, one) for one in messages])))
 
-    def tick(self, messages: Sequence[Outgoing], entry: str, last_run: float, runs: int) -> None:
-        """Store the messages of a schedule entry's tick, and then the fact that it has run."""
-        self.enqueue(messages)
-        with self.store.asking() as client:
-            client.hset(self.store.key("ticks"), entry, f"{last_run} {runs}")
-
-    def last_ticks(self) -> dict[str, tuple[float, int]]:
-        """Return (last run, number of runs) of each schedule entry that has run."""
-        with self.store.asking() as client:
-            found = client.hgetall(self.store.key("ticks"))
-        split = {name.decode(): value.split() for name, value in found.items()}
-        return {name: (float(last_run), int(runs)) for name, (last_run, runs) in split.items()}
-
     def fetch(self, queues: Mapping[str, int], limit: int, *, suspects: bool = False) -> list[Delivery]:
         self._here()
         if self._lease is None:
@@ -132,12 +117,23 @@ class RedisEngine(Engine):
         self._renew()
         self._watch(queues)
         pairs = [word for name, share in self._split(queues, limit) if share > 0 for word in (name, share)]
-        answer = self.store.run("fetch", self._lease.token, limit, int(suspects), *pairs)
+        with self._fetching:
+            self._reconcile(self._lease.token)
+            # Until the answer is here, the server may hold messages in our name that we know nothing of.
+            self._doubtful = True
+            answer = self.store.run("fetch", self._lease.token, limit, int(suspects), *pairs)
+            found = deliveries(self.prefix, answer[2:], suspect=suspects)
+            self._known.update(delivery.seq for delivery in found)
+            self._doubtful = False
         self._next_due = float(answer[0]) if answer[0] else None
-        found = deliveries(self.prefix, answer[2:], suspect=suspects)
         for delivery in found:
             self._shares.spent(delivery.queue, 1)
         return found
+
+    def _reconcile(self, token: str) -> None:
+        if self._doubtful:
+            self.store.run("reconcile", token, pack(list(self._known)))
+            self._doubtful = False
 
     def _split(self, queues: Mapping[str, int], limit: int) -> Sequence[tuple[str, int]]:
         if len(queues) < 2 or not any(queues.values()):
@@ -178,6 +174,7 @@ class RedisEngine(Engine):
             for entry in entries:
                 if entry.seq is not None and entry.action != "keep":
                     self._lease.end(entry.seq)
+                    self._known.discard(entry.seq)
         last = {part.group_id: part for entry in entries for part in entry.parts}
         return Settlement(tuple(entries[number] for number in refused), _parts(complete, last))
 
@@ -195,6 +192,8 @@ class RedisEngine(Engine):
             lease.release()
             raise
         self._lease = lease
+        self._known.clear()
+        self._doubtful = False
         self._listener = RedisListener(self.url)
         return lease.token
 
@@ -324,60 +323,11 @@ class RedisEngine(Engine):
         with self.store.asking() as client:
             return int(client.get(self.store.key("cancels")) or 0)
 
-    def server_settings(self) -> dict[str, str]:
-        """Return those settings of the server on which jobs depend; nothing where it may not be asked."""
-        try:
-            with self.store.asking() as client:
-                found = client.config_get("maxmemory*", "appendonly", "appendfsync")
-        except StoreError:
-            return {}
-        return {_text(name): _text(value) for name, value in found.items()}
-
-    # -- for whoever operates ---------------------------------------------------------------------------------
-
-    def queues(self) -> list[QueueStatus]:
-        return redis_status.queues(self.store, self.names, self.leases)
-
-    def workers(self) -> list[WorkerStatus]:
-        return redis_status.workers(self.store, self.leases)
-
-    def locate(self, task_id: str) -> Location | None:
-        return redis_status.locate(self.store, self.leases, task_id)
-
-    def purge(self, queue: str) -> int:
-        dropped = 0
-        while more := int(self.store.run("purge", queue)):
-            dropped += more
-        with self.store.asking() as client:
-            members = [member for member, _ in client.zscan_iter(self.store.key("delayed"), count=1000)]
-        for start in range(0, len(members), 1000):
-            dropped += int(self.store.run("purge_delayed", queue, *members[start : start + 1000]))
-        return dropped
-
-    def dead(self, limit: int = 50) -> list[DeadLetter]:
-        return redis_status.dead(self.store, limit)
-
-    def sweep(self) -> None:
-        self.names.sweep()
-        self.leases.sweep()
-        limit = time.time() - _CANCELLED_SECONDS
-        with self.store.asking() as client:
-            for task_id, value in client.hscan_iter(self.store.key("cancelled"), count=1000):
-                if float(value.split()[0]) < limit and not client.exists(self.store.key(f"job:{task_id.decode()}")):
-                    client.hdel(self.store.key("cancelled"), task_id)
-
-    def shrink(self) -> None:
-        """Nothing: the server looks after its own memory."""
-
     def close(self) -> None:
         self.close_lease()
         self.names.forget()
         self.fanout.close()
         self.store.close()
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _parts(complete: Sequence[bytes], last: Mapping[str, ChordPart]) -> tuple[ChordPart, ...]:

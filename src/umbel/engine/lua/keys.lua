@@ -105,15 +105,23 @@ local function undelay(member)
     place(id, 'q' .. list)
 end
 
--- Give a held message back to the head of its list.
-local function give_back(list, element)
+-- Give a held message back to the head of where it came from. ``more``: deliveries to count.
+local function take_back(value, more)
+    local head, rest = cut(value)
+    local kind, verdict = string.sub(head, 1, 1), string.sub(head, 2)
+    local list, element = cut(rest)
     local body, queued, priority, deliveries, crashes, id = read(element)
-    if not priority then
-        local _, band = parts_of(list)
-        priority = band
+    local queue, band = parts_of(list)
+    local again = write(body, queued, priority or band, deliveries + more, crashes, id)
+    if kind == 'f' then
+        redis.call('RPUSH', key('front:' .. queue), verdict .. '\n' .. list .. '\n' .. again)
+    elseif kind == 's' then
+        redis.call('RPUSH', key('suspect:' .. queue), list .. '\n' .. again)
+    else
+        kind = 'q'
+        redis.call('RPUSH', list, again)
     end
-    redis.call('RPUSH', list, write(body, queued, priority, deliveries + 1, crashes, id))
-    place(id, 'q' .. list)
+    place(id, kind .. list)
 end
 
 -- Make a suspect of a held message, or condemn it.

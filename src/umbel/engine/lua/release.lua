@@ -17,22 +17,14 @@ end
 table.sort(messages, function(one, other) return one[1] > other[1] end)
 for _, message in ipairs(messages) do
     local head, rest = cut(message[3])
-    local kind, own = string.sub(head, 1, 1), string.sub(head, 2)
-    local list, element = cut(rest)
-    local body, queued, priority, deliveries, crashes, id = read(element)
-    local queue, band = parts_of(list)
-    if own ~= '' or overdue[message[2]] then
-        local again = write(body, queued, priority or band, deliveries + 1, crashes, id)
-        redis.call('RPUSH', key('front:' .. queue), (own ~= '' and own or verdict) .. '\n' .. list .. '\n' .. again)
-        place(id, 'f' .. list)
-    elseif crashed and started[message[2]] then
+    local condemned = string.sub(head, 2) ~= ''
+    if overdue[message[2]] and not condemned then
+        take_back('f' .. verdict .. '\n' .. rest, 1)
+    elseif crashed and started[message[2]] and not condemned then
+        local list, element = cut(rest)
         strike(list, element, hit == 1 and #messages == 1, limit)
-    elseif kind == 's' then
-        local again = write(body, queued, priority or band, deliveries + 1, crashes, id)
-        redis.call('RPUSH', key('suspect:' .. queue), list .. '\n' .. again)
-        place(id, 's' .. list)
     else
-        give_back(list, element)
+        take_back(message[3], 1)
     end
 end
 redis.call('DEL', held)

@@ -45,25 +45,14 @@ end
 local function act(seq, action, reason, found)
     if action == 'keep' then return end
     redis.call('HDEL', held, seq)
-    local head, rest = cut(found)
+    local _, rest = cut(found)
     local list, element = cut(rest)
-    local body, queued, priority, deliveries, crashes, id = read(element)
+    local _, _, _, _, _, id = read(element)
     if action == 'crash' then
         -- A prefork child runs one job: it was alone.
         strike(list, element, true, limit)
     elseif action == 'requeue' then
-        local queue, band = parts_of(list)
-        local again = write(body, queued, priority or band, deliveries + 1, crashes, id)
-        local kind, verdict = string.sub(head, 1, 1), string.sub(head, 2)
-        if kind == 'f' then
-            redis.call('RPUSH', key('front:' .. queue), verdict .. '\n' .. list .. '\n' .. again)
-            place(id, 'f' .. list)
-        elseif kind == 's' then
-            redis.call('RPUSH', key('suspect:' .. queue), list .. '\n' .. again)
-            place(id, 's' .. list)
-        else
-            give_back(list, element)
-        end
+        take_back(found, 1)
     else
         if action == 'dead' then bury(list, element, reason) end
         forget(seq, id)

@@ -1,0 +1,86 @@
+"""What operators, schedulers and housekeeping ask of Redis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from umbel.engine import redis_status
+from umbel.engine.redis_leases import Leases
+from umbel.engine.redis_names import RedisNames
+from umbel.engine.redis_store import RedisStore
+from umbel.engine.store import DeadLetter, Engine, Location, Outgoing, QueueStatus, WorkerStatus
+from umbel.errors import StoreError
+
+__all__ = ("RedisOperations",)
+
+_CANCELLED_SECONDS: Final = 86_400.0
+
+
+class RedisOperations(Engine):
+    """The part of the Redis engine that no job waits for."""
+
+    store: RedisStore
+    names: RedisNames
+    leases: Leases
+
+    def tick(self, messages: Sequence[Outgoing], entry: str, last_run: float, runs: int) -> None:
+        """Store the messages of a schedule entry's tick, and then the fact that it has run."""
+        self.enqueue(messages)
+        with self.store.asking() as client:
+            client.hset(self.store.key("ticks"), entry, f"{last_run} {runs}")
+
+    def last_ticks(self) -> dict[str, tuple[float, int]]:
+        """Return (last run, number of runs) of each schedule entry that has run."""
+        with self.store.asking() as client:
+            found = client.hgetall(self.store.key("ticks"))
+        split = {name.decode(): value.split() for name, value in found.items()}
+        return {name: (float(last_run), int(runs)) for name, (last_run, runs) in split.items()}
+
+    def server_settings(self) -> dict[str, str]:
+        """Return those settings of the server on which jobs depend; nothing where it may not be asked."""
+        try:
+            with self.store.asking() as client:
+                found = client.config_get("maxmemory*", "appendonly", "appendfsync")
+        except StoreError:
+            return {}
+        return {_text(name): _text(value) for name, value in found.items()}
+
+    def queues(self) -> list[QueueStatus]:
+        return redis_status.queues(self.store, self.names, self.leases)
+
+    def workers(self) -> list[WorkerStatus]:
+        return redis_status.workers(self.store, self.leases)
+
+    def locate(self, task_id: str) -> Location | None:
+        return redis_status.locate(self.store, self.leases, task_id)
+
+    def purge(self, queue: str) -> int:
+        dropped = 0
+        while more := int(self.store.run("purge", queue)):
+            dropped += more
+        with self.store.asking() as client:
+            members = [member for member, _ in client.zscan_iter(self.store.key("delayed"), count=1000)]
+        for start in range(0, len(members), 1000):
+            dropped += int(self.store.run("purge_delayed", queue, *members[start : start + 1000]))
+        return dropped
+
+    def dead(self, limit: int = 50) -> list[DeadLetter]:
+        return redis_status.dead(self.store, limit)
+
+    def sweep(self) -> None:
+        self.names.sweep()
+        self.leases.sweep()
+        limit = time.time() - _CANCELLED_SECONDS
+        with self.store.asking() as client:
+            for task_id, value in client.hscan_iter(self.store.key("cancelled"), count=1000):
+                if float(value.split()[0]) < limit and not client.exists(self.store.key(f"job:{task_id.decode()}")):
+                    client.hdel(self.store.key("cancelled"), task_id)
+
+    def shrink(self) -> None:
+        """Nothing: the server looks after its own memory."""
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

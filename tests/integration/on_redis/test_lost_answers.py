@@ -1,0 +1,55 @@
+"""C14: the server has done what was asked, and its answer never came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from umbel.engine.redis import RedisEngine
+from umbel.engine.store import Outgoing, Settled
+from umbel.errors import StoreUnreachable
+from umbel.testing.contract._suite import payload
+
+QUEUE = "default"
+
+
+@pytest.fixture
+def engine(redis_url: str) -> Iterator[RedisEngine]:
+    engine = RedisEngine(redis_url)
+    engine.open_lease("here@test", [QUEUE], 4)
+    yield engine
+    engine.close()
+
+
+def test_c14_messages_whose_fetch_was_not_answered_are_fetched_again(
+    engine: RedisEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.enqueue([Outgoing(QUEUE, payload(name), name) for name in ("a", "b", "c")])
+    (first,) = engine.fetch({QUEUE: 0}, 1)
+    ask = engine.store.run
+
+    def unanswered(name: str, *arguments: object) -> None:
+        ask(name, *arguments)
+        raise StoreUnreachable("redis://test", "cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.store, "run", unanswered)
+        with pytest.raises(StoreUnreachable):
+            engine.fetch({QUEUE: 0}, 1)
+    found = engine.fetch({QUEUE: 0}, 10)
+    assert [one.task_id for one in found] == ["b", "c"]
+    assert [one.deliveries for one in found] == [1, 1]
+    assert engine.settle([Settled(one.seq, "ack") for one in (first, *found)]).refused == ()
+
+
+def test_c18_an_end_that_was_written_and_not_answered_is_written_once(
+    engine: RedisEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The flusher tries again: what followed the job is not sent twice."""
+    engine.enqueue([Outgoing(QUEUE, payload("a"), "a")])
+    (held,) = engine.fetch({QUEUE: 0}, 1)
+    entry = Settled(held.seq, "ack", outgoing=[Outgoing(QUEUE, payload("next"), "next")])
+    engine.settle([entry])
+    assert engine.settle([entry]).refused == (entry,)
+    assert [one.task_id for one in engine.fetch({QUEUE: 0}, 10)] == ["next"]
