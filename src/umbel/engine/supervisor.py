@@ -280,6 +280,9 @@ class Supervisor:
         if child.leaving:
             self._dismiss(child)
             return
+        if child.killed and not child.ready:
+            # Given up with its reload, whichever way it ended.
+            return
         if code in _HOPELESS and not child.ready:
             if any(other.outgoing and not other.draining for other in self.children.values()):
                 self._stay()

@@ -73,6 +73,8 @@ def test_what_remote_control_shuts_down_stays_down_until_a_reload_c45(plant: Pla
     """C45: one node of two is not replaced; SIGHUP brings it back; with the last one the supervisor ends, well."""
     worker = plant.start(processes=2)
     first, second = sorted(status.hostname for status in plant.engine.workers())
+    # A worker fetches a moment before it listens.
+    until(lambda: len(plant.app.control.ping(timeout=5, limit=2)) == 2, "both listen")
     plant.app.control.shutdown(destination=[first])
     until(lambda: "is not replaced" in worker.text(), "the supervisor's word")
     until(lambda: plant.fetching(worker) == 1, "one process fewer")
@@ -80,5 +82,6 @@ def test_what_remote_control_shuts_down_stays_down_until_a_reload_c45(plant: Pla
     assert [status.hostname for status in plant.engine.workers()] == [second]
     worker.send(signal.SIGHUP)
     until(lambda: plant.fetching(worker) == 2, "two processes again")
+    until(lambda: len(plant.app.control.ping(timeout=5, limit=2)) == 2, "both listen")
     plant.app.control.shutdown()
     assert worker.wait() == 0
