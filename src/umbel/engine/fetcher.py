@@ -184,11 +184,11 @@ class Fetcher:
 
     def _fetch(self, room: int) -> list[Delivery]:
         if self._suspects == "only":
-            return self.engine.fetch(self._queues, 1, suspects=True) if self._outstanding == 0 else []
+            return self.engine.fetch(self._queues, 1, suspects=True) if self._is_empty() else []
         if self._suspects == "alone":
             if self._holding_suspect():
                 return []
-            if self._outstanding == 0:
+            if self._is_empty():
                 suspects = self.engine.fetch(self._queues, 1, suspects=True)
                 if suspects:
                     self._last_suspect = time.monotonic()
@@ -203,6 +203,11 @@ class Fetcher:
 
     #: How many jobs this process may still run before it is replaced.
     allowance: Callable[[], int] = staticmethod(lambda: 1 << 30)
+
+    def _is_empty(self) -> bool:
+        """Whether this process holds nothing, the end of its last job written too: a suspect is to be alone."""
+        return self._outstanding == 0 and self.flusher.drain(1.0)
+
     _retired = False
     _least_urgent = 0
     #: Gives back the jobs that wait in the pool for a slot.
