@@ -188,6 +188,7 @@ def test_c20_everything_becomes_json_that_any_encoder_takes(value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "safe"),
     [
+        ("a\ud800", "a\\ud800"),
         (math.nan, "nan"),
         (math.inf, "inf"),
         (b"abc", "abc"),

@@ -44,10 +44,14 @@ class JobStatus:
             "task": self.task,
             "queue": self.queue,
             "result": json_safe(self.result),
-            "error": self.error,
+            "error": json_safe(self.error),
             "progress": None
             if self.progress is None
-            else {"done": self.progress.done, "total": self.progress.total, "message": self.progress.message},
+            else {
+                "done": self.progress.done,
+                "total": self.progress.total,
+                "message": json_safe(self.progress.message),
+            },
             "meta": json_safe(self.meta),
             "retries": self.retries,
             "due": self.due,
@@ -144,16 +148,23 @@ def _error(value: Any) -> str | None:
 
 def json_safe(value: Any, depth: int = 20) -> Any:
     """Return ``value`` as plain JSON values: NaN and infinities as text, bytes as text, odd objects by repr."""
-    if value is None or isinstance(value, (bool, int, str)):
+    if value is None or isinstance(value, (bool, int)):
         return value
+    if isinstance(value, str):
+        return _encodable(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if depth <= 0:
-        return repr(value)
+        return _encodable(repr(value))
     if isinstance(value, dict):
-        return {str(key): json_safe(one, depth - 1) for key, one in value.items()}
+        return {_encodable(str(key)): json_safe(one, depth - 1) for key, one in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [json_safe(one, depth - 1) for one in value]
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
-    return str(value)
+    return _encodable(str(value))
+
+
+def _encodable(text: str) -> str:
+    """Return ``text`` with lone surrogates, which no encoding takes, written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
