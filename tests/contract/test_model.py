@@ -136,7 +136,9 @@ class Model(RuleBasedStateMachine):
             self.end(message.task_id, state, message.born)
         if follow:
             entry.outgoing = [Outgoing("low", payload("next"), f"next-{self.count}", 5)]
-            self.add("low", f"next-{self.count}", 5, False)
+            # Nothing follows a job that was cancelled.
+            if message.task_id not in self.cancelled:
+                self.add("low", f"next-{self.count}", 5, False)
         assert self.engine.settle([entry]).refused == ()
         if action == "keep":
             return

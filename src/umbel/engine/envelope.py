@@ -16,7 +16,7 @@ from kombu.utils import json as kombu_json
 
 from umbel.engine.store import Outgoing
 
-__all__ = ("decode", "decode_body", "encode", "is_once", "outgoing")
+__all__ = ("decode", "decode_body", "encode", "headers_of", "is_once", "moment", "outgoing")
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
@@ -107,3 +107,21 @@ def _due(eta: Any) -> float | None:
     if not isinstance(eta, datetime):
         return None
     return (eta if eta.tzinfo else eta.replace(tzinfo=UTC)).timestamp()
+
+
+def headers_of(payload: str) -> dict[str, Any]:
+    """Return the headers of an envelope; none of what is damaged."""
+    try:
+        return dict(decode(payload)["headers"])
+    except ValueError:
+        return {}
+
+
+def moment(text: Any) -> float | None:
+    """Return a header's ISO 8601 text as unix seconds; None for anything else."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None

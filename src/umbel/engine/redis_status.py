@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
+from umbel.engine.envelope import headers_of, moment
 from umbel.engine.redis_leases import LeaseInfo, Leases
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_store import RedisStore
@@ -97,7 +96,7 @@ def locate(store: RedisStore, leases: Leases, task_id: str) -> Location | None:
         owner=owner if isinstance(owner, str) else None,
         priority=priority,
         due=due,
-        expires=_moment(expires),
+        expires=moment(expires),
         lease=lease,
         suspect=kind == b"s" or (element is not None and kind == b"h" and element[:1] == b"s"),
         deliveries=deliveries + (kind == b"h"),
@@ -151,24 +150,7 @@ def dead(store: RedisStore, limit: int) -> list[DeadLetter]:
         letters = [unpack(letter) for letter in client.lrange(store.key("dead"), 0, limit - 1)]
     found = []
     for number, queue, reason, deliveries, died, body in letters:
-        headers = _headers(body)
+        headers = headers_of(body)
         task_id, task = headers.get("id"), headers.get("task")
         found.append(DeadLetter(number, task_id, task, queue, reason, deliveries, float(died), body))
     return found
-
-
-def _headers(payload: str) -> dict[str, Any]:
-    try:
-        headers = json.loads(payload)["headers"]
-    except (ValueError, KeyError, TypeError):
-        return {}
-    return headers if isinstance(headers, dict) else {}
-
-
-def _moment(text: Any) -> float | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return None

@@ -6,10 +6,10 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from umbel.engine.envelope import headers_of, moment
 from umbel.engine.lease import is_own, read_abandoned
 from umbel.engine.sql import statements
 from umbel.engine.store import DeadLetter, Location, QueueStatus, WorkerStatus
@@ -55,7 +55,7 @@ def locate(connection: sqlite3.Connection, task_id: str) -> Location | None:
     if row is None:
         return None
     found, queue, rank, due, lease, suspect, deliveries, crashes, enqueued, payload, number, seq, cancelled = row
-    headers = _headers(payload)
+    headers = headers_of(payload)
     position = None
     if lease is None and due is None:
         position = int(connection.execute(_SQL["position"], (number, rank, seq)).fetchone()[0])
@@ -66,7 +66,7 @@ def locate(connection: sqlite3.Connection, task_id: str) -> Location | None:
         owner=headers.get("umbel_owner"),
         priority=9 - rank,
         due=due,
-        expires=_moment(headers.get("expires")),
+        expires=moment(headers.get("expires")),
         lease=lease,
         suspect=bool(suspect),
         deliveries=deliveries,
@@ -81,20 +81,3 @@ def locate(connection: sqlite3.Connection, task_id: str) -> Location | None:
 def dead(connection: sqlite3.Connection, limit: int) -> list[DeadLetter]:
     """Return the newest dead letters."""
     return [DeadLetter(*row) for row in connection.execute(_SQL["dead"], (limit,)).fetchall()]
-
-
-def _headers(payload: str) -> dict[str, Any]:
-    try:
-        headers = json.loads(payload)["headers"]
-    except (ValueError, KeyError, TypeError):
-        return {}
-    return headers if isinstance(headers, dict) else {}
-
-
-def _moment(text: Any) -> float | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return None
