@@ -17,6 +17,7 @@ from umbel.cli.enqueue import enqueue
 from umbel.cli.group import UmbelGroup
 from umbel.cli.init import init
 from umbel.cli.invocation import Invocation, app_options
+from umbel.cli.pause import pause, resume
 from umbel.cli.purge import purge
 from umbel.cli.status import status
 from umbel.cli.up import up
@@ -55,7 +56,7 @@ def umbel_command(context: click.Context) -> None:
         context.obj = Invocation.of_celery(context.parent) if context.parent else Invocation()
 
 
-for _command in (init, up, worker, beat, web, status, enqueue, call, cancel, why, config, purge, doctor):
+for _command in (init, up, worker, beat, web, status, enqueue, call, cancel, why, config, pause, resume, purge, doctor):
     umbel_command.add_command(_command)
 
 

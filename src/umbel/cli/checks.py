@@ -80,6 +80,11 @@ def check_queues(app: Celery, engine: Engine) -> Iterator[Finding]:
     consumed = {name for worker in engine.workers() for name in worker.queues}
     waiting = {queue.name: queue.ready + queue.delayed + queue.suspect for queue in engine.queues()}
     consumed |= {queue.name for queue in engine.queues() if queue.consumers}
+    for queue in engine.queues():
+        if queue.paused:
+            yield Finding(
+                "queues", "note", f"{queue.name!r} is paused: 'umbel resume {queue.name}' lets its jobs start again."
+            )
     for name in sorted(publishable.keys() | {name for name, count in waiting.items() if count}):
         if name in consumed:
             continue

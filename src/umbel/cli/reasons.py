@@ -148,6 +148,8 @@ def _waiting_for(facts: Facts, location: Location) -> tuple[str, str]:
     if location.due is not None and location.due > time.time():
         again = f" for its retry {location.retries}" if location.retries else ""
         return "delayed", f"{name}is delayed until {clock(location.due)} ({ago(location.due)}){again}."
+    if queue is not None and queue.paused:
+        return "paused", f"{name}waits because its queue is paused: 'umbel resume {location.queue}' lets it start."
     if queue is None or not queue.consumers:
         return "no_consumer", f"{name}waits in {location.queue!r}. {_no_consumer(facts, location.queue)}"
     if location.suspect:

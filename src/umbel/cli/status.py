@@ -50,6 +50,10 @@ def _print_queues(queues: list[QueueStatus]) -> None:
     rows = [(q.name, q.ready, q.delayed, q.leased, q.suspect, q.consumers) for q in queues]
     print_table("Queues", columns, rows, empty="none yet, nothing was enqueued")
     for queue in queues:
+        if queue.paused:
+            click.secho(
+                f"{queue.name!r} is paused: 'umbel resume {queue.name}' lets its jobs start again.", fg="yellow"
+            )
         if not queue.consumers and queue.ready + queue.delayed + queue.suspect:
             click.secho(
                 f"No worker consumes {queue.name!r}: start one with 'umbel worker -Q {queue.name}'.", fg="yellow"

@@ -14,7 +14,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -76,6 +76,8 @@ class RedisEngine(RedisOperations):
         self._listener: RedisListener | None = None
         self._shares = Shares()
         self._watched: list[bytes] = []
+        #: Of the queues of the last fetch.
+        self._paused: set[str] = set()
         self._next_due: float | None = None
         self._renewed = 0.0
         self._fetching = threading.Lock()
@@ -83,6 +85,10 @@ class RedisEngine(RedisOperations):
         self._known: set[int] = set()
         self._doubtful = False
         self._tag, self._tags = f"{secrets.token_hex(8)}-", itertools.count()
+
+    @property
+    def _also(self) -> list[bytes]:
+        return [self.store.key("delayed"), self.store.key("paused")]
 
     def _here(self) -> None:
         if self._pid != os.getpid():
@@ -115,13 +121,14 @@ class RedisEngine(RedisOperations):
         if self._lease is None:
             return []
         self._renew()
-        self._watch(queues)
-        pairs = [word for name, share in self._split(queues, limit) if share > 0 for word in (name, share)]
+        pairs = [word for pair in self._split(queues, limit) for word in pair]
         with self._fetching:
             self._reconcile(self._lease.token)
             # Until the answer is here, the server may hold messages in our name that we know nothing of.
             self._doubtful = True
             answer = self.store.run("fetch", self._lease.token, limit, int(suspects), *pairs)
+            self._paused = {name.decode() for name in answer[1]}
+            self._watch(queues.keys() - self._paused)
             found = deliveries(self.prefix, answer[2:], suspect=suspects)
             self._known.update(delivery.seq for delivery in found)
             self._doubtful = False
@@ -138,19 +145,24 @@ class RedisEngine(RedisOperations):
     def _split(self, queues: Mapping[str, int], limit: int) -> Sequence[tuple[str, int]]:
         if len(queues) < 2 or not any(queues.values()):
             return [(name, limit) for name in queues]
-        waiting = {name: weight for name, weight in queues.items() if self.names.size(name)}
-        return list(self._shares.split(waiting, limit))
+        waiting = {name: queues[name] for name in queues if name not in self._paused and self.names.size(name)}
+        # The others too, for the answer says which are paused.
+        rest = [(name, 0) for name in queues if name not in waiting]
+        return [*self._shares.split(waiting, limit), *rest]
 
-    def _watch(self, queues: Mapping[str, int]) -> None:
+    def _watch(self, queues: Iterable[str]) -> None:
         lists = [self.store.kombu(name + band) for name in queues for band in _BANDS]
         self._watched = lists + [self.store.key(f"front:{name}") for name in queues]
 
     def most_urgent(self, queues: Mapping[str, int]) -> int | None:
         """Return the lowest rank (9 minus priority) that is ready in ``queues``; None when nothing is."""
+        going = queues.keys() - self._paused
+        if not going:
+            return None
         with self.store.asking() as client:
             pipe = client.pipeline(transaction=False)
             for name in _BANDS:
-                pipe.exists(*(self.store.kombu(queue + name) for queue in queues))
+                pipe.exists(*(self.store.kombu(queue + name) for queue in going))
             found = pipe.execute()
         return next((9 - band for band, count in zip((9, 6, 3, 0), found, strict=True) if count), None)
 
@@ -263,7 +275,7 @@ class RedisEngine(RedisOperations):
 
     def suspects(self, queues: Sequence[str] | None = None) -> int:
         """Return how many messages wait to run alone, in ``queues`` or in all."""
-        names = self.names.all() if queues is None else queues
+        names = set(self.names.all() if queues is None else queues) - self.names.paused()
         with self.store.asking() as client:
             return sum(client.llen(self.store.key(f"suspect:{name}")) for name in names)
 
@@ -278,7 +290,7 @@ class RedisEngine(RedisOperations):
         due_in = seconds if self._next_due is None else max(self._next_due - time.time(), 0.001)
         try:
             self._listener.listen(self.fanout.fileno())
-            return self._listener.wait(self._watched, self.store.key("delayed"), min(seconds, due_in))
+            return self._listener.wait(self._watched, self._also, min(seconds, due_in))
         except (RedisError, OSError):
             time.sleep(min(seconds, 0.2))
             return True

@@ -79,6 +79,17 @@ class RedisNames:
             if gone:
                 client.srem(key, *gone)
 
+    def mark_paused(self, name: str, *, paused: bool) -> None:
+        """Note whether queue ``name``, which is made if there is none, may be fetched from."""
+        self.note([name])
+        with self._store.asking() as client:
+            (client.sadd if paused else client.srem)(self._store.key("paused"), name)
+
+    def paused(self) -> set[str]:
+        """Return the names of the queues from which nothing is fetched."""
+        with self._store.asking() as client:
+            return {name.decode() for name in client.smembers(self._store.key("paused"))}
+
     def touch(self, names: Iterable[str]) -> None:
         """Note that the listeners of ``names`` are alive."""
         now = time.time()

@@ -23,7 +23,7 @@ _CHUNK: Final = 1000
 
 def queues(store: RedisStore, names: RedisNames, leases: Leases) -> list[QueueStatus]:
     """Return the counts of the lasting queues."""
-    known = names.all()
+    known, paused = names.all(), names.paused()
     live = [info for info in leases.all() if leases.is_alive(info)]
     consumers = Counter(name for info in live for name in info.queues)
     held = Counter(queue for info in leases.all() for queue in _held_queues(store, info))
@@ -39,7 +39,8 @@ def queues(store: RedisStore, names: RedisNames, leases: Leases) -> list[QueueSt
     found = []
     for name in known:
         *ready, suspect, delayed = (next(counts) for _ in range(len(_BANDS) + 3))
-        found.append(QueueStatus(name, sum(ready), int(delayed or 0), held[name], suspect, consumers[name]))
+        counted = (sum(ready), int(delayed or 0), held[name], suspect, consumers[name])
+        found.append(QueueStatus(name, *counted, name in paused))
     return found
 
 

@@ -45,15 +45,15 @@ class RedisListener:
             if fd is not None:
                 self._selector.register(fd, selectors.EVENT_READ)
 
-    def wait(self, lists: Sequence[bytes], also: bytes, seconds: float) -> bool:
-        """Block until one of ``lists`` has something, or ``also`` changes; return whether something may have come.
+    def wait(self, lists: Sequence[bytes], also: Sequence[bytes], seconds: float) -> bool:
+        """Block until one of ``lists`` has something, or one of ``also`` changes; return whether it may have.
 
         Raises redis-py's errors when the server cannot be asked.
         """
         try:
             connection = self._connected()
             connection.send_packed_command(
-                connection.pack_commands([("EXISTS", *lists), ("EXISTS", also)] if lists else [("EXISTS", also)])
+                connection.pack_commands([("EXISTS", *lists), ("EXISTS", *also)] if lists else [("EXISTS", *also)])
             )
             found = connection.read_response() if lists else 0
             connection.read_response()

@@ -23,6 +23,9 @@ class Names(Protocol):
     def drop(self, name: str) -> None:
         """Remove a queue: a transient one with everything, of a lasting one only what waits in it."""
 
+    def mark_paused(self, name: str, *, paused: bool) -> None:
+        """Note whether queue ``name``, which is made if there is none, may be fetched from."""
+
     def touch(self, names: Iterable[str]) -> None:
         """Note that the listeners of ``names`` are alive."""
 

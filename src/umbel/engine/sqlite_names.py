@@ -81,6 +81,11 @@ class QueueNames:
                 elif found == name:
                     connection.execute(_SQL["purge"], (number,))
 
+    def mark_paused(self, name: str, *, paused: bool) -> None:
+        """Note whether queue ``name``, which is made if there is none, may be fetched from."""
+        with self._file.write() as connection:
+            connection.execute(_SQL["pause"], (int(paused), self.number(connection, name)))
+
     def touch(self, names: Iterable[str]) -> None:
         """Note that the listeners of ``names`` are alive."""
         with self._file.turn() as connection:

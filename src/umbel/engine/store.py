@@ -125,7 +125,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """Counts of one queue. ``consumers`` are live processes that fetch from it."""
+    """Counts of one queue. ``consumers`` are live processes that fetch from it, unless it is ``paused``."""
 
     name: str
     ready: int
@@ -133,6 +133,7 @@ class QueueStatus:
     leased: int
     suspect: int
     consumers: int
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +319,15 @@ class Engine(ABC):
         """Return (last run, number of runs) of each schedule entry that has run."""
 
     # -- for whoever operates ---------------------------------------------------------------------------------
+
+    def pause(self, queue: str) -> None:
+        """Let nobody on any host fetch from ``queue`` until it is resumed, durably. What is held goes on."""
+        self.names.mark_paused(queue, paused=True)
+
+    def resume(self, queue: str) -> None:
+        """Let ``queue`` be fetched from again; who waits for it wakes up."""
+        self.names.mark_paused(queue, paused=False)
+        self.ring()
 
     @abstractmethod
     def queues(self) -> list[QueueStatus]:

@@ -100,4 +100,7 @@ def _trouble(overview: Overview) -> list[str]:
         found.append(f"No worker consumes {listed}: start one with 'umbel worker -Q {','.join(names)}'.")
     elif not overview.workers:
         found.append("No worker is running: start one with 'umbel worker'.")
+    for queue in overview.queues:
+        if queue.paused:
+            found.append(f"Queue {queue.name} is paused: 'umbel resume {queue.name}' lets its jobs start again.")
     return found

@@ -27,7 +27,15 @@ def test_enqueue_checks_arguments_c13(shop: Cli) -> None:
 
 
 def _queue(name: str, ready: int, delayed: int = 0) -> dict[str, object]:
-    return {"name": name, "ready": ready, "delayed": delayed, "leased": 0, "suspect": 0, "consumers": 0}
+    return {
+        "name": name,
+        "ready": ready,
+        "delayed": delayed,
+        "leased": 0,
+        "suspect": 0,
+        "consumers": 0,
+        "paused": False,
+    }
 
 
 def test_enqueue_options_reach_the_message(shop: Cli) -> None:
@@ -105,6 +113,24 @@ def test_purge_names_what_it_drops_and_asks(shop: Cli) -> None:
 def _queues(shop: Cli) -> list[dict[str, int]]:
     found: list[dict[str, int]] = json.loads(shop.ok("status", "--json"))["queues"]
     return found
+
+
+def test_a_paused_queue_is_shown_everywhere_and_resumed(shop: Cli) -> None:
+    job = shop.ok("enqueue", "mail", "x")
+    assert "umbel resume mail" in shop.ok("pause", "mail")
+    assert [queue["name"] for queue in _queues(shop) if queue["paused"]] == ["mail"]
+    assert "'mail' is paused" in shop.ok("status")
+    assert "its queue is paused" in shop.ok("why", job)
+    assert "'mail' is paused" in shop.run("doctor").stdout
+    shop.ok("resume", "mail")
+    assert "paused" not in shop.ok("status") + shop.ok("why", job)
+
+
+def test_pausing_an_unknown_queue_changes_nothing(shop: Cli) -> None:
+    done = shop.run("pause", "celery", "nonesuch")
+    assert done.returncode == 2
+    assert "There is no queue 'nonesuch'; there are: celery" in done.stderr
+    assert "paused" not in shop.ok("status")
 
 
 def test_purge_of_an_unknown_queue_drops_nothing(shop: Cli) -> None:

@@ -90,10 +90,15 @@ def test_c14_durability_is_what_was_chosen(tmp_path: Path, durability: str, sync
 # -- schema -----------------------------------------------------------------------------------------------------
 
 
+NEXT = sqlite_file.SCHEMA + 1
+
+
 def newer(monkeypatch: pytest.MonkeyPatch, statements: str) -> None:
-    """Let this process know a schema 2, which ``statements`` lead to."""
-    monkeypatch.setattr(sqlite_file, "SCHEMA", 2)
-    monkeypatch.setattr(sqlite_file, "script", lambda name: statements if name == "schema_2.sql" else script(name))
+    """Let this process know a next schema, which ``statements`` lead to."""
+    monkeypatch.setattr(sqlite_file, "SCHEMA", NEXT)
+    monkeypatch.setattr(
+        sqlite_file, "script", lambda name: statements if name == f"schema_{NEXT}.sql" else script(name)
+    )
 
 
 def test_an_older_file_is_brought_forward(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +112,7 @@ def test_an_older_file_is_brought_forward(store: Path, monkeypatch: pytest.Monke
     with engine.file.read() as connection:
         assert connection.execute("SELECT colour FROM message").fetchall() == [("green",)]
     engine.close()
-    assert pragma(store, "user_version") == 2
+    assert pragma(store, "user_version") == NEXT
 
 
 def test_a_new_file_gets_every_step(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +121,7 @@ def test_a_new_file_gets_every_step(store: Path, monkeypatch: pytest.MonkeyPatch
     with file.read() as connection:
         assert connection.execute("SELECT count(*) FROM colour").fetchone() == (0,)
     file.close()
-    assert pragma(store, "user_version") == 2
+    assert pragma(store, "user_version") == NEXT
 
 
 def test_a_step_that_fails_leaves_the_file_as_it_was(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +132,7 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(store: Path, monkeypatch: p
         newer(patch, "CREATE TABLE colour (name TEXT);\nALTER TABLE nothing ADD COLUMN x;")
         with pytest.raises(StoreError):
             SQLiteEngine(store).check()
-    assert pragma(store, "user_version") == 1
+    assert pragma(store, "user_version") == NEXT - 1
     engine = SQLiteEngine(store)
     assert [status.ready for status in engine.queues()] == [1]
     with engine.file.read() as connection:

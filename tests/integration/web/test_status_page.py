@@ -103,6 +103,13 @@ def test_c4_a_queue_without_a_consumer_is_marked_and_comes_first(serve: Serve, e
     assert answer.text.count('class="unserved"') == 1
 
 
+def test_a_paused_queue_is_marked(serve: Serve, engine: StubEngine) -> None:
+    engine.queue_list = [QueueStatus("email", 2, 0, 0, 0, 1, paused=True)]
+    text = text_of(serve().get("/"))
+    assert "email paused 2" in text
+    assert "Queue email is paused" in text
+
+
 def test_more_dead_letters_than_fit_are_said(serve: Serve, engine: StubEngine) -> None:
     engine.dead_list = [letter(number) for number in range(40)]
     text = text_of(serve().get("/"))

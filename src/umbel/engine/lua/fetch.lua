@@ -1,5 +1,5 @@
 -- ARGV: prefix, token, limit, suspects (0 or 1), then pairs of queue and share.
--- Returns [when the next delayed one is due or "", cancel mark, seq, list, element, verdict, cancelled, …].
+-- Returns [when the next delayed one is due or "", [the paused ones of the queues], seq, list, element, verdict, cancelled, …].
 local token, limit, suspects = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 local held = key('held:' .. token)
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('delayed'), '-inf', now(), 'LIMIT', 0, 1000)) do
@@ -7,7 +7,9 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('delayed'), '-inf', now(
 end
 local next_due = redis.call('ZRANGE', key('delayed'), 0, 0, 'WITHSCORES')[2] or ''
 local any_cancelled = redis.call('EXISTS', key('cancelled')) == 1
-local answer = {next_due, redis.call('GET', key('cancels')) or '0'}
+local any_paused = redis.call('EXISTS', key('paused')) == 1
+local paused = {}
+local answer = {next_due, paused}
 local taken = 0
 
 local function hold(list, element, verdict, kind)
@@ -53,7 +55,9 @@ end
 
 for at = 5, #ARGV, 2 do
     local queue, share = ARGV[at], math.min(tonumber(ARGV[at + 1]), limit - taken)
-    if share > 0 then
+    if any_paused and redis.call('SISMEMBER', key('paused'), queue) == 1 then
+        paused[#paused + 1] = queue
+    elseif share > 0 then
         if suspects then from_side(key('suspect:' .. queue), 's', share) else from_queue(queue, share) end
     end
 end

@@ -14,6 +14,7 @@ UPDATE message SET lease = ?1, deliveries = deliveries + 1
 WHERE seq IN (
     SELECT seq FROM message
     WHERE queue = ?2 AND lease IS NULL AND due IS NULL AND suspect = 0
+      AND (SELECT NOT paused FROM queue WHERE id = ?2)
     ORDER BY rank, seq LIMIT ?3)
 RETURNING rank, seq, payload, deliveries, suspect, enqueued, task_id, verdict,
           EXISTS (SELECT 1 FROM cancelled WHERE cancelled.task_id = message.task_id)
@@ -23,6 +24,7 @@ UPDATE message SET lease = ?1, deliveries = deliveries + 1
 WHERE seq IN (
     SELECT seq FROM message
     WHERE queue = ?2 AND suspect = 1 AND lease IS NULL AND due IS NULL
+      AND (SELECT NOT paused FROM queue WHERE id = ?2)
     ORDER BY seq LIMIT ?3)
 RETURNING rank, seq, payload, deliveries, suspect, enqueued, task_id, verdict,
           EXISTS (SELECT 1 FROM cancelled WHERE cancelled.task_id = message.task_id)
@@ -37,17 +39,20 @@ RETURNING rank, seq, payload, deliveries, suspect, enqueued, task_id, verdict,
 
 -- name: waiting
 SELECT EXISTS (SELECT 1 FROM message
-               WHERE queue = ? AND lease IS NULL AND due IS NULL AND suspect = 0)
+               WHERE queue = ?1 AND lease IS NULL AND due IS NULL AND suspect = 0
+                 AND (SELECT NOT paused FROM queue WHERE id = ?1))
 
 -- name: most_urgent
-SELECT min(rank) FROM message WHERE queue = ? AND lease IS NULL AND due IS NULL AND suspect = 0
+SELECT min(rank) FROM message WHERE queue = ?1 AND lease IS NULL AND due IS NULL AND suspect = 0
+  AND (SELECT NOT paused FROM queue WHERE id = ?1)
 
 -- name: suspects_waiting
-SELECT EXISTS (SELECT 1 FROM message WHERE queue = ? AND suspect = 1 AND lease IS NULL AND due IS NULL)
+SELECT EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND suspect = 1 AND lease IS NULL AND due IS NULL
+                 AND (SELECT NOT paused FROM queue WHERE id = ?1))
 
 -- name: suspects
 SELECT q.name, count(*) FROM message m JOIN queue q ON q.id = m.queue
-WHERE m.suspect = 1 AND m.lease IS NULL AND m.due IS NULL GROUP BY q.id
+WHERE m.suspect = 1 AND m.lease IS NULL AND m.due IS NULL AND NOT q.paused GROUP BY q.id
 
 -- name: next_due
 SELECT min(due) FROM message WHERE due IS NOT NULL
@@ -121,6 +126,9 @@ DELETE FROM binding WHERE exchange = ? AND routing_key = ? AND queue = ?
 
 -- name: bindings
 SELECT routing_key, pattern, queue FROM binding WHERE exchange = ?
+
+-- name: pause
+UPDATE queue SET paused = ? WHERE id = ?
 
 -- name: touch
 UPDATE queue SET seen = ? WHERE name IN (SELECT value FROM json_each(?))

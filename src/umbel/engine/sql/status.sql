@@ -5,7 +5,8 @@ SELECT q.name,
        coalesce(sum(m.lease IS NULL AND m.due IS NULL AND m.suspect = 0), 0),
        coalesce(sum(m.due IS NOT NULL), 0),
        coalesce(sum(m.lease IS NOT NULL), 0),
-       coalesce(sum(m.suspect = 1 AND m.lease IS NULL), 0)
+       coalesce(sum(m.suspect = 1 AND m.lease IS NULL), 0),
+       q.paused
 FROM queue q LEFT JOIN message m ON m.queue = q.id
 WHERE q.transient = 0
 GROUP BY q.id ORDER BY q.name

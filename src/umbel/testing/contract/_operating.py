@@ -124,6 +124,58 @@ class Operating(Suite):
         assert self.state("running") == "SUCCESS"
         assert ids(self.get(queue="email")) == ["elsewhere"]
 
+    def test_a_paused_queue_is_fetched_from_by_nobody(self) -> None:
+        self.put("a", "b", queue="email")
+        self.put("c")
+        other = self.peer(QUEUE, "email")
+        other.call("pause", "email")
+        assert self.queue("email") == QueueStatus(
+            "email", ready=2, delayed=0, leased=0, suspect=0, consumers=1, paused=True
+        )
+        queues = {"email": 0, QUEUE: 0}
+        assert ids(self.engine.fetch(queues, 10)) == ["c"]
+        assert other.call("fetch", queues, 10) == []
+        assert self.engine.fetch({"email": 3, QUEUE: 1}, 10) == []
+        assert self.engine.most_urgent(queues) is None
+        self.engine.resume("email")
+        assert not self.queue("email").paused
+        assert [one.task_id for one in other.call("fetch", queues, 10)] == ["a", "b"]
+
+    def test_a_pause_outlives_the_process_and_holds_back_suspects_and_what_comes_due(self) -> None:
+        other = self.peer()
+        self.put("suspect")
+        (held,) = other.call("fetch", {QUEUE: 0}, 1)
+        other.call("started", held.seq)
+        other.kill()
+        self.engine.reap()
+        self.put("later", due=time.time() - 1)
+        self.engine.pause(QUEUE)
+        self.engine.close()
+        self.engine.open_lease("here@test", [QUEUE], 10)
+        assert self.get() == []
+        assert self.engine.fetch({QUEUE: 0}, 10, suspects=True) == []
+        assert self.engine.suspects() == 0
+        self.engine.resume(QUEUE)
+        assert self.engine.suspects() == 1
+        assert ids(self.engine.fetch({QUEUE: 0}, 10, suspects=True)) == ["suspect"]
+        assert ids(self.get()) == ["later"]
+
+    def test_a_paused_queue_does_not_keep_a_worker_awake_and_resuming_wakes_it(self) -> None:
+        self.put("a")
+        other = self.peer("nothing")
+        self.engine.pause(QUEUE)
+        assert self.get() == []
+        until(lambda: self.get() == [] and not self.engine.wait(0.05), "a worker that sleeps")
+        other.call("resume", QUEUE)
+
+        def come() -> list[str | None]:
+            found = ids(self.get())
+            if not found:
+                self.engine.wait(0.5)
+            return found
+
+        assert until(come, "the message") == ["a"]
+
     def test_c35_the_newest_dead_letters_come_first(self) -> None:
         for number in range(5):
             self.put(f"t{number}")
