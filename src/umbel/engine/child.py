@@ -71,6 +71,7 @@ def _work(app: Umbel, settings: dict[str, Any], status: _Status) -> int:
         queues = ", ".join(app.amqp.queues.consume_from)
         place = app.connection().as_uri()
         logger.info("%s takes jobs from %s, %d at a time (%s).", sender.hostname, queues, sender.pool.limit, place)
+        sender.on_lease = lambda token: status.tell(lease=token)
         status.tell(ready=True, lease=getattr(sender, "lease_token", None), url=str(app.conf.broker_url))
         Recycler(app, sender, settings, status.tell).start()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery.exceptions import InvalidTaskError
@@ -40,6 +40,8 @@ class Consumer(celery_consumer.Consumer):
     _flusher: Flusher | None = None
     #: The token of this process's lease, once it has one.
     lease_token: str | None = None
+    #: Hears of it when it has another one.
+    on_lease: Callable[[str], None] | None = None
 
     def connect(self) -> Any:
         """Connect, and begin to fetch for this process."""
@@ -53,6 +55,7 @@ class Consumer(celery_consumer.Consumer):
         engine = transport.engine
         if self._flusher is None:
             self.lease_token = engine.open_lease(self.hostname, queues, self._slots())
+            engine.on_lease = self._take_lease
             engine.reap()
             self._flusher = Flusher(engine)
             complete = getattr(self.app.backend, "complete_chord", None)
@@ -77,6 +80,15 @@ class Consumer(celery_consumer.Consumer):
             fetcher.allowance = lambda: most - pool.completed
         fetcher.start(self.hub, lambda delivery: self._deliver(transport, delivery), transport.touch)
         transport.attach(fetcher)
+
+    def _take_lease(self, token: str) -> None:
+        """What waits here for a slot is no longer ours; what runs ends, and its end is refused."""
+        self.lease_token = token
+        if self.on_lease is not None:
+            self.on_lease(token)
+        surrender = getattr(self.pool, "surrender", None)
+        if surrender is not None:
+            surrender()
 
     def create_task_handler(self, promise: Any = None) -> Any:
         """Return the function that hands a message to its task's strategy."""

@@ -26,7 +26,17 @@ from typing import Final
 
 from umbel.errors import StoreFull
 
-__all__ = ("IDLE_AT", "WAKE_SUFFIX", "KernelLock", "Lease", "LeaseLost", "is_own", "read_abandoned", "read_overdue")
+__all__ = (
+    "IDLE_AT",
+    "WAKE_SUFFIX",
+    "Abandoned",
+    "KernelLock",
+    "Lease",
+    "LeaseLost",
+    "is_own",
+    "read_abandoned",
+    "read_overdue",
+)
 
 #: Where in a lease's file its idle mark stands.
 IDLE_AT: Final = 8

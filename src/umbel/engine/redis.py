@@ -9,6 +9,7 @@ Costs: one script a batch, and nothing while idle but one question a second.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import secrets
 import socket
@@ -23,7 +24,7 @@ from redis.exceptions import RedisError
 from umbel.engine.lease import Lease, read_overdue
 from umbel.engine.redis_fanout import RedisFanout
 from umbel.engine.redis_groups import RedisGroups
-from umbel.engine.redis_leases import Leases, run_directory
+from umbel.engine.redis_leases import LeaseInfo, Leases, Stale, run_directory
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_operations import RedisOperations
 from umbel.engine.redis_store import RedisStore
@@ -39,9 +40,11 @@ from umbel.engine.store import (
     Settlement,
     Stored,
 )
-from umbel.errors import ConfigurationError
+from umbel.errors import ConfigurationError, StoreError
 
 __all__ = ("RedisEngine",)
+
+logger = logging.getLogger(__name__)
 
 _BANDS: Final = (f"{BAND}9", f"{BAND}6", f"{BAND}3", "")
 _OVERDUE: Final = "hard time limit exceeded, and its process had to be killed"
@@ -83,7 +86,7 @@ class RedisEngine(RedisOperations):
         self._fetching = threading.Lock()
         #: What this process was given and has not settled.
         self._known: set[int] = set()
-        self._doubtful = False
+        self._doubtful, self._epoch = False, 1
         self._tag, self._tags = f"{secrets.token_hex(8)}-", itertools.count()
 
     @property
@@ -126,7 +129,10 @@ class RedisEngine(RedisOperations):
             self._reconcile(self._lease.token)
             # Until the answer is here, the server may hold messages in our name that we know nothing of.
             self._doubtful = True
-            answer = self.store.run("fetch", self._lease.token, limit, int(suspects), *pairs)
+            answer = self.store.run("fetch", self._lease.token, self._epoch, limit, int(suspects), *pairs)
+            if answer is None:
+                self._begin_anew()
+                return []
             self._paused = {name.decode() for name in answer[1]}
             self._watch(queues.keys() - self._paused)
             found = deliveries(self.prefix, answer[2:], suspect=suspects)
@@ -139,7 +145,8 @@ class RedisEngine(RedisOperations):
 
     def _reconcile(self, token: str) -> None:
         if self._doubtful:
-            self.store.run("reconcile", token, pack(list(self._known)))
+            self._epoch += 1
+            self.store.run("reconcile", token, self._epoch, pack(list(self._known)))
             self._doubtful = False
 
     def _split(self, queues: Mapping[str, int], limit: int) -> Sequence[tuple[str, int]]:
@@ -196,6 +203,11 @@ class RedisEngine(RedisOperations):
         self.check()
         if self._lease is not None:
             self.close_lease()
+        self._lease = self._new_lease(hostname, queues, concurrency)
+        self._listener = RedisListener(self.url)
+        return self._lease.token
+
+    def _new_lease(self, hostname: str, queues: Sequence[str], concurrency: int) -> Lease:
         lease = Lease(self.run, slots=max(1024, 2 * concurrency))
         try:
             self.names.note(queues)
@@ -203,11 +215,22 @@ class RedisEngine(RedisOperations):
         except BaseException:
             lease.release()
             raise
-        self._lease = lease
         self._known.clear()
-        self._doubtful = False
-        self._listener = RedisListener(self.url)
-        return lease.token
+        self._doubtful, self._epoch = False, 1
+        self._said = hostname, queues, concurrency
+        return lease
+
+    def _begin_anew(self) -> None:
+        """Others have given back what this process held, because it was out of touch for too long: take a new lease."""
+        old = self._lease
+        assert old is not None
+        logger.warning(
+            "This process was out of touch for too long: others have its jobs now, it goes on with new ones."
+        )
+        self._lease = self._new_lease(*self._said)
+        old.release()
+        if self.on_lease is not None:
+            self.on_lease(self._lease.token)
 
     def ensure_lease(self, queues: Sequence[str]) -> None:
         """Open a lease if this process has none."""
@@ -229,11 +252,11 @@ class RedisEngine(RedisOperations):
                 self._listener = None
 
     def _release(
-        self, token: str, *, crashed: bool, started: Sequence[int] = (), overdue: Sequence[int] = ()
+        self, token: str, *, crashed: bool, started: Sequence[int] = (), overdue: Sequence[int] = (), beat: str = ""
     ) -> tuple[int, int]:
         limit = self.crash_limit
         freed, hit = self.store.run(
-            "release", token, limit, int(crashed), pack(list(started)), pack(list(overdue)), _OVERDUE
+            "release", token, limit, int(crashed), pack(list(started)), pack(list(overdue)), _OVERDUE, beat
         )
         self.leases.forget(token)
         return int(freed), int(hit)
@@ -250,7 +273,8 @@ class RedisEngine(RedisOperations):
         now = time.monotonic()
         if self._lease is not None and now - self._renewed > _RENEW_SECONDS:
             self._renewed = now
-            self.leases.renew([self._lease.token])
+            if self.leases.renew([self._lease.token]):
+                self._begin_anew()
 
     def started(self, seq: int, limit: float | None = None) -> None:
         if self._lease is not None:
@@ -262,15 +286,20 @@ class RedisEngine(RedisOperations):
 
     def reap(self, token: str | None = None, *, crashed: bool = True, overdue: Sequence[int] = ()) -> int:
         self._here()
-        freed = 0
-        for info in self.leases.all():
-            abandoned = self.leases.abandoned(info) if token in (None, info.token) else None
-            if abandoned is None:
-                continue
-            started = abandoned.started if abandoned is not True else ()
-            freed += self._release(info.token, crashed=crashed, started=started, overdue=overdue)[0]
-            if abandoned is not True:
-                abandoned.discard()
+        try:
+            infos = [info for info in self.leases.all() if token in (None, info.token)]
+            return sum(self._reap(info, crashed, overdue) for info in infos)
+        except StoreError:
+            self.leases.look_away()
+            raise
+
+    def _reap(self, info: LeaseInfo, crashed: bool, overdue: Sequence[int]) -> int:
+        abandoned = self.leases.abandoned(info)
+        if abandoned is None:
+            return 0
+        beat = repr(abandoned.beat) if isinstance(abandoned, Stale) else ""
+        freed, _ = self._release(info.token, crashed=crashed, started=abandoned.started, overdue=overdue, beat=beat)
+        abandoned.discard()
         return freed
 
     def suspects(self, queues: Sequence[str] | None = None) -> int:

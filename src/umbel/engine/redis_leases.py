@@ -3,6 +3,11 @@
 On one host a process's death is seen at once and for certain, by the kernel lock on a file of its own (see
 :mod:`umbel.engine.lease`). For other hosts each worker's lease is renewed at the store, by its supervisor where it has
 one; whoever has watched a lease stand still for its whole length, while connected itself, may reap it.
+
+Two processes are on one host when they see the same file of the same file system of the same kernel: then locks are
+good. Containers that share the folder are one host, with whatever process ids; containers that do not, and machines
+that share it over a network, are several, although they may have been made from one image. A wrong guess that way costs
+the time of a lease; the other way it would cost the jobs of the living.
 """
 
 from __future__ import annotations
@@ -10,20 +15,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import secrets
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from umbel.engine.lease import is_own, read_abandoned
+from umbel.engine.lease import Abandoned, is_own, read_abandoned
 from umbel.engine.redis_store import RedisStore
 
-__all__ = ("LEASE_SECONDS", "LeaseInfo", "Leases", "run_directory")
+__all__ = ("LEASE_SECONDS", "LeaseInfo", "Leases", "Stale", "run_directory")
 
 #: How long a lease of another host must stand still before it is taken for dead.
 LEASE_SECONDS: Final = 15.0
+#: A look at a lease proves at most this part of its length: whoever was stopped meanwhile has watched nothing.
+_LOOK: Final = 0.4
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 def run_directory(url: str) -> Path:
@@ -39,7 +48,7 @@ def run_directory(url: str) -> Path:
 
 
 def _identity(run: Path) -> str:
-    """Return the name of this folder, which no other host or container has."""
+    """Return the name of this folder as this kernel sees it, which no other host or container has."""
     path = run / "host"
     if not path.exists():
         new = run / f"host.{secrets.token_hex(4)}"
@@ -50,7 +59,29 @@ def _identity(run: Path) -> str:
             pass
         finally:
             new.unlink()
-    return path.read_text(encoding="ascii")
+    seen = path.stat()
+    return f"{_kernel()}:{seen.st_dev:x}:{seen.st_ino:x}:{path.read_text(encoding='ascii')}"
+
+
+def _kernel() -> str:
+    try:
+        return _BOOT.read_text(encoding="ascii").strip()
+    except OSError:
+        return platform.node()
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A lease of another host that has stood still for its whole length: what was seen of it."""
+
+    beat: float
+    started: tuple[int, ...] = ()
+
+    def leave(self) -> None:
+        """Nothing: what is on another host cannot be locked."""
+
+    def discard(self) -> None:
+        """Nothing, likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +105,18 @@ class Leases:
         self._store = store
         self._run = run
         self.host: Final = _identity(run)
-        #: Of leases on other hosts: the beat that was seen last, and since when, by this process's own clock.
-        self._watched: dict[str, tuple[float, float]] = {}
+        #: Of leases on other hosts: the beat that was seen last, for how long, and when, by this process's own clock.
+        self._watched: dict[str, tuple[float, float, float]] = {}
 
     def open(self, token: str, hostname: str, queues: list[str], concurrency: int) -> int:
         """Make a lease known; return its number."""
         with self._store.asking() as client:
             number = int(client.incr(self._store.key("lease-numbers")))
             said = [number, hostname, os.getpid(), queues, concurrency, time.time(), self.host]
-            client.hset(self._store.key("leases"), token, json.dumps(said))
+            pipe = client.pipeline()
+            pipe.hset(self._store.key("leases"), token, json.dumps(said))
+            pipe.hset(self._store.key("epochs"), token, 1)
+            pipe.execute()
         self.renew([token])
         return number
 
@@ -94,12 +128,9 @@ class Leases:
                 number, hostname, pid, _, *rest = json.loads(said)
                 client.hset(self._store.key("leases"), token, json.dumps([number, hostname, pid, [], *rest]))
 
-    def renew(self, tokens: list[str]) -> None:
-        """Tell other hosts that these processes live."""
-        if tokens:
-            with self._store.asking() as client:
-                seconds, micro = client.time()
-                client.zadd(self._store.key("beats"), dict.fromkeys(tokens, seconds + micro / 1e6))
+    def renew(self, tokens: list[str]) -> list[str]:
+        """Tell other hosts that these processes live; return those whose leases have ended all the same."""
+        return [token.decode() for token in self._store.run("renew", *tokens)] if tokens else []
 
     def all(self) -> list[LeaseInfo]:
         """Return all leases, dead ones that nobody has reaped included."""
@@ -111,30 +142,34 @@ class Leases:
             infos.append(LeaseInfo(token.decode(), number, hostname, pid, tuple(queues), concurrency, started, host))
         return sorted(infos, key=lambda info: info.number)
 
-    def abandoned(self, info: LeaseInfo) -> Any:
-        """Return the lease's file, locked, if its process is dead; ``True`` if that was on another host; else None."""
+    def abandoned(self, info: LeaseInfo) -> Abandoned | Stale | None:
+        """Return the lease's file, locked, if its process is dead, or how it was seen on another host; else None."""
         if is_own(info.token):
             return None
-        if info.host == self.host:
+        # Without its file nothing is known here: somebody may have tidied up under a living process.
+        if info.host == self.host and (self._run / f"{info.token}.lease").exists():
             return read_abandoned(self._run, info.token)
-        return True if self._stands_still(info.token) else None
+        return self._watch(info.token)
+
+    def look_away(self) -> None:
+        """Note that the store cannot be asked: what was watched until now may be renewed unseen."""
+        self._watched.clear()
 
     def is_alive(self, info: LeaseInfo) -> bool:
         """Whether the process lives, as far as can be seen from here."""
         found = self.abandoned(info)
-        if found is not None and found is not True:
+        if found is not None:
             found.leave()
         return found is None
 
-    def _stands_still(self, token: str) -> bool:
+    def _watch(self, token: str) -> Stale | None:
         with self._store.asking() as client:
             beat = float(client.zscore(self._store.key("beats"), token) or 0.0)
         now = time.monotonic()
-        seen, since = self._watched.get(token, (-1.0, now))
-        if beat != seen:
-            self._watched[token] = (beat, now)
-            return False
-        return now - since > LEASE_SECONDS
+        seen, stood, looked = self._watched.get(token, (-1.0, 0.0, now))
+        stood = stood + min(now - looked, _LOOK * LEASE_SECONDS) if beat == seen else 0.0
+        self._watched[token] = (beat, stood, now)
+        return Stale(beat) if stood >= LEASE_SECONDS else None
 
     def sweep(self) -> None:
         """Remove the files of dead processes of this host whose leases the store no longer knows."""
@@ -148,5 +183,3 @@ class Leases:
     def forget(self, token: str) -> None:
         """Drop what is remembered of a lease that has ended."""
         self._watched.pop(token, None)
-        with self._store.asking() as client:
-            client.zrem(self._store.key("beats"), token)

@@ -7,7 +7,7 @@ synchronous and thread-safe; times are unix seconds.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -195,6 +195,8 @@ class Engine(ABC):
     far: bool = False
     names: Names
     groups: Groups
+    #: Hears of a new lease's token when this process's old one was taken from it.
+    on_lease: Callable[[str], None] | None = None
 
     @abstractmethod
     def check(self) -> None:

@@ -1,6 +1,8 @@
--- ARGV: prefix, token, limit, suspects (0 or 1), then pairs of queue and share.
--- Returns [when the next delayed one is due or "", [the paused ones of the queues], seq, list, element, verdict, cancelled, …].
-local token, limit, suspects = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
+-- ARGV: prefix, token, epoch, limit, suspects (0 or 1), then pairs of queue and share.
+-- Returns [when the next delayed one is due or "", [the paused ones of the queues], seq, list, element, verdict, cancelled, …];
+-- nil if the lease has ended, or this was asked in an earlier epoch of it and has been under way until now.
+local token, limit, suspects = ARGV[2], tonumber(ARGV[4]), ARGV[5] == '1'
+if redis.call('HGET', key('epochs'), token) ~= ARGV[3] then return false end
 local held = key('held:' .. token)
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('delayed'), '-inf', now(), 'LIMIT', 0, 1000)) do
     undelay(member)
@@ -53,7 +55,7 @@ local function from_queue(queue, most)
     end
 end
 
-for at = 5, #ARGV, 2 do
+for at = 6, #ARGV, 2 do
     local queue, share = ARGV[at], math.min(tonumber(ARGV[at + 1]), limit - taken)
     if any_paused and redis.call('SISMEMBER', key('paused'), queue) == 1 then
         paused[#paused + 1] = queue

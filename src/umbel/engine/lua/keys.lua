@@ -12,6 +12,8 @@
 --   umbel:later                  hash    member -> "LISTKEY\nELEMENT"
 --   umbel:delays                 hash    queue -> how many of its messages are delayed
 --   umbel:leases                 hash    token -> what the worker said of itself (MessagePack)
+--   umbel:beats                  zset    token -> when it was last renewed
+--   umbel:epochs                 hash    token -> the number of its epoch: what was asked in an earlier one is not done any more
 --   umbel:held:TOKEN             hash    seq -> "LISTKEY\nELEMENT" of what that process holds
 --   umbel:job:ID                 string  "WHERE\nQUEUED\n" and what dispatch knew of the job (MessagePack)
 --   umbel:about:ID               string  the guard beside a result document (MessagePack)

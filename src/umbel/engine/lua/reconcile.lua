@@ -1,8 +1,12 @@
 -- Give back what stands in a process's name and never reached it: the answer to its fetch was lost on the way.
--- ARGV: prefix, token, MessagePack [the seqs that it knows of]. Returns how many that were.
+-- What is still under way from before is not done any more: a new epoch of the lease begins.
+-- ARGV: prefix, token, epoch, MessagePack [the seqs that it knows of]. Returns how many that were.
+local epoch = redis.call('HGET', key('epochs'), ARGV[2])
+if not epoch or tonumber(epoch) >= tonumber(ARGV[3]) then return 0 end
+redis.call('HSET', key('epochs'), ARGV[2], ARGV[3])
 local held = key('held:' .. ARGV[2])
 local known, lost = {}, {}
-for _, seq in ipairs(cmsgpack.unpack(ARGV[3])) do known[tostring(seq)] = true end
+for _, seq in ipairs(cmsgpack.unpack(ARGV[4])) do known[tostring(seq)] = true end
 for _, seq in ipairs(redis.call('HKEYS', held)) do
     if not known[seq] then lost[#lost + 1] = tonumber(seq) end
 end
