@@ -13,6 +13,7 @@
     │   ├── StoreReadOnly         the file or its folder cannot be written
     │   ├── StoreTooNew           the file was written by a newer Umbel
     │   └── StoreUnreachable      the server does not answer
+    ├── MoveRefused               jobs cannot be moved from one store to the other now
     └── JobError                  one job cannot do what was asked
         ├── JobNotFound           no job has this id, or its result has expired
         ├── JobFinished           the job has ended, so it cannot be cancelled
@@ -33,6 +34,7 @@ __all__ = (
     "JobError",
     "JobFinished",
     "JobNotFound",
+    "MoveRefused",
     "PayloadTooLarge",
     "StoreCorrupt",
     "StoreError",
@@ -169,6 +171,10 @@ class StoreUnreachable(StoreError):
         super().__init__(
             url, f"{url} cannot be reached ({reason}): is the server running, and are host, port and password right?"
         )
+
+
+class MoveRefused(UmbelError):
+    """Jobs cannot be moved from one store to the other now; nothing was changed."""
 
 
 class JobError(UmbelError):

@@ -25,6 +25,7 @@ from umbel.engine.lease import Lease, read_overdue
 from umbel.engine.redis_fanout import RedisFanout
 from umbel.engine.redis_groups import RedisGroups
 from umbel.engine.redis_leases import LeaseInfo, Leases, Stale, run_directory
+from umbel.engine.redis_moving import RedisMoving
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_operations import RedisOperations
 from umbel.engine.redis_store import RedisStore
@@ -66,6 +67,7 @@ class RedisEngine(RedisOperations):
         self.store = RedisStore(url, prefix=prefix)
         self.names = RedisNames(self.store)
         self.groups = RedisGroups(self.store)
+        self.moving = RedisMoving(self.store, self.names)
         self.fanout: Final = RedisFanout(self.store)
         self.crash_limit: Final = crash_limit
         self.run: Final = run or run_directory(url)

@@ -21,6 +21,7 @@ __all__ = (
     "message",
     "pack",
     "queue_of",
+    "raw",
     "record_fields",
     "settled",
     "taken",
@@ -49,7 +50,7 @@ class _Envelope(msgspec.Struct):
     headers: _Headers
 
 
-def _raw(value: bytes) -> msgspec.Raw:
+def raw(value: bytes) -> msgspec.Raw:
     """Return bytes as a MessagePack string: the server's reader does not know the binary type."""
     size = len(value)
     if size < 1 << 8:
@@ -101,7 +102,7 @@ def _info(outgoing: Outgoing) -> msgspec.Raw:
     except msgspec.MsgspecError:
         headers = _Headers()
     known = [outgoing.queue, outgoing.priority, headers.task, headers.umbel_owner, headers.retries, headers.expires]
-    return _raw(pack(known))
+    return raw(pack(known))
 
 
 def record_fields(record: Record) -> list[Any]:
@@ -112,7 +113,7 @@ def record_fields(record: Record) -> list[Any]:
         record.state,
         int(record.final),
         int(isinstance(record.meta, str)),
-        record.meta if isinstance(record.meta, str) else _raw(record.meta),
+        record.meta if isinstance(record.meta, str) else raw(record.meta),
         record.attempt,
         record.task or "",
         record.queue or "",
@@ -141,7 +142,7 @@ def settled(prefix: str, entries: Sequence[Settled]) -> bytes:
 
 
 def _part(part: ChordPart) -> list[Any]:
-    result = part.result if isinstance(part.result, str) else _raw(part.result)
+    result = part.result if isinstance(part.result, str) else raw(part.result)
     return [part.group_id, part.task_id, part.place, result, part.size or 0]
 
 

@@ -23,6 +23,7 @@ from umbel.engine.shares import Shares
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile, translated
 from umbel.engine.sqlite_groups import GroupTable
+from umbel.engine.sqlite_moving import SQLiteMoving
 from umbel.engine.sqlite_names import QueueNames
 from umbel.engine.sqlite_reaper import reap_leases
 from umbel.engine.sqlite_records import store_records
@@ -67,6 +68,7 @@ class SQLiteEngine(Engine):
         self.file: Final = StoreFile(path, durability=durability)
         self.names = QueueNames(self.file)
         self.groups = GroupTable(self.file)
+        self.moving = SQLiteMoving(self.file, self.names)
         self.crash_limit: Final = crash_limit
         self._forget_process()
 

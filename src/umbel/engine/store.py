@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from umbel.engine.moving import Moving
 from umbel.engine.registers import Groups, Names
 
 __all__ = (
@@ -195,6 +196,7 @@ class Engine(ABC):
     far: bool = False
     names: Names
     groups: Groups
+    moving: Moving
     #: Hears of a new lease's token when this process's old one was taken from it.
     on_lease: Callable[[str], None] | None = None
 

@@ -20,6 +20,11 @@
 --   umbel:cancelled              hash    ID -> "AT RUNNING"
 --   umbel:chord:ID, …:parts      hash    size, extra, parts, fired; task id -> "PLACE\nRESULT"
 --   umbel:dead                   list    dead letters, the newest first (MessagePack)
+--   umbel:identity               string  the store's own name, for moves
+--   umbel:crate                  hash    token, target, label of the crate that is packed for another store
+--   umbel:crate:messages         list    its messages in their order (MessagePack)
+--   umbel:crate:letters          list    its dead letters
+--   umbel:admitted               zset    tokens of crates that were admitted here -> when
 --   umbel:seq, umbel:letters, umbel:cancels    counters
 --
 -- An element is Kombu's envelope. What Umbel knows of it stands at its end, where Kombu does not look:
@@ -77,14 +82,8 @@ local function remember(id, info, where, at)
     redis.call('SET', key('job:' .. id), where .. '\n' .. at .. '\n' .. info, 'EX', 2592000)
 end
 
--- Put one message into its list, or among the delayed.
-local function push(list, body, priority, id, info, due, at)
-    local element = write(body, at, priority, 0, 0, id)
-    if due == 0 then
-        redis.call('LPUSH', list, element)
-        remember(id, info, 'q' .. list, at)
-        return
-    end
+-- Put a message among the delayed; return the member that names it there.
+local function postpone(list, element, id, due)
     local member = id
     if id == '' or redis.call('HEXISTS', key('later'), id) == 1 then
         member = id .. '\6' .. redis.call('INCR', key('seq'))
@@ -92,7 +91,18 @@ local function push(list, body, priority, id, info, due, at)
     redis.call('ZADD', key('delayed'), due, member)
     redis.call('HSET', key('later'), member, list .. '\n' .. element)
     redis.call('HINCRBY', key('delays'), (parts_of(list)), 1)
-    remember(id, info, 'd' .. member, at)
+    return member
+end
+
+-- Put one message into its list, or among the delayed.
+local function push(list, body, priority, id, info, due, at)
+    local element = write(body, at, priority, 0, 0, id)
+    if due == 0 then
+        redis.call('LPUSH', list, element)
+        remember(id, info, 'q' .. list, at)
+    else
+        remember(id, info, 'd' .. postpone(list, element, id, due), at)
+    end
 end
 
 -- Move one delayed message to its queue.

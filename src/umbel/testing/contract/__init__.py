@@ -16,6 +16,7 @@ from __future__ import annotations
 from umbel.testing.contract._cancelling import Cancelling
 from umbel.testing.contract._crashes import Crashes
 from umbel.testing.contract._leases import Leases
+from umbel.testing.contract._moving import Moving
 from umbel.testing.contract._operating import Operating
 from umbel.testing.contract._queueing import Queueing
 from umbel.testing.contract._settling import Settling
@@ -25,5 +26,5 @@ from umbel.testing.contract._states import States
 __all__ = ("EngineContract",)
 
 
-class EngineContract(Queueing, Leases, Crashes, Settling, States, Cancelling, Operating, Sharing):
+class EngineContract(Queueing, Leases, Crashes, Settling, States, Cancelling, Operating, Moving, Sharing):
     """All that an engine promises. Set ``url`` before each test, or override ``open_engine``."""

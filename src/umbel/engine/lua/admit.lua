@@ -1,0 +1,29 @@
+-- Queue what is in a crate, unless it was admitted before.
+-- ARGV: prefix, token, MessagePack [[kind, due or verdict, list, body, queued, priority, deliveries, crashes, id, info,
+-- cancellation or ""], …], MessagePack [[queue, reason, deliveries, died, body], …]. Returns whether it was new.
+local at = now()
+if redis.call('ZADD', key('admitted'), 'NX', at, ARGV[2]) == 0 then return 0 end
+redis.call('ZREMRANGEBYSCORE', key('admitted'), '-inf', at - 31622400)
+for _, message in ipairs(cmsgpack.unpack(ARGV[3])) do
+    local kind, more, list, body, queued, priority, deliveries, crashes, id, info, cancelled = unpack(message)
+    local element = write(body, queued, priority, deliveries, crashes, id)
+    local queue = parts_of(list)
+    redis.call('SADD', key('queues'), queue)
+    if kind == 'd' then
+        remember(id, info, 'd' .. postpone(list, element, id, more), queued)
+    else
+        if kind == 'f' then redis.call('LPUSH', key('front:' .. queue), more .. '\n' .. list .. '\n' .. element)
+        elseif kind == 's' then redis.call('LPUSH', key('suspect:' .. queue), list .. '\n' .. element)
+        else redis.call('LPUSH', list, element) end
+        remember(id, info, kind .. list, queued)
+    end
+    if cancelled ~= '' then
+        redis.call('HSETNX', key('cancelled'), id, cancelled)
+        redis.call('INCR', key('cancels'))
+    end
+end
+for _, letter in ipairs(cmsgpack.unpack(ARGV[4])) do
+    local queue, reason, deliveries, died, body = unpack(letter)
+    redis.call('LPUSH', key('dead'), cmsgpack.pack({redis.call('INCR', key('letters')), queue, reason, deliveries, died, body}))
+end
+return 1

@@ -1,0 +1,77 @@
+-- Pack a crate, unless one is packed, and return it.
+-- ARGV: prefix, limit, token, target, label, queues…. With limit 0 nothing is packed.
+-- Returns [token, target, label, [letter, …], fields of a message, …] or nothing when nothing is packed. The fields are: kind, due or verdict,
+-- list, body, queued, priority, deliveries, crashes, id, the cancellation or "". A kind is q, f (condemned), s (suspect), d (delayed).
+local crate, messages, letters = key('crate'), key('crate:messages'), key('crate:letters')
+local limit = tonumber(ARGV[2])
+
+local function put(kind, more, list, element)
+    redis.call('RPUSH', messages, cmsgpack.pack({kind, more, list, element}))
+    local _, _, _, _, _, id = read(element)
+    place(id, 'c')
+    limit = limit - 1
+end
+
+local function pack_side(list, kind)
+    while limit > 0 do
+        local found = redis.call('RPOP', list)
+        if not found then return end
+        local verdict = ''
+        if kind == 'f' then verdict, found = cut(found) end
+        local origin, element = cut(found)
+        put(kind, verdict, origin, element)
+    end
+end
+
+local function pack_queue(queue)
+    pack_side(key('front:' .. queue), 'f')
+    for _, band in ipairs({BAND .. '9', BAND .. '6', BAND .. '3', ''}) do
+        local list = P .. queue .. band
+        local found = limit > 0 and redis.call('RPOP', list, limit) or {}
+        for _, element in ipairs(found) do put('q', '', list, element) end
+    end
+    pack_side(key('suspect:' .. queue), 's')
+end
+
+local function pack_delayed()
+    local found = limit > 0 and redis.call('ZRANGE', key('delayed'), 0, limit - 1, 'WITHSCORES') or {}
+    for at = 1, #found, 2 do
+        local member = found[at]
+        local value = redis.call('HGET', key('later'), member)
+        redis.call('ZREM', key('delayed'), member)
+        if value then
+            redis.call('HDEL', key('later'), member)
+            local list, element = cut(value)
+            redis.call('HINCRBY', key('delays'), (parts_of(list)), -1)
+            put('d', found[at + 1], list, element)
+        end
+    end
+end
+
+if redis.call('EXISTS', crate) == 0 and limit > 0 then
+    for at = 6, #ARGV do pack_queue(ARGV[at]) end
+    pack_delayed()
+    if redis.call('EXISTS', messages) == 0 then
+        -- The oldest first.
+        for _, letter in ipairs(redis.call('RPOP', key('dead'), limit) or {}) do redis.call('RPUSH', letters, letter) end
+    end
+    if redis.call('EXISTS', messages, letters) > 0 then
+        redis.call('HSET', crate, 'token', ARGV[3], 'target', ARGV[4], 'label', ARGV[5])
+    end
+end
+if redis.call('EXISTS', crate) == 0 then return nil end
+
+local answer = redis.call('HMGET', crate, 'token', 'target', 'label')
+answer[4] = redis.call('LRANGE', letters, 0, -1)
+for _, packed in ipairs(redis.call('LRANGE', messages, 0, -1)) do
+    local kind, more, list, element = unpack(cmsgpack.unpack(packed))
+    local body, queued, priority, deliveries, crashes, id = read(element)
+    local _, band = parts_of(list)
+    local cancelled = id ~= '' and redis.call('HGET', key('cancelled'), id) or ''
+    for _, value in ipairs({
+        kind, more, list, body, queued, priority or band, tostring(deliveries), tostring(crashes), id, cancelled,
+    }) do
+        answer[#answer + 1] = value
+    end
+end
+return answer

@@ -1,0 +1,238 @@
+"""A move's side on Redis: each step is one script.
+
+Chords and results have no list of their own: they are found by a walk over the server's keys, once a move.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from umbel.engine.envelope import headers_of
+from umbel.engine.moving import Belongings, Cancelled, Chord, Crate, Group, Kept, Moving, Parcel, Tick
+from umbel.engine.redis_names import RedisNames
+from umbel.engine.redis_store import RedisStore
+from umbel.engine.redis_wire import message, pack, queue_of, raw, stored, unpack
+from umbel.engine.store import DeadLetter, Outgoing
+
+__all__ = ("RedisMoving",)
+
+_PAGE: Final = 500
+_FIELDS: Final = 10
+
+T = TypeVar("T")
+
+
+class RedisMoving(Moving):
+    """One database's side of a move."""
+
+    def __init__(self, store: RedisStore, names: RedisNames) -> None:
+        self._store = store
+        self._names = names
+
+    def identity(self) -> str:
+        with self._store.asking() as client:
+            client.set(self._store.key("identity"), secrets.token_hex(16), nx=True)
+            return str(client.get(self._store.key("identity")).decode())
+
+    # -- at the source ----------------------------------------------------------------------------------------
+
+    def pack(self, limit: int, target: str, label: str) -> Crate | None:
+        return self._pack(limit, target, label, *self._names.all())
+
+    def packed(self) -> Crate | None:
+        return self._pack(0, "", "")
+
+    def _pack(self, limit: int, target: str, label: str, *queues: str) -> Crate | None:
+        found = self._store.run("pack", limit, secrets.token_hex(16), target, label, *queues)
+        if found is None:
+            return None
+        token, aim, name, letters, *fields = found
+        parcels = (self._parcel(fields[at : at + _FIELDS]) for at in range(0, len(fields), _FIELDS))
+        return Crate(
+            token.decode(), aim.decode(), name.decode(), tuple(parcels), tuple(_letter(one) for one in letters)
+        )
+
+    def _parcel(self, fields: Sequence[bytes]) -> Parcel:
+        kind, more, key, body, queued, priority, deliveries, crashes, mark, cancelled = fields
+        payload = _text(body)
+        task_id = mark.decode() or headers_of(payload).get("id")
+        known = task_id if isinstance(task_id, str) else None
+        return Parcel(
+            queue=queue_of(self._store.prefix, key),
+            payload=payload,
+            task_id=known,
+            priority=int(priority),
+            enqueued=float(queued),
+            due=float(more) if kind == b"d" else None,
+            deliveries=int(deliveries),
+            crashes=int(crashes),
+            suspect=kind == b"s",
+            verdict=more.decode() if kind == b"f" else None,
+            cancelled=_cancelled(known, cancelled) if known and cancelled else None,
+        )
+
+    def discard(self, token: str) -> None:
+        self._store.run("discard", token)
+
+    def recall(self) -> int:
+        return int(self._store.run("recall"))
+
+    def chords(self, group_ids: Sequence[str] | None = None) -> Iterator[Belongings]:
+        for ids in _pages(self._walk("umbel:chord:") if group_ids is None else group_ids):
+            yield Belongings(chords=tuple(filter(None, map(self._chord, ids))))
+
+    def _walk(self, head: str) -> Iterator[str]:
+        """Give what follows ``head`` in the names of keys; some may come twice."""
+        start = self._store.kombu(head)
+        pattern = re.sub(rb"([\\*?\[\]])", rb"\\\1", start) + b"*"
+        with self._store.asking() as client:
+            for name in client.scan_iter(match=pattern, count=1000):
+                if not name.endswith(b":parts"):
+                    yield _text(name[len(start) :])
+
+    def _chord(self, group_id: str) -> Chord | None:
+        name = self._store.key(f"chord:{group_id}")
+        with self._store.asking() as client:
+            pipe = client.pipeline(transaction=True)
+            pipe.hgetall(name)
+            pipe.pttl(name)
+            pipe.hgetall(name + b":parts")
+            head, left, parts = pipe.execute()
+        if not head:
+            return None
+        size, expires = head.get(b"size"), time.time() + max(left, 0) / 1000
+        return Chord(
+            group_id, int(size) if size else None, int(head.get(b"extra", 0)), b"fired" in head, expires, _parts(parts)
+        )
+
+    def belongings(self) -> Iterator[Belongings]:
+        for ids in _pages(self._walk("celery-task-meta-")):
+            yield Belongings(states=self._states(ids))
+        for ids in _pages(self._walk("celery-taskset-meta-")):
+            yield Belongings(groups=self._groups(ids))
+        with self._store.asking() as client:
+            for part in _pages(client.hscan_iter(self._store.key("cancelled"), count=1000)):
+                yield Belongings(cancelled=tuple(_cancelled(_text(task_id), value) for task_id, value in part))
+            ticks = client.hgetall(self._store.key("ticks"))
+        runs = ((name.decode(), *value.split()) for name, value in ticks.items())
+        yield Belongings(ticks=tuple(Tick(name, float(last), int(times)) for name, last, times in runs))
+
+    def _states(self, ids: Sequence[str]) -> tuple[Kept, ...]:
+        documents = [self._store.kombu(f"celery-task-meta-{one}") for one in ids]
+        with self._store.asking() as client:
+            values = client.mget(documents + [self._store.key(f"about:{one}") for one in ids])
+        found = stored(ids, values[: len(ids)], values[len(ids) :])
+        left = self._left([self._store.kombu(f"celery-task-meta-{one.task_id}") for one in found])
+        return tuple(map(Kept, found, left))
+
+    def _groups(self, ids: Sequence[str]) -> tuple[Group, ...]:
+        names = [self._store.kombu(f"celery-taskset-meta-{one}") for one in ids]
+        with self._store.asking() as client:
+            values = client.mget(names)
+        rows = zip(ids, values, self._left(names), strict=True)
+        return tuple(Group(group_id, meta, expires) for group_id, meta, expires in rows if meta is not None)
+
+    def _left(self, names: Sequence[bytes]) -> list[float | None]:
+        with self._store.asking() as client:
+            pipe = client.pipeline(transaction=False)
+            for name in names:
+                pipe.pttl(name)
+            left = pipe.execute()
+        now = time.time()
+        return [None if one == -1 else now + max(one, 0) / 1000 for one in left]
+
+    # -- at the target ----------------------------------------------------------------------------------------
+
+    def admit(self, crate: Crate) -> bool:
+        letters = [[one.queue, one.reason, one.deliveries, one.died, _raw(one.payload)] for one in crate.letters]
+        messages = [self._message(one) for one in crate.parcels]
+        return bool(self._store.run("admit", crate.token, pack(messages), pack(letters)))
+
+    def _message(self, one: Parcel) -> list[Any]:
+        # What is no text says nothing of itself.
+        readable = one.payload.encode(errors="replace").decode()
+        outgoing = Outgoing(one.queue, readable, one.task_id, one.priority)
+        key, _, priority, known, info, *_ = message(self._store.prefix, outgoing)
+        if one.due is not None:
+            kind, more = "d", repr(one.due)
+        elif one.verdict is not None:
+            kind, more = "f", one.verdict
+        else:
+            kind, more = ("s" if one.suspect else "q"), ""
+        cancelled = _mark(one.cancelled) if one.cancelled and known else ""
+        history = [f"{one.enqueued:.6f}", priority, one.deliveries, one.crashes]
+        return [kind, more, key, _raw(one.payload), *history, known, info, cancelled]
+
+    def keep(self, belongings: Belongings) -> None:
+        now = time.time()
+        states = [_state(one, now) for one in belongings.states]
+        groups = [[one.group_id, _raw(one.meta), _milliseconds(one.expires, now)] for one in belongings.groups]
+        chords = [
+            [
+                one.group_id,
+                one.size or 0,
+                one.extra,
+                int(one.fired),
+                _milliseconds(one.expires, now),
+                [[task_id, _raw(f"{place}\n".encode() + _bytes(result))] for task_id, place, result in one.parts],
+            ]
+            for one in belongings.chords
+        ]
+        cancelled = [[one.task_id, _mark(one)] for one in belongings.cancelled]
+        ticks = [[one.entry, repr(one.last_run), one.runs] for one in belongings.ticks]
+        if states or groups or chords or cancelled or ticks:
+            self._store.run("keep", pack([states, groups, chords, cancelled, ticks]))
+
+
+def _pages(items: Iterable[T]) -> Iterator[tuple[T, ...]]:
+    source = iter(items)
+    while page := tuple(islice(source, _PAGE)):
+        yield page
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="surrogateescape")
+
+
+def _bytes(value: bytes | str) -> bytes:
+    return value.encode(errors="surrogateescape") if isinstance(value, str) else value
+
+
+def _raw(value: bytes | str) -> Any:
+    return raw(_bytes(value))
+
+
+def _letter(value: bytes) -> DeadLetter:
+    number, queue, reason, deliveries, died, body = unpack(value)
+    headers = headers_of(body)
+    return DeadLetter(number, headers.get("id"), headers.get("task"), queue, reason, deliveries, float(died), body)
+
+
+def _cancelled(task_id: str, value: bytes) -> Cancelled:
+    at, running = value.split()
+    return Cancelled(task_id, float(at), running == b"1")
+
+
+def _mark(one: Cancelled) -> str:
+    return f"{one.at:.6f} {int(one.running)}"
+
+
+def _parts(found: dict[bytes, bytes]) -> tuple[tuple[str, int, bytes | str], ...]:
+    rows = ((task_id.decode(), value.partition(b"\n")) for task_id, value in found.items())
+    return tuple((task_id, int(place), result) for task_id, (place, _, result) in rows)
+
+
+def _state(one: Kept, now: float) -> list[Any]:
+    s = one.stored
+    known = [s.task_id, s.state, int(s.final), int(isinstance(s.meta, str)), _raw(s.meta), s.attempt]
+    left = _milliseconds(one.expires, now)
+    return [*known, s.task or "", s.queue or "", s.owner or "", left, f"{s.updated:.6f}"]
+
+
+def _milliseconds(expires: float | None, now: float) -> int:
+    return 0 if expires is None else max(1, int((expires - now) * 1000))

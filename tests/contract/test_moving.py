@@ -1,0 +1,230 @@
+"""C14: a move that is cut off anywhere, any number of times, and completed, loses nothing and doubles nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from umbel.engine.move import move
+from umbel.engine.moving import Moving
+from umbel.engine.redis import RedisEngine
+from umbel.engine.sqlite import SQLiteEngine
+from umbel.engine.store import ChordPart, Engine, Outgoing, Record, Settled
+from umbel.errors import MoveRefused
+from umbel.testing.contract._suite import payload
+
+QUEUES = ("default", "email")
+LATER = 4_000_000_000.0
+
+
+class Cut(Exception):
+    """The process was killed here."""
+
+
+class Cutting:
+    """A store's side of a move whose calls are counted; at one of them the process dies, before it or after it."""
+
+    def __init__(self, moving: Moving, clock: Iterator[int], cut: int) -> None:
+        self._moving, self._clock, self._cut = moving, clock, cut
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._moving, name)
+
+        def call(*args: Any) -> Any:
+            self._tick()
+            answer = method(*args)
+            self._tick()
+            return answer
+
+        return call
+
+    def _tick(self) -> None:
+        if next(self._clock) == self._cut:
+            raise Cut
+
+
+class Side:
+    """An engine whose side of a move may be cut off."""
+
+    def __init__(self, engine: Engine, clock: Iterator[int], cut: int) -> None:
+        self._engine = engine
+        self.moving = Cutting(engine.moving, clock, cut)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+
+def attempt(source: Engine, target: Engine, cut: int) -> bool:
+    """Move until the step ``cut``; return whether the move was completed before."""
+    clock = iter(range(1_000_000))
+    with suppress(Cut):
+        for _ in move(Side(source, clock, cut), Side(target, clock, cut), label="there", limit=5):  # type: ignore[arg-type]
+            pass
+        return True
+    return False
+
+
+class Stores:
+    """Two empty stores, made anew as often as a test wants."""
+
+    def __init__(self, folder: Path, redis_url: str) -> None:
+        self._folder, self._redis, self._made = folder, redis_url, 0
+        self._open: list[Engine] = []
+
+    def pair(self, kinds: str) -> tuple[Engine, Engine]:
+        self.close()
+        self._made += 1
+        return self._new(kinds[0]), self._new(kinds[1])
+
+    def _new(self, kind: str) -> Engine:
+        name = f"{self._made}-{len(self._open)}"
+        engine: Engine
+        if kind == "s":
+            engine = SQLiteEngine(self._folder / f"{name}.db")
+        else:
+            engine = RedisEngine(self._redis, prefix=f"{name}[*]:", run=self._folder)
+        self._open.append(engine)
+        return engine
+
+    def close(self) -> None:
+        for engine in self._open:
+            engine.close()
+        self._open.clear()
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory, redis_server: Any) -> Iterator[Stores]:
+    made = Stores(tmp_path_factory.mktemp("moving"), redis_server.url)
+    yield made
+    made.close()
+
+
+def fill(engine: Engine) -> Counter[str]:
+    """Put some of everything into a store; return the ids of its messages."""
+    names = [f"job-{number}" for number in range(8)]
+    engine.enqueue([Outgoing(QUEUES[number % 2], payload(one), one, number) for number, one in enumerate(names)])
+    engine.enqueue([Outgoing("email", payload(one), one, due=LATER) for one in ("later-1", "later-2")])
+    engine.enqueue([Outgoing("default", payload("cancelled"), "cancelled")])
+    engine.cancel("cancelled", Record("cancelled", "REVOKED", True, "{}"))
+    engine.enqueue([Outgoing("default", payload("member", group="g"), "member")])
+    engine.groups.set_size("g", 2, LATER)
+    engine.settle([Settled(parts=[ChordPart("g", "other", 0, "one", None)])])
+    engine.enqueue([Outgoing("last", payload("dead"), "dead")])
+    engine.open_lease("here@test", ["last"], 1)
+    (held,) = engine.fetch({"last": 0}, 1)
+    engine.settle([Settled(held.seq, "dead", "why")])
+    engine.close_lease()
+    return Counter([*names, "later-1", "later-2", "cancelled", "member"])
+
+
+def drain(engine: Engine) -> Counter[str]:
+    """Take everything out of a store, delayed ones included; return the ids."""
+    engine.open_lease("worker@test", QUEUES, 10)
+    for name in ("later-1", "later-2"):
+        if engine.locate(name) is not None:
+            engine.cancel(name, None)
+    found = engine.fetch(dict.fromkeys(QUEUES, 0), 100)
+    assert {one.task_id for one in found if one.cancelled} <= {"cancelled", "later-1", "later-2"}
+    engine.settle([Settled(one.seq, "ack") for one in found])
+    engine.close_lease()
+    return Counter(str(one.task_id) for one in found)
+
+
+def empty(engine: Engine) -> bool:
+    return engine.dead() == [] and not any(q.ready or q.delayed or q.leased or q.suspect for q in engine.queues())
+
+
+@pytest.mark.parametrize("kinds", ["sr", "rs", "ss", "rr"])
+def test_c14_a_move_that_is_killed_at_any_step_is_completed_by_the_next(stores: Stores, kinds: str) -> None:
+    cut, done = 0, False
+    while not done:
+        source, target = stores.pair(kinds)
+        expected = fill(source)
+        done = attempt(source, target, cut)
+        if not done:
+            assert attempt(source, target, -1)
+        assert empty(source), f"cut at {cut}"
+        assert [letter.reason for letter in target.dead()] == ["why"]
+        assert [one.state for one in target.read(["cancelled"])] == ["REVOKED"]
+        assert drain(target) == expected, f"cut at {cut}"
+        last = Settled(parts=[ChordPart("g", "member", 1, "two", None)])
+        assert len(target.settle([last]).complete) == 1, "the chord has lost a part"
+        cut += 1
+    assert cut > 30
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(kinds=st.sampled_from(["sr", "rs"]), cuts=st.lists(st.tuples(st.integers(0, 60), st.booleans()), max_size=6))
+def test_c14_many_cuts_with_a_worker_at_the_target(stores: Stores, kinds: str, cuts: list[tuple[int, bool]]) -> None:
+    """Between two runs a worker takes from the target, and clients that do not know yet send to the source."""
+    source, target = stores.pair(kinds)
+    expected, ran = fill(source), Counter[str]()
+    for number, (cut, works) in enumerate(cuts):
+        attempt(source, target, cut)
+        if works:
+            ran += drain(target)
+        source.enqueue([Outgoing("default", payload(f"new-{number}"), f"new-{number}")])
+        expected[f"new-{number}"] += 1
+    assert attempt(source, target, -1)
+    assert empty(source)
+    assert ran + drain(target) == expected
+
+
+def test_two_moves_at_a_time_are_one(stores: Stores) -> None:
+    """The slower one stands still with a crate in its hands while the other goes on."""
+    source, target = stores.pair("sr")
+    expected = fill(source)
+    slow = move(source, target, label="there", limit=3)
+    first = next(slow)
+    for _ in move(source, target, label="there", limit=3):
+        pass
+    assert not target.moving.admit(first)
+    source.moving.discard(first.token)
+    assert list(slow) == []
+    assert drain(target) == expected
+
+
+@pytest.mark.parametrize("kinds", ["sr", "rs"])
+def test_c8_order_is_kept_over_the_way(stores: Stores, kinds: str) -> None:
+    source, target = stores.pair(kinds)
+    names = [f"t{number}" for number in range(40)]
+    source.enqueue([Outgoing("default", payload(one), one, 9 - number // 10) for number, one in enumerate(names)])
+    before = [one.position for one in map(source.locate, names) if one]
+    for _ in move(source, target, label="there", limit=7):
+        pass
+    assert [one.position for one in map(target.locate, names) if one] == before == list(range(40))
+
+
+def test_a_crate_for_one_store_is_not_sent_to_another(stores: Stores) -> None:
+    source, target = stores.pair("sr")
+    expected = fill(source)
+    other = stores._new("s")
+    assert source.moving.pack(3, target.moving.identity(), "redis://first") is not None
+    with pytest.raises(MoveRefused, match="A move to redis://first was interrupted, with 3 jobs"):
+        next(move(source, other, label="other"))
+    assert source.moving.recall() == 3
+    assert drain(source) == expected
+
+
+def test_a_store_is_not_moved_to_itself(stores: Stores) -> None:
+    source, _ = stores.pair("sr")
+    with pytest.raises(MoveRefused, match="one and the same store"):
+        next(move(source, source, label="itself"))
+
+
+def test_a_paused_queue_is_paused_over_there(stores: Stores) -> None:
+    source, target = stores.pair("sr")
+    source.pause("email")
+    expected = fill(source)
+    for _ in move(source, target, label="there"):
+        pass
+    assert [queue.name for queue in target.queues() if queue.paused] == ["email"]
+    target.resume("email")
+    assert drain(target) == expected
