@@ -15,7 +15,7 @@ from kombu.transport import TRANSPORT_ALIASES
 
 from umbel import checks
 from umbel.engine.dispatch import Dispatcher, inherited_owner
-from umbel.engine.registry import engine_of, is_redis, is_served, options_of, redis_url
+from umbel.engine.registry import address_of, engine_of, is_redis, is_served, options_of
 from umbel.errors import ConfigurationError
 from umbel.ineffective import ineffective_settings
 from umbel.jobs.cancel import cancel_job
@@ -131,7 +131,7 @@ class Umbel(Celery):
         options = {**kwargs, "transport_options": {**ours, **(kwargs.get("transport_options") or {})}}
         if is_redis(url) and not (options.get("transport") or self.conf.broker_transport):
             # Kombu would take the part of the scheme before a plus for the transport.
-            url, options["transport"] = redis_url(url), _REDIS_TRANSPORT
+            url, options["transport"] = address_of(self, url, **kwargs), _REDIS_TRANSPORT
         return super()._connection(url, **options)
 
     @property

@@ -8,9 +8,10 @@
     │   └── DispatchTimeout       no answer in time: the job may or may not be queued
     ├── StoreError                the engine's store cannot be used
     │   ├── StoreCorrupt          the file is damaged
+    │   ├── StoreDenied           the server does not let this user in, or do what is needed
     │   ├── StoreForeign          the file is a database of something else
-    │   ├── StoreFull             the disk is full
-    │   ├── StoreReadOnly         the file or its folder cannot be written
+    │   ├── StoreFull             the disk, or the server's memory, is full
+    │   ├── StoreReadOnly         the file or its folder cannot be written, or the server takes no writes
     │   ├── StoreTooNew           the file was written by a newer Umbel
     │   └── StoreUnreachable      the server does not answer
     ├── MoveRefused               jobs cannot be moved from one store to the other now
@@ -37,6 +38,7 @@ __all__ = (
     "MoveRefused",
     "PayloadTooLarge",
     "StoreCorrupt",
+    "StoreDenied",
     "StoreError",
     "StoreForeign",
     "StoreFull",
@@ -120,6 +122,18 @@ class StoreCorrupt(StoreError):
         )
 
 
+class StoreDenied(StoreError):
+    """The server does not let this user in, or do what Umbel needs."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            url,
+            f"{url} does not allow this ({reason}): give it user and password in the URL, and the user the rights "
+            "that docs/operate/redis.md lists.",
+        )
+
+
 class StoreForeign(StoreError):
     """The file is not Umbel's."""
 
@@ -132,21 +146,24 @@ class StoreForeign(StoreError):
 
 
 class StoreFull(StoreError):
-    """The disk is full; nothing of the failed step was written."""
+    """The disk or the server's memory is full; nothing of the failed step was written."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, message: str | None = None) -> None:
         super().__init__(
-            path, f"There is no space left to write {path}. Free some; nothing that was accepted has been lost."
+            path,
+            message or f"There is no space left to write {path}. Free some; nothing that was accepted has been lost.",
         )
 
 
 class StoreReadOnly(StoreError):
-    """The file or its folder cannot be written."""
+    """The file or its folder cannot be written, or the server takes no writes now; ``reason`` is its word for it."""
 
-    def __init__(self, path: str | Path, reason: str) -> None:
+    def __init__(self, path: str | Path, reason: str, message: str | None = None) -> None:
+        self.reason = reason
         super().__init__(
             path,
-            f"{path} cannot be written ({reason}). Give this user write permission on the file and its folder, "
+            message
+            or f"{path} cannot be written ({reason}). Give this user write permission on the file and its folder, "
             "or point UMBEL_BROKER_URL elsewhere.",
         )
 
@@ -167,10 +184,10 @@ class StoreTooNew(StoreError):
 class StoreUnreachable(StoreError):
     """The server does not answer; what it had accepted is as safe as its own settings make it."""
 
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(
-            url, f"{url} cannot be reached ({reason}): is the server running, and are host, port and password right?"
-        )
+    def __init__(self, url: str, reason: str, advice: str | None = None) -> None:
+        self.reason = reason
+        asked = advice or "Is the server running, and are host and port right?"
+        super().__init__(url, f"{url} cannot be reached ({reason}). {asked}")
 
 
 class MoveRefused(UmbelError):

@@ -42,6 +42,7 @@ EXAMPLES = [
     errors.PayloadTooLarge("shop.a", 300_000, 262_144),
     errors.DispatchTimeout("shop.a", "id", 2.0),
     errors.StoreCorrupt("/x/jobs.db", "malformed"),
+    errors.StoreDenied("redis://x", "NOAUTH"),
     errors.StoreForeign("/x/jobs.db", "not ours"),
     errors.StoreFull("/x/jobs.db"),
     errors.StoreReadOnly("/x/jobs.db", "denied"),

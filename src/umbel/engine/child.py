@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from umbel.engine.registry import is_embedded, options_of
-from umbel.errors import StoreError, UmbelError
+from umbel.engine.registry import address_of, is_embedded, is_served, options_of
+from umbel.errors import StoreError, StoreReadOnly, StoreUnreachable, UmbelError
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 _EX_UNAVAILABLE: Final = 69
 _EX_CONFIG: Final = 78
+#: What a server says for a while: Celery's consumer waits for its end.
+_PASSES: Final = (StoreUnreachable, StoreReadOnly)
 _SWITCH_SECONDS: Final = 0.001
 
 
@@ -51,9 +53,10 @@ def main(text: str, load: Callable[[str], Any]) -> int:
         console.install()
         app.conf.worker_log_format = app.conf.worker_task_log_format = console.FORMAT
         _watch_life(settings["life_fd"])
-        if is_embedded(app.conf.broker_url):
-            # A server may come back; a file that is another program's will not change by waiting.
-            app.engine.check()
+        if is_served(app.conf.broker_url):
+            # A server may come back; a wrong password, or a file that is another program's, will not mend by waiting.
+            with contextlib.suppress(*(() if is_embedded(app.conf.broker_url) else _PASSES)):
+                app.engine.check()
         if settings["role"] == "beat":
             return _beat(app, settings)
         return _work(app, settings, status)
@@ -72,7 +75,7 @@ def _work(app: Umbel, settings: dict[str, Any], status: _Status) -> int:
         place = app.connection().as_uri()
         logger.info("%s takes jobs from %s, %d at a time (%s).", sender.hostname, queues, sender.pool.limit, place)
         sender.on_lease = lambda token: status.tell(lease=token)
-        status.tell(ready=True, lease=getattr(sender, "lease_token", None), url=str(app.conf.broker_url))
+        status.tell(ready=True, lease=getattr(sender, "lease_token", None), url=address_of(app))
         Recycler(app, sender, settings, status.tell).start()
 
     worker_ready.connect(ready, weak=False)

@@ -103,12 +103,16 @@ class RedisEngine(RedisOperations):
     def check(self) -> None:
         """Ask the server, so that what is wrong is said now."""
         self._here()
-        with self.store.asking() as client:
-            if client.info("cluster").get("cluster_enabled"):
-                raise ConfigurationError(
-                    f"{self.store.shown} is a Redis Cluster, whose keys live on several servers, where a job's end "
-                    "cannot be written in one step: name a single Redis, or one behind Sentinel."
-                )
+        if self.store.is_cluster():
+            raise ConfigurationError(
+                f"{self.store.shown} is a Redis Cluster, whose keys live on several servers, where a job's end "
+                "cannot be written in one step: name a single Redis, or one behind Sentinel."
+            )
+        # By what it can do: others who speak as Redis does count their versions in their own way.
+        if not self.store.run("check"):
+            raise ConfigurationError(
+                f"{self.store.shown} lacks commands of Redis 6.2: Umbel needs Redis 6.2, Valkey 7.2, or newer."
+            )
 
     def new_tag(self) -> str:
         """Return a tag that is the message's own wherever it goes: plain workers keep messages by it."""

@@ -9,6 +9,7 @@ import redis
 from umbel.engine import envelope
 from umbel.engine.channel import Channel, Transport
 from umbel.engine.redis import RedisEngine
+from umbel.engine.redis_address import shown
 
 __all__ = ("RedisChannel", "RedisTransport")
 
@@ -60,6 +61,4 @@ class RedisTransport(Transport):
 
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
         """Return the URL without its password."""
-        from kombu.utils.url import maybe_sanitize_url
-
-        return uri if include_password else str(maybe_sanitize_url(uri, mask=mask))
+        return uri if include_password else shown(uri)

@@ -110,13 +110,11 @@ class Leases:
 
     def open(self, token: str, hostname: str, queues: list[str], concurrency: int) -> int:
         """Make a lease known; return its number."""
-        with self._store.asking() as client:
-            number = int(client.incr(self._store.key("lease-numbers")))
-            said = [number, hostname, os.getpid(), queues, concurrency, time.time(), self.host]
-            pipe = client.pipeline()
-            pipe.hset(self._store.key("leases"), token, json.dumps(said))
-            pipe.hset(self._store.key("epochs"), token, 1)
-            pipe.execute()
+        number = int(self._store.sustain(["INCR", self._store.key("lease-numbers")]))
+        said = [number, hostname, os.getpid(), queues, concurrency, time.time(), self.host]
+        self._store.sustain(
+            ["HSET", self._store.key("leases"), token, json.dumps(said)], ["HSET", self._store.key("epochs"), token, 1]
+        )
         self.renew([token])
         return number
 
@@ -124,9 +122,10 @@ class Leases:
         """Let a lease be no consumer any more."""
         with self._store.asking() as client:
             said = client.hget(self._store.key("leases"), token)
-            if said is not None:
-                number, hostname, pid, _, *rest = json.loads(said)
-                client.hset(self._store.key("leases"), token, json.dumps([number, hostname, pid, [], *rest]))
+        if said is not None:
+            number, hostname, pid, _, *rest = json.loads(said)
+            retired = json.dumps([number, hostname, pid, [], *rest])
+            self._store.sustain(["HSET", self._store.key("leases"), token, retired])
 
     def renew(self, tokens: list[str]) -> list[str]:
         """Tell other hosts that these processes live; return those whose leases have ended all the same."""

@@ -30,8 +30,7 @@ class RedisNames:
         """Remember lasting queues, so that they are listed and counted."""
         new = set(names) - self._known
         if new:
-            with self._store.asking() as client:
-                client.sadd(self._store.key("queues"), *new)
+            self._store.sustain(["SADD", self._store.key("queues"), *new])
             self._known |= new
 
     def all(self) -> list[str]:
@@ -82,8 +81,7 @@ class RedisNames:
     def mark_paused(self, name: str, *, paused: bool) -> None:
         """Note whether queue ``name``, which is made if there is none, may be fetched from."""
         self.note([name])
-        with self._store.asking() as client:
-            (client.sadd if paused else client.srem)(self._store.key("paused"), name)
+        self._store.sustain(["SADD" if paused else "SREM", self._store.key("paused"), name])
 
     def paused(self) -> set[str]:
         """Return the names of the queues from which nothing is fetched."""
@@ -92,11 +90,9 @@ class RedisNames:
 
     def touch(self, names: Iterable[str]) -> None:
         """Note that the listeners of ``names`` are alive."""
-        now = time.time()
-        marks = dict.fromkeys(names, now)
+        marks = [word for name in names for word in (name, time.time())]
         if marks:
-            with self._store.asking() as client:
-                client.hset(self._store.key("listeners"), mapping=marks)
+            self._store.sustain(["HSET", self._store.key("listeners"), *marks])
 
     def sweep(self) -> None:
         """Drop the queues whose listeners are gone."""
@@ -110,8 +106,8 @@ class RedisNames:
 
     def bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
         """Let ``exchange`` feed ``queue``."""
-        with self._store.asking() as client:
-            client.sadd(self._store.kombu(f"_kombu.binding.{exchange}"), BAND.join((routing_key, pattern, queue)))
+        member = BAND.join((routing_key, pattern, queue))
+        self._store.sustain(["SADD", self._store.kombu(f"_kombu.binding.{exchange}"), member])
 
     def bindings(self, exchange: str) -> list[tuple[str, str, str]]:
         """Return (routing key, pattern, queue) of everything bound to ``exchange``."""

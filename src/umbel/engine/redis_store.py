@@ -12,15 +12,16 @@ import threading
 from collections.abc import Iterator
 from typing import Any, Final
 
-import redis
 from redis import exceptions
 
-from umbel.engine.lua import source
-from umbel.errors import StoreError, StoreFull, StoreReadOnly, StoreUnreachable
+from umbel.engine.lua import digest, source
+from umbel.engine.redis_address import shown
+from umbel.engine.redis_connect import connect
+from umbel.engine.redis_errors import meaning
+from umbel.engine.redis_wire import pack
+from umbel.errors import StoreDenied, StoreReadOnly
 
 __all__ = ("RedisStore",)
-
-_TIMEOUT_SECONDS: Final = 10.0
 
 
 class RedisStore:
@@ -37,7 +38,6 @@ class RedisStore:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._client: Any = None
-        self._scripts: dict[str, Any] = {}
 
     @property
     def client(self) -> Any:
@@ -60,12 +60,17 @@ class RedisStore:
 
     def run(self, name: str, *arguments: Any) -> Any:
         """Run a script in one round trip. Raises :exc:`StoreError`."""
-        client = self.client
-        script = self._scripts.get(name)
-        if script is None:
-            script = self._scripts[name] = client.register_script(source(name))
-        with self.translated():
-            return script(args=[self._prefix, *arguments])
+        with self.asking() as client:
+            try:
+                return client.execute_command("EVALSHA", digest(name), 0, self._prefix, *arguments)
+            except exceptions.NoScriptError:
+                # Whole, for what is loaded now may be forgotten again before it is called.
+                return client.execute_command("EVAL", source(name), 0, self._prefix, *arguments)
+
+    def sustain(self, *commands: list[Any]) -> Any:
+        """Run commands without which nobody could work off what waits, also when the server's memory is full."""
+        # As text: the server's reader does not know the binary type.
+        return self.run("sustain", pack([[_text(word) for word in words] for words in commands]))
 
     @contextlib.contextmanager
     def asking(self) -> Iterator[Any]:
@@ -78,37 +83,36 @@ class RedisStore:
         """Raise redis-py's errors as ours."""
         try:
             yield
-        except (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError) as error:
-            raise StoreUnreachable(self.shown, str(error)) from error
-        except exceptions.OutOfMemoryError as error:
-            raise StoreFull(self.shown) from error
-        except exceptions.ReadOnlyError as error:
-            raise StoreReadOnly(self.shown, str(error)) from error
-        except exceptions.ResponseError as error:
-            if "user_script" in str(error):
-                # Not the server's fault, and nothing that trying again would mend.
-                raise
-            raise StoreError(self.shown, f"{self.shown} refused what was asked ({error}).") from error
         except exceptions.RedisError as error:
-            raise StoreError(self.shown, f"{self.shown} refused what was asked ({error}).") from error
+            meant = meaning(self.shown, error)
+            if meant is None:
+                raise
+            if isinstance(meant, StoreReadOnly) and self._client is not None:
+                # The master may be another server by now, under the same name or by Sentinel's word.
+                self._client.connection_pool.disconnect()
+            raise meant from error
+
+    def is_cluster(self) -> bool:
+        """Whether the server says that it is part of a cluster; one that may not be asked is taken for none."""
+        try:
+            with self.asking() as client:
+                return bool(client.info("cluster").get("cluster_enabled"))
+        except StoreDenied as error:
+            if isinstance(error.__cause__, exceptions.NoPermissionError):
+                return False
+            raise
 
     @property
     def shown(self) -> str:
         """The URL without its password."""
-        from kombu.utils.url import maybe_sanitize_url
-
-        return str(maybe_sanitize_url(self.url))
+        return shown(self.url)
 
     def close(self) -> None:
         """Close this process's connections."""
         client, self._client = self._client, None
         if client is not None and self._pid == os.getpid():
             client.close()
-        self._scripts.clear()
 
 
-def connect(url: str) -> Any:
-    """Return a client for a ``redis://``, ``rediss://`` or ``unix://`` URL."""
-    return redis.Redis.from_url(
-        url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS, health_check_interval=30
-    )
+def _text(word: Any) -> Any:
+    return word.decode() if isinstance(word, bytes) else word

@@ -1,31 +1,42 @@
 """Waking a worker that waits for messages in Redis, whoever sends them.
 
 One connection of its own asks the server to be told once (``CLIENT TRACKING``) when one of the queues' lists
-changes. So any client's push wakes it, a plain Celery client's too; nothing is polled, and nothing is taken.
+changes. So any client's push wakes it, a plain Celery client's too; nothing is polled, and nothing is taken. A notice
+that was lost is made up for by a look each second; a server or a proxy that sends none is asked ten times as often.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import selectors
 from collections.abc import Sequence
 from typing import Any, Final
 
-import redis
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, ConnectionError, RedisError, ResponseError
+
+from umbel.engine.redis_address import shown
+from umbel.engine.redis_connect import connect
 
 __all__ = ("RedisListener",)
 
+logger = logging.getLogger(__name__)
+
 #: A notice that was lost, or a connection that died unseen, costs this much at most.
 _LONGEST_SECONDS: Final = 1.0
+#: Where the server sends no notices.
+_POLL_SECONDS: Final = 0.1
 
 
 class RedisListener:
     """This process's end: wait until a list changes, or until rung from another thread."""
 
     def __init__(self, url: str) -> None:
-        self._client = redis.Redis.from_url(url, protocol=3, socket_timeout=10.0, socket_connect_timeout=10.0)
+        self._url = url
+        #: RESP3, in which notices come on the connection that asks for them.
+        self._client = connect(url, protocol=3)
+        self._told = True
         self._connection: Any = None
         self._own_read, self._own_write = os.pipe()
         os.set_blocking(self._own_read, False)
@@ -60,7 +71,7 @@ class RedisListener:
             if found or connection.can_read(0):
                 self._drain(connection)
                 return True
-            ready = self._selector.select(min(seconds, _LONGEST_SECONDS))
+            ready = self._selector.select(min(seconds, _LONGEST_SECONDS if self._told else _POLL_SECONDS))
             for key, _ in ready:
                 if key.fd == self._own_read:
                     self._hear()
@@ -95,13 +106,37 @@ class RedisListener:
 
     def _connected(self) -> Any:
         if self._connection is None:
-            connection: Any = self._client.connection_pool.get_connection()
-            connection.send_command("CLIENT", "TRACKING", "ON")
-            connection.read_response()
+            connection = self._tracking() if self._told else self._client.connection_pool.get_connection()
             self._connection = connection
             self._watched = connection._get_socket().fileno()
             self._selector.register(self._watched, selectors.EVENT_READ)
         return self._connection
+
+    def _tracking(self) -> Any:
+        """Return a connection on which the server tells of changes; a plain one where it refuses to."""
+        pool = self._client.connection_pool
+        connection: Any = None
+        try:
+            connection = pool.get_connection()
+            connection.send_command("CLIENT", "TRACKING", "ON")
+            connection.read_response()
+            return connection
+        except (ResponseError, ConnectionError) as error:
+            if connection is not None:
+                connection.disconnect()
+                pool.release(connection)
+            if not _is_refusal(error):
+                raise
+            logger.warning(
+                "%s sends no notices of changes (%s): it is asked %g times a second instead.",
+                shown(self._url),
+                error,
+                1 / _POLL_SECONDS,
+            )
+        self._client.close()
+        self._told = False
+        self._client = connect(self._url, protocol=2)
+        return self._client.connection_pool.get_connection()
 
     def _drain(self, connection: Any) -> None:
         while connection.can_read(0):
@@ -123,3 +158,11 @@ class RedisListener:
         if connection is not None:
             connection.disconnect()
             self._client.connection_pool.release(connection)
+
+
+def _is_refusal(error: RedisError) -> bool:
+    """Whether the server answered that it does not do this; a server that is away, or loading, is asked again."""
+    text = str(error)
+    if isinstance(error, AuthenticationError):
+        return False
+    return "unknown" in text.lower() or "NOPERM" in text or "no permissions" in text or "Invalid RESP" in text

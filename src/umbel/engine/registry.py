@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
+from umbel.engine.redis_address import is_redis, redis_url
 from umbel.engine.sqlite import SQLiteEngine
 from umbel.engine.store import Engine
 from umbel.errors import ConfigurationError
 
-__all__ = ("engine_of", "is_embedded", "is_redis", "is_served", "open_engine", "options_of", "redis_url", "sqlite_path")
+__all__ = (
+    "address_of",
+    "engine_of",
+    "is_embedded",
+    "is_redis",
+    "is_served",
+    "open_engine",
+    "options_of",
+    "sqlite_path",
+)
 
 _ENGINES: Final[dict[tuple[str, str], Engine]] = {}
 _LOCK: Final = threading.Lock()
-_REDIS: Final = ("redis", "rediss", "redis+socket", "unix")
 
 
 def is_embedded(url: str | None) -> bool:
     """Whether ``url`` names the embedded engine."""
     return bool(url) and str(url).partition(":")[0] == SQLiteEngine.scheme
-
-
-def is_redis(url: str | None) -> bool:
-    """Whether ``url`` names one Redis server, which Umbel's own engine serves."""
-    return bool(url) and ";" not in str(url) and str(url).partition(":")[0] in _REDIS
 
 
 def is_served(url: str | None) -> bool:
@@ -44,17 +47,6 @@ def sqlite_path(url: str) -> Path:
             "or sqlite:///relative/jobs.db (three)."
         )
     return Path(name).resolve()
-
-
-def redis_url(url: str) -> str:
-    """Return a Redis URL in the form of redis-py; Kombu writes the database and sockets differently."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
-    if parts.scheme in ("redis+socket", "unix"):
-        query["db"] = query.pop("virtual_host", query.get("db", "0")).strip("/") or "0"
-        return f"unix://{parts.netloc}{parts.path}?{urlencode(query)}"
-    database = re.sub(r"\D", "", parts.path) or "0"
-    return urlunsplit((parts.scheme, parts.netloc, f"/{database}", urlencode(query), ""))
 
 
 def open_engine(url: str, *, durability: str = "normal", crash_limit: int = 3, prefix: str = "") -> Engine:
@@ -87,6 +79,18 @@ def options_of(app: Any) -> dict[str, Any]:
     }
 
 
+def address_of(app: Any, url: str | None = None, **options: Any) -> str:
+    """Return the broker's URL, or ``url``, with what the application says elsewhere of its connection.
+
+    ``options``: what goes before the application's ``transport_options`` and ``ssl``. Raises :exc:`ConfigurationError`.
+    """
+    url = str(url or app.conf.broker_url)
+    if not is_redis(url):
+        return url
+    known = {**(app.conf.broker_transport_options or {}), **(options.get("transport_options") or {})}
+    return redis_url(url, known, options.get("ssl") or app.conf.broker_use_ssl)
+
+
 def engine_of(app: Any, url: str | None = None) -> Engine:
     """Return the engine of an application's broker, or of ``url``, with the application's options."""
-    return open_engine(str(url or app.conf.broker_url), **options_of(app))
+    return open_engine(address_of(app, url), **options_of(app))

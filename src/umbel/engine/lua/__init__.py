@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 from importlib import resources
 
-__all__ = ("source",)
+__all__ = ("digest", "source")
 
 
 @cache
 def source(name: str) -> str:
     """Return the whole text of script ``name``."""
     return _read("keys.lua") + _read(f"{name}.lua")
+
+
+@cache
+def digest(name: str) -> str:
+    """Return the name under which a server keeps script ``name``."""
+    return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()
 
 
 def _read(file: str) -> str:

@@ -1,6 +1,7 @@
 -- ARGV: prefix, id, running (0 or 1), MessagePack of the record's fields or "" (as in settle.lua). Returns 0 if the job had ended.
 local id, running, record = ARGV[2], ARGV[3], ARGV[4]
 local at = now()
+relieve()
 local known = redis.call('GET', key('about:' .. id))
 local old = known and cmsgpack.unpack(known)
 local job = redis.call('GET', key('job:' .. id))

@@ -4,6 +4,7 @@
 local token, limit, suspects = ARGV[2], tonumber(ARGV[4]), ARGV[5] == '1'
 if redis.call('HGET', key('epochs'), token) ~= ARGV[3] then return false end
 local held = key('held:' .. token)
+relieve()
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('delayed'), '-inf', now(), 'LIMIT', 0, 1000)) do
     undelay(member)
 end
@@ -15,14 +16,15 @@ local answer = {next_due, paused}
 local taken = 0
 
 local function hold(list, element, verdict, kind)
-    local seq = redis.call('INCR', key('seq'))
+    if taken == 0 then renumber() end
+    local seq = digits(redis.call('INCR', key('seq')))
     local body, queued, priority, deliveries, crashes, id = read(element)
     redis.call('HSET', held, seq, kind .. (verdict or '') .. '\n' .. list .. '\n' .. element)
     place(id, 'h' .. token .. ' ' .. seq)
     local cancelled = any_cancelled and id ~= '' and redis.call('HEXISTS', key('cancelled'), id) == 1
     local _, band = parts_of(list)
     for _, value in ipairs({
-        tostring(seq), list, body, queued, priority or band, tostring(deliveries), id, verdict or '', cancelled and '1' or '0',
+        seq, list, body, queued, priority or band, tostring(deliveries), id, verdict or '', cancelled and '1' or '0',
     }) do
         answer[#answer + 1] = value
     end

@@ -11,7 +11,7 @@
 --   umbel:delayed                zset    member -> when it is due; a member is "ID" or "ID\6N"
 --   umbel:later                  hash    member -> "LISTKEY\nELEMENT"
 --   umbel:delays                 hash    queue -> how many of its messages are delayed
---   umbel:leases                 hash    token -> what the worker said of itself (MessagePack)
+--   umbel:leases                 hash    token -> what the worker said of itself (JSON)
 --   umbel:beats                  zset    token -> when it was last renewed
 --   umbel:epochs                 hash    token -> the number of its epoch: what was asked in an earlier one is not done any more
 --   umbel:held:TOKEN             hash    seq -> "LISTKEY\nELEMENT" of what that process holds
@@ -38,6 +38,21 @@ local function now()
 end
 
 local function key(name) return P .. 'umbel:' .. name end
+
+-- Let this script go on when the server's memory is full: after a first command that needs none the server asks no more.
+-- For what gives memory back, or keeps those alive who do. Not for what brings new jobs.
+local function relieve() redis.call('DEL', key('nothing')) end
+
+-- A counted number as text: Lua would round one of more than 14 digits.
+local function digits(number) return string.format('%.0f', number) end
+
+-- The next number of a held message. By the clock, so that a server that has lost the last ones never gives one twice,
+-- which would let a late end settle another job.
+local function renumber()
+    local t = redis.call('TIME')
+    local least = t[1] * 1000000 + t[2]
+    if tonumber(redis.call('GET', key('seq')) or 0) < least then redis.call('SET', key('seq'), digits(least)) end
+end
 
 -- Return body, queued, priority, deliveries, crashes, id; the body alone of what a plain client sent.
 local function read(element)
@@ -86,7 +101,7 @@ end
 local function postpone(list, element, id, due)
     local member = id
     if id == '' or redis.call('HEXISTS', key('later'), id) == 1 then
-        member = id .. '\6' .. redis.call('INCR', key('seq'))
+        member = id .. '\6' .. digits(redis.call('INCR', key('seq')))
     end
     redis.call('ZADD', key('delayed'), due, member)
     redis.call('HSET', key('later'), member, list .. '\n' .. element)

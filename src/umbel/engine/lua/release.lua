@@ -5,8 +5,9 @@
 local token, limit, crashed, verdict, beat = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', ARGV[7], ARGV[8]
 local held = key('held:' .. token)
 local started, overdue = {}, {}
-for _, seq in ipairs(cmsgpack.unpack(ARGV[5])) do started[tostring(seq)] = true end
-for _, seq in ipairs(cmsgpack.unpack(ARGV[6])) do overdue[tostring(seq)] = true end
+for _, seq in ipairs(cmsgpack.unpack(ARGV[5])) do started[digits(seq)] = true end
+for _, seq in ipairs(cmsgpack.unpack(ARGV[6])) do overdue[digits(seq)] = true end
+relieve()
 -- It has been renewed since it was looked at: somebody lives there.
 if beat ~= '' and tonumber(redis.call('ZSCORE', key('beats'), token) or 0) ~= tonumber(beat) then return {0, 0} end
 redis.call('ZREM', key('beats'), token)

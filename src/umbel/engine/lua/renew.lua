@@ -1,4 +1,5 @@
 -- Let leases be seen to live. ARGV: prefix, tokens…. Returns those that the store does not know, because others gave them up.
+relieve()
 local at = now()
 local lost = {}
 for number = 2, #ARGV do

@@ -32,7 +32,7 @@ end
 local function forget(seq, id)
     local job = key('job:' .. id)
     local known = id ~= '' and redis.call('GET', job)
-    if known and (cut(known)) == 'h' .. token .. ' ' .. seq then redis.call('DEL', job) end
+    if known and (cut(known)) == 'h' .. token .. ' ' .. digits(seq) then redis.call('DEL', job) end
 end
 
 local function bury(list, element, reason)
@@ -44,7 +44,7 @@ end
 
 local function act(seq, action, reason, found)
     if action == 'keep' then return end
-    redis.call('HDEL', held, seq)
+    redis.call('HDEL', held, digits(seq))
     local _, rest = cut(found)
     local list, element = cut(rest)
     local _, _, _, _, _, id = read(element)
@@ -70,11 +70,12 @@ local function is_cancelled(found)
     return mark and string.sub(mark, -2) == ' 1'
 end
 
+relieve()
 local entries = cmsgpack.unpack(ARGV[4])
 local backwards = {}
 for number, entry in ipairs(entries) do
     local seq, action, reason, records, outgoing, parts, fired = unpack(entry)
-    local found = seq ~= 0 and redis.call('HGET', held, seq)
+    local found = seq ~= 0 and redis.call('HGET', held, digits(seq))
     if seq ~= 0 and not found then
         refused[#refused + 1] = number - 1
     else
