@@ -1,4 +1,4 @@
-"""``umbel beat``: the scheduler, safe to run twice."""
+"""``umbel beat``: the scheduler, safe to run any number of times."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def beat(
 ) -> None:
     """Run the scheduler.
 
-    It enqueues what beat_schedule says, when it is due. Two may run at a time:
-    one leads, the other takes over when it dies.
+    It enqueues what beat_schedule says, when it is due. Any number may run at
+    a time: one leads, another one takes over when it dies.
     """
     from umbel.app import Umbel
     from umbel.engine import console

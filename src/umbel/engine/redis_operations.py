@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from umbel.engine import redis_status
+from umbel.engine.leader import Leader
+from umbel.engine.redis_leader import RedisLeader
 from umbel.engine.redis_leases import Leases
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_store import RedisStore
+from umbel.engine.redis_wire import message, pack
 from umbel.engine.store import DeadLetter, Engine, Location, Outgoing, QueueStatus, WorkerStatus
 from umbel.errors import StoreError
 
@@ -25,11 +28,15 @@ class RedisOperations(Engine):
     names: RedisNames
     leases: Leases
 
-    def tick(self, messages: Sequence[Outgoing], entry: str, last_run: float, runs: int) -> None:
-        """Store the messages of a schedule entry's tick, and then the fact that it has run."""
-        self.enqueue(messages)
-        with self.store.asking() as client:
-            client.hset(self.store.key("ticks"), entry, f"{last_run} {runs}")
+    def leader(self, name: str) -> RedisLeader:
+        return RedisLeader(self.store, name)
+
+    def tick(self, leader: Leader, messages: Sequence[Outgoing], entry: str, last_run: float, runs: int) -> bool:
+        """Store the messages of a tick together with the fact that it has run, unless another one leads by now."""
+        assert isinstance(leader, RedisLeader)
+        self.names.note({one.queue for one in messages})
+        packed = pack([message(self.store.prefix, one) for one in messages])
+        return bool(self.store.run("tick", leader.name, leader.term, entry, repr(last_run), runs, packed))
 
     def last_ticks(self) -> dict[str, tuple[float, int]]:
         """Return (last run, number of runs) of each schedule entry that has run."""

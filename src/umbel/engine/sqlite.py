@@ -27,11 +27,11 @@ from umbel.engine.sqlite_moving import SQLiteMoving
 from umbel.engine.sqlite_names import QueueNames
 from umbel.engine.sqlite_reaper import reap_leases
 from umbel.engine.sqlite_records import store_records
+from umbel.engine.sqlite_schedule import SQLiteSchedule
 from umbel.engine.sqlite_settle import settle as settle_entries
 from umbel.engine.store import (
     DeadLetter,
     Delivery,
-    Engine,
     Location,
     Outgoing,
     QueueStatus,
@@ -56,7 +56,7 @@ _CANCELLED_SECONDS: Final = 86_400.0
 _SWEEP_ROWS: Final = 2000
 
 
-class SQLiteEngine(Engine):
+class SQLiteEngine(SQLiteSchedule):
     """The engine of ``sqlite:`` URLs."""
 
     scheme = "sqlite"
@@ -64,8 +64,8 @@ class SQLiteEngine(Engine):
     groups: GroupTable
 
     def __init__(self, path: Path, *, durability: str = "normal", crash_limit: int = 3) -> None:
-        self.path: Final = path
-        self.file: Final = StoreFile(path, durability=durability)
+        self.path = path
+        self.file = StoreFile(path, durability=durability)
         self.names = QueueNames(self.file)
         self.groups = GroupTable(self.file)
         self.moving = SQLiteMoving(self.file, self.names)
@@ -123,20 +123,6 @@ class SQLiteEngine(Engine):
     def _row(self, connection: sqlite3.Connection, message: Outgoing, now: float) -> tuple[Any, ...]:
         queue = self.names.number(connection, message.queue)
         return (queue, 9 - message.priority, message.task_id, message.due, now, message.payload)
-
-    def tick(self, messages: Sequence[Outgoing], entry: str, last_run: float, runs: int) -> None:
-        """Store the messages of a schedule entry's tick together with the fact that it has run."""
-        now = time.time()
-        with self.file.write() as connection:
-            insert_rows(connection, _SQL["enqueue"], [self._row(connection, m, now) for m in messages])
-            connection.execute(_STATUS["schedule_write"], (entry, last_run, runs))
-        self._ring_all(messages)
-
-    def last_ticks(self) -> dict[str, tuple[float, int]]:
-        """Return (last run, number of runs) of each schedule entry that has run."""
-        with self.file.read() as connection:
-            rows = connection.execute(_STATUS["schedule_read"]).fetchall()
-        return {name: (last_run, runs) for name, last_run, runs in rows}
 
     def fetch(self, queues: Mapping[str, int], limit: int, *, suspects: bool = False) -> list[Delivery]:
         self._here()

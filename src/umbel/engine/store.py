@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from umbel.engine.leader import Leader
 from umbel.engine.moving import Moving
 from umbel.engine.registers import Groups, Names
 
@@ -315,8 +316,15 @@ class Engine(ABC):
     # -- schedules --------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def tick(self, messages: Sequence[Outgoing], entry: str, last_run: float, runs: int) -> None:
-        """Store the messages of a schedule entry's tick together with the fact that it has run."""
+    def leader(self, name: str) -> Leader:
+        """Return this process's candidacy among the schedulers of the application ``name``."""
+
+    @abstractmethod
+    def tick(self, leader: Leader, messages: Sequence[Outgoing], entry: str, last_run: float, runs: int) -> bool:
+        """Store the messages of a schedule entry's tick together with the fact that it has run, in one step.
+
+        False if another one leads by now. A tick is known by its entry and its number: stored again, it is stored once.
+        """
 
     @abstractmethod
     def last_ticks(self) -> dict[str, tuple[float, int]]:

@@ -19,13 +19,15 @@
 --   umbel:about:ID               string  the guard beside a result document (MessagePack)
 --   umbel:cancelled              hash    ID -> "AT RUNNING"
 --   umbel:chord:ID, …:parts      hash    size, extra, parts, fired; task id -> "PLACE\nRESULT"
+--   umbel:leaders                hash    application -> "NUMBER:TOKEN BEAT" of the scheduler that leads
+--   umbel:ticks                  hash    schedule entry, as APPLICATION/NAME -> "LAST-RUN RUNS"
 --   umbel:dead                   list    dead letters, the newest first (MessagePack)
 --   umbel:identity               string  the store's own name, for moves
 --   umbel:crate                  hash    token, target, label of the crate that is packed for another store
 --   umbel:crate:messages         list    its messages in their order (MessagePack)
 --   umbel:crate:letters          list    its dead letters
 --   umbel:admitted               zset    tokens of crates that were admitted here -> when
---   umbel:seq, umbel:letters, umbel:cancels    counters
+--   umbel:seq, umbel:letters, umbel:cancels, umbel:terms    counters
 --
 -- An element is Kombu's envelope. What Umbel knows of it stands at its end, where Kombu does not look:
 --   …,"umbel":"QUEUED PRIORITY DELIVERIES CRASHES ID"}

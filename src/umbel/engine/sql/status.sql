@@ -32,6 +32,9 @@ SELECT id, task_id, task, queue, reason, deliveries, died, payload FROM dead_let
 -- name: schedule_read
 SELECT name, last_run, runs FROM schedule_run
 
+-- name: schedule_runs
+SELECT runs FROM schedule_run WHERE name = ?
+
 -- name: schedule_write
 INSERT INTO schedule_run (name, last_run, runs) VALUES (?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET last_run = excluded.last_run, runs = excluded.runs

@@ -19,6 +19,7 @@ from umbel.testing.contract._leases import Leases
 from umbel.testing.contract._moving import Moving
 from umbel.testing.contract._operating import Operating
 from umbel.testing.contract._queueing import Queueing
+from umbel.testing.contract._schedules import Schedules
 from umbel.testing.contract._settling import Settling
 from umbel.testing.contract._sharing import Sharing
 from umbel.testing.contract._states import States
@@ -26,5 +27,5 @@ from umbel.testing.contract._states import States
 __all__ = ("EngineContract",)
 
 
-class EngineContract(Queueing, Leases, Crashes, Settling, States, Cancelling, Operating, Moving, Sharing):
+class EngineContract(Queueing, Leases, Crashes, Settling, States, Cancelling, Operating, Moving, Sharing, Schedules):
     """All that an engine promises. Set ``url`` before each test, or override ``open_engine``."""

@@ -272,7 +272,9 @@ class Moving(Suite):
 
     def test_groups_ticks_and_cancellations_are_copied(self) -> None:
         self.engine.groups.save("g", b"shape", None)
-        self.engine.tick([], "nightly", 100.0, 4)
+        leader = self.engine.leader("shop")
+        assert leader.leads()
+        self.engine.tick(leader, [], "nightly", 100.0, 4)
         self.engine.cancel("not yet", None, running=False)
         found = self.belongings()
         assert [(one.group_id, bytes(one.meta), one.expires) for one in found.groups] == [("g", b"shape", None)]  # type: ignore[arg-type]

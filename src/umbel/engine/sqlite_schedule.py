@@ -1,0 +1,54 @@
+"""What schedulers ask of the embedded engine. The leader is the one that holds a kernel lock beside the file."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from umbel.engine.leader import KernelLeader, Leader
+from umbel.engine.sql import statements
+from umbel.engine.sqlite_file import StoreFile
+from umbel.engine.store import Engine, Outgoing
+from umbel.engine.values import insert_rows
+
+__all__ = ("SQLiteSchedule",)
+
+_SQL: Final = statements("messages.sql")
+_STATUS: Final = statements("status.sql")
+
+
+class SQLiteSchedule(Engine):
+    """The part of the embedded engine for schedules."""
+
+    path: Path
+    file: StoreFile
+
+    def leader(self, name: str) -> Leader:
+        return KernelLeader(self.path.with_name(self.path.name + ".run") / "beat.lock")
+
+    def tick(self, leader: Leader, messages: Sequence[Outgoing], entry: str, last_run: float, runs: int) -> bool:
+        """Store the messages of a tick together with the fact that it has run. A leader here is never a stale one."""
+        now = time.time()
+        with self.file.write() as connection:
+            known = connection.execute(_STATUS["schedule_runs"], (entry,)).fetchone()
+            if known is not None and known[0] >= runs:
+                return True
+            insert_rows(connection, _SQL["enqueue"], [self._row(connection, one, now) for one in messages])
+            connection.execute(_STATUS["schedule_write"], (entry, last_run, runs))
+        self._ring_all(messages)
+        return True
+
+    def last_ticks(self) -> dict[str, tuple[float, int]]:
+        with self.file.read() as connection:
+            rows = connection.execute(_STATUS["schedule_read"]).fetchall()
+        return {name: (last_run, runs) for name, last_run, runs in rows}
+
+    @abstractmethod
+    def _row(self, connection: sqlite3.Connection, message: Outgoing, now: float) -> tuple[Any, ...]: ...
+
+    @abstractmethod
+    def _ring_all(self, messages: Sequence[Outgoing]) -> None: ...
