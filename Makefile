@@ -30,7 +30,7 @@ format: setup ## sort imports and format the code
 	@$(PY) -m ruff check --quiet --fix-only .
 	@$(PY) -m ruff format .
 
-bench: setup ## Umbel beside Celery and Huey, one line a figure (QUICK=1: ten minutes)
+bench: setup ## Umbel beside its peers, one line a figure (QUICK=1: twelve minutes)
 	@exec $(PY) -m benchmarks
 
 chaos: setup ## 100,000 jobs while workers are killed at random

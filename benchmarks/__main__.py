@@ -9,7 +9,7 @@ import time
 from benchmarks.bench import Bench
 from benchmarks.machine import machine
 from benchmarks.measures import MEASURES
-from benchmarks.plan import FULL, QUICK
+from benchmarks.plan import FULL, QUICK, TINY
 from benchmarks.report import keep, table, versions
 from benchmarks.single import VERBS, single
 from benchmarks.subjects import SUBJECTS
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # So that workers are stopped and directories removed when the run is ended from outside.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    bench = Bench(QUICK if options.quick else FULL)
+    bench = Bench(TINY if options.tiny else QUICK if options.quick else FULL)
     if options.measure in VERBS:
         return single(bench, options)
     return _run(bench, [options.measure] if options.measure else list(MEASURES))
@@ -35,9 +35,8 @@ def _parser() -> argparse.ArgumentParser:
         "measure", nargs="?", choices=choices, help="one measure, or one verb on one subject; all when left out"
     )
     quick = os.environ.get("QUICK", "") not in ("", "0")
-    parser.add_argument(
-        "--quick", action="store_true", default=quick, help="fewer jobs, under ten minutes (also QUICK=1)"
-    )
+    parser.add_argument("--quick", action="store_true", default=quick, help="fewer jobs, twelve minutes (also QUICK=1)")
+    parser.add_argument("--tiny", action="store_true", help="a handful of jobs, to see that everything runs")
     one = parser.add_argument_group("with " + ", ".join(VERBS))
     one.add_argument("--subject", choices=sorted(SUBJECTS), default="umbel")
     one.add_argument("--variant", help="how to run its worker, such as '4 threads'")

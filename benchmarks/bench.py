@@ -1,13 +1,16 @@
 """The steps that measures are made of, and what they leave behind."""
 
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.drain import drain
 from benchmarks.environments import Environments, Missing
 from benchmarks.figure import Figure
+from benchmarks.meter import metered
 from benchmarks.plan import Plan
-from benchmarks.site import Broken, Site, site
+from benchmarks.site import Site, site
 from benchmarks.subjects import Subject, Variant
 
 __all__ = ["Bench"]
@@ -43,7 +46,7 @@ class Bench:
         if subject.name in self.missing:
             return False
         try:
-            self.environments.python(subject)
+            self.environments.program(subject)
         except Missing as missing:
             self.lose(subject, f"not installed: {missing}")
             return False
@@ -63,38 +66,18 @@ class Bench:
         self.say(f"broken: {reason}")
 
     def client(self, subject: Subject, verb: str, **options: Any) -> dict[str, Any]:
-        """One client verb in a fresh directory."""
-        with site(subject, self.environments.python(subject)) as here:
-            return here.client(verb, **options)
+        """One client verb in a fresh place."""
+        with self.site(subject) as here:
+            with metered(subject) as meter:
+                outcome = here.client(verb, **options)
+            return outcome | meter.per_job(outcome.get("calls", 0))
+
+    def site(self, subject: Subject, keep: bool = False) -> AbstractContextManager[Site]:
+        """A fresh place for a subject."""
+        return site(subject, self.environments.program(subject), keep)
 
     def drain(self, subject: Subject, variant: Variant, jobs: int, keep: bool = False) -> dict[str, Any]:
         """Fill a fresh store, then start a worker and watch it to the last stored result."""
-        with site(subject, self.environments.python(subject), keep) as here:
+        with self.site(subject, keep) as here:
             here.client("fill", jobs=jobs)
             return drain(here, variant, jobs)
-
-
-def drain(here: Site, variant: Variant, jobs: int, bodies_only: bool = False) -> dict[str, Any]:
-    """Drain what waits in ``here``; the rate runs from when every process works to the last result stored."""
-    here.forget()
-    with here.watching(jobs, variant, bodies_only=bodies_only) as watch, here.worker(variant) as worker:
-        booted = [0.0]
-        seen = watch.outcome(lambda: booted.append(worker.cpu_seconds()))
-        memory = [process.memory_info().rss / 1e6 for process in worker.family()]
-        cpu = worker.cpu_seconds() - booted[-1]
-    at, already = seen["active"]
-    if seen["jobs"] <= already:
-        raise Broken(f"{here.subject.name}: all {jobs} jobs were done before they could be timed; use more jobs")
-    end = seen["last"] if bodies_only else seen["settled"]
-    return {
-        "jobs": seen["jobs"],
-        "rate": (seen["jobs"] - already) / (end - at),
-        "total_seconds": seen["settled"] - worker.begun,
-        "to_first_seconds": seen["first"] - worker.begun,
-        "bodies_seconds": seen["last"] - seen["first"],
-        "settle_seconds": seen["settled"] - seen["last"],
-        "processes": seen["processes"],
-        "boot_cpu_seconds": booted[-1],
-        "cpu_us_per_job": cpu / (seen["jobs"] - already) * 1e6,
-        "rss_mb": memory,
-    }

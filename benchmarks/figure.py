@@ -10,7 +10,8 @@ __all__ = ["Figure", "ratio"]
 class Figure:
     """A figure beside what it must reach; without ``first`` it is printed for information.
 
-    ``value`` is None when it could not be measured, and ``note`` says why.
+    ``value`` is None when it could not be measured, and ``note`` says why. ``of`` says what was compared with, where
+    that is found only by measuring.
     """
 
     code: str
@@ -20,6 +21,7 @@ class Figure:
     goal: float | None = None
     lower_is_better: bool = False
     note: str = ""
+    of: str = ""
 
     def line(self) -> str:
         """``P5 embedded_drain_vs_huey_sqlite 4.1 first 3 goal 7 ok``."""
@@ -30,14 +32,15 @@ class Figure:
             words += ["first", _number(self.first)]
         if self.goal is not None:
             words += ["goal", _number(self.goal)]
-        return " ".join([*words, self.verdict()])
+        words += [self.verdict(), *([f"({self.of})"] if self.of else [])]
+        return " ".join(words)
 
     def verdict(self) -> str:
-        """``ok``, ``short`` (of *first*), ``info`` or ``missing``."""
+        """``ok``, ``short`` (of *first*), ``info`` or ``missing``; a goal alone is ``ok`` once it is reached."""
         if self.value is None:
             return "missing"
         if self.first is None:
-            return "info"
+            return "ok" if self.reaches_goal() else "info"
         return "ok" if self._reaches(self.first) else "short"
 
     def reaches_goal(self) -> bool:

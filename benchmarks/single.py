@@ -12,7 +12,7 @@ from benchmarks.subjects import SUBJECTS, Subject, Variant
 
 __all__ = ["VERBS", "single"]
 
-VERBS = ("drain", "dispatch", "fill", "latency")
+VERBS = ("drain", "dispatch", "fill", "wait")
 
 
 def single(bench: Bench, options: argparse.Namespace) -> int:
@@ -30,7 +30,7 @@ def single(bench: Bench, options: argparse.Namespace) -> int:
 def _run(bench: Bench, subject: Subject, options: argparse.Namespace) -> dict[str, Any]:
     if options.measure == "drain":
         return bench.drain(subject, _variant(subject, options.variant), options.jobs, options.keep)
-    if options.measure == "latency":
+    if options.measure == "wait":
         values = idle_latency(bench, subject, _variant(subject, options.variant), options.jobs)
         return {f"p{share * 100:g}_ms": percentile(values, share) for share in (0.5, 0.9, 0.99)}
     return bench.client(subject, options.measure, jobs=options.jobs)

@@ -9,21 +9,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
-from benchmarks import redis_server
+from benchmarks import postgres_server, redis_server
 from benchmarks.environments import ROOT, prepare
 from benchmarks.inside import tally
 from benchmarks.subjects import Subject, Variant
 
-__all__ = ["Broken", "Site", "Worker", "site"]
+__all__ = ["Broken", "Site", "Watch", "Worker", "site"]
 
 _STOP = 20.0
 _CLIENT = 900.0
+_SERVERS = {"": lambda: nullcontext(""), "redis": redis_server.database, "postgres": postgres_server.database}
 
 
 class Broken(Exception):
@@ -48,9 +49,9 @@ class Worker:
         times = [process.cpu_times() for process in self.family()]
         return float(sum(each.user + each.system for each in times))
 
-    def stop(self) -> None:
-        """Ask it to end; after a while insist."""
-        if self.process.poll() is None:
+    def stop(self, graceful: bool) -> None:
+        """Ask it to end, and after a while insist; or insist at once."""
+        if graceful and self.process.poll() is None:
             self.process.send_signal(self._stop_signal)
             try:
                 self.process.wait(_STOP)
@@ -67,18 +68,23 @@ class Worker:
 
 
 class Site:
-    """A directory with one subject's store in it."""
+    """A directory, and where the subject needs one a server's database at ``url``, with one subject's store in it."""
 
-    def __init__(self, subject: Subject, python: Path, directory: Path) -> None:
+    def __init__(self, subject: Subject, program: Path, directory: Path, url: str = "") -> None:
         self.subject = subject
-        self.python = python
+        self.program = program
         self.directory = directory
-        self._variables = subject.variables(directory)
+        self.url = url
+        self._variables = subject.variables(directory, url)
+
+    def guest(self, subject: Subject, program: Path) -> "Site":
+        """Another subject in the same place, such as another library's client."""
+        return Site(subject, program, self.directory, self.url)
 
     def client(self, verb: str, **options: Any) -> dict[str, Any]:
         """Run one verb of ``inside/client.py`` to its end and return what it printed."""
         with self._log("client.log") as log:
-            command = self._client_command(verb, options)
+            command = [*self.subject.client(self.program, verb), *_flags(options)]
             done = subprocess.run(
                 command, env=self._variables, cwd=self.directory, stdout=subprocess.PIPE, stderr=log, timeout=_CLIENT
             )
@@ -87,26 +93,30 @@ class Site:
         return dict(json.loads(done.stdout.splitlines()[-1]))
 
     @contextmanager
-    def worker(self, variant: Variant) -> Iterator[Worker]:
-        """Run a worker for the length of the block; its output goes to ``worker.log``."""
-        command = self.subject.command(self.python, variant)
+    def worker(self, variant: Variant, graceful: bool = False) -> Iterator[Worker]:
+        """Run a worker for the length of the block; its output goes to ``worker.log``.
+
+        It is killed then, unless what it leaves behind is still wanted.
+        """
+        command = self.subject.command(self.program, variant)
+        variables = self._variables | {"BENCH_CONCURRENCY": str(variant.concurrency)}
         with self._log("worker.log") as log:
             begun = time.monotonic()
             process = subprocess.Popen(
-                command, env=self._variables, cwd=self.directory, stdout=log, stderr=log, start_new_session=True
+                command, env=variables, cwd=self.directory, stdout=log, stderr=log, start_new_session=True
             )
         worker = Worker(process, begun, self.subject.stop_signal)
         try:
             yield worker
         finally:
-            worker.stop()
+            worker.stop(graceful)
 
     @contextmanager
     def watching(self, jobs: int, variant: Variant, **options: Any) -> Iterator["Watch"]:
         """An observer process that is ready before the block begins."""
         options |= {"jobs": jobs, "processes": variant.processes}
         with self._log("watch.log") as log:
-            command = self._client_command("watch", options)
+            command = [*self.subject.observer(self.program), *_flags(options)]
             process = subprocess.Popen(
                 command, env=self._variables, cwd=self.directory, stdout=subprocess.PIPE, stderr=log
             )
@@ -131,16 +141,6 @@ class Site:
         """The end of a log, for error messages."""
         content = (self.directory / name).read_text(errors="replace").splitlines()
         return "\n".join(content[-lines:])
-
-    def _client_command(self, verb: str, options: dict[str, Any]) -> list[str]:
-        command = [str(self.python), "-m", "benchmarks.inside.client", self.subject.module, verb]
-        for name, value in options.items():
-            flag = "--" + name.replace("_", "-")
-            if value is True:
-                command.append(flag)
-            elif value is not None and value is not False:
-                command += [flag, str(value)]
-        return command
 
     @contextmanager
     def _log(self, name: str) -> Iterator[Any]:
@@ -178,17 +178,29 @@ class Watch:
 
 
 @contextmanager
-def site(subject: Subject, python: Path, keep: bool = False) -> Iterator[Site]:
-    """A fresh directory on the project's own disk, removed afterwards unless ``keep``."""
+def site(subject: Subject, program: Path, keep: bool = False) -> Iterator[Site]:
+    """A fresh directory on the project's own disk, removed afterwards unless ``keep``, and a fresh database."""
     runs = prepare(ROOT) / "runs"
     runs.mkdir(exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix=f"{subject.name}-", dir=runs))
     try:
-        if subject.on_redis:
-            redis_server.empty()
-        yield Site(subject, python, directory)
+        with _SERVERS[subject.server]() as url:
+            yield Site(subject, program, directory, url)
+    except (redis_server.NoRedis, postgres_server.NoPostgres) as missing:
+        raise Broken(str(missing)) from missing
     finally:
         if keep:
             print(f"kept {directory}", file=sys.stderr)
         else:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _flags(options: dict[str, Any]) -> list[str]:
+    flags: list[str] = []
+    for name, value in options.items():
+        flag = "--" + name.replace("_", "-")
+        if value is True:
+            flags.append(flag)
+        elif value is not None and value is not False:
+            flags += [flag, str(value)]
+    return flags

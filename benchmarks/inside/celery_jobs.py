@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from celery import Celery
 
 from benchmarks.inside import tally
 
-__all__ = ["app", "dispatch", "fill", "noop", "send_stamp", "settled", "stamp", "versions"]
+__all__ = ["app", "dispatch", "fill", "fill_naps", "nap", "noop", "send_stamp", "settled", "stamp", "versions"]
 
 TRANSPORT = "BENCH_CELERY_TRANSPORT"
 
@@ -47,7 +48,7 @@ def _filesystem() -> dict[str, Any]:
 
 
 def _redis() -> dict[str, Any]:
-    url = os.environ["BENCH_REDIS"]
+    url = os.environ["BENCH_URL"]
     # Late, as Umbel acknowledges: early acknowledgement loses what a killed worker ran.
     return {"broker_url": url, "result_backend": url, "task_acks_late": True}
 
@@ -59,18 +60,26 @@ app.conf.update({"sqlalchemy": _sqlalchemy, "filesystem": _filesystem, "redis": 
 app.conf.update(broker_connection_retry_on_startup=True)
 
 
-@app.task  # type: ignore[untyped-decorator,unused-ignore]
+@app.task(name="bench.noop")  # type: ignore[untyped-decorator,unused-ignore]
 def noop(number: int) -> int:
     """Do nothing."""
     tally.done()
     return number
 
 
-@app.task  # type: ignore[untyped-decorator,unused-ignore]
+@app.task(name="bench.stamp")  # type: ignore[untyped-decorator,unused-ignore]
 def stamp(sent: float) -> float:
     """Write how late this job began."""
     tally.stamp(sent)
     return sent
+
+
+@app.task  # type: ignore[untyped-decorator,unused-ignore]
+def nap(number: int) -> int:
+    """Wait in a thread."""
+    time.sleep(tally.NAP)
+    tally.done()
+    return number
 
 
 def dispatch(number: int) -> object:
@@ -81,6 +90,11 @@ def fill(count: int, delay: float | None) -> None:
     options: dict[str, Any] = {} if delay is None else {"countdown": delay}
     for number in range(count):
         noop.apply_async((number,), **options)
+
+
+def fill_naps(count: int, how: str) -> None:
+    for number in range(count):
+        nap.delay(number)
 
 
 def send_stamp(sent: float) -> object:

@@ -14,40 +14,22 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
 from benchmarks.inside import tally
+from benchmarks.inside.calls import calls_of
 
-__all__ = ["Jobs", "main"]
+__all__ = ["main"]
 
 _POLL = 0.004
 _WARM = 200
 _PAUSE = (0.02, 0.04)
 
 
-class Jobs(Protocol):
-    """What a ``*_jobs`` module offers."""
-
-    def dispatch(self, number: int) -> object:
-        """Dispatch one no-op, as an application would, one by one."""
-
-    def fill(self, count: int, delay: float | None) -> None:
-        """Enqueue ``count`` no-ops the quickest way the subject has; ``delay`` in seconds puts them into the future."""
-
-    def send_stamp(self, sent: float) -> object:
-        """Dispatch a job that calls :func:`tally.stamp`."""
-
-    def settled(self, count: int) -> bool:
-        """Whether the results of ``count`` jobs are stored and nothing is left in the queue."""
-
-    def versions(self) -> dict[str, str]:
-        """The subject's libraries and their versions."""
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb and print its outcome."""
     options = _parser().parse_args(arguments)
-    jobs = cast(Jobs, importlib.import_module(options.module))
+    jobs = importlib.import_module(options.module)
     outcome = _VERBS[options.verb](jobs, options)
     print(json.dumps(outcome), flush=True)
     return 0
@@ -60,44 +42,42 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--delay", type=float)
+    parser.add_argument("--how", default="", help="the name of the crowd's variant, for naps")
     parser.add_argument("--bodies-only", action="store_true", help="do not wait until results are stored")
-    parser.add_argument("--deadline", type=float, default=300.0)
+    parser.add_argument("--deadline", type=float, default=120.0)
     return parser
 
 
-def _dispatch(jobs: Jobs, options: argparse.Namespace) -> dict[str, Any]:
-    for number in range(_WARM):
-        jobs.dispatch(number)
-    begun, used = time.perf_counter(), time.process_time()
-    for number in range(options.jobs):
-        jobs.dispatch(number)
-    seconds = time.perf_counter() - begun
+def _dispatch(jobs: Any, options: argparse.Namespace) -> dict[str, Any]:
+    seconds, used = calls_of(jobs).timed(_WARM, options.jobs)
     return {
         "jobs": options.jobs,
+        "calls": options.jobs + _WARM,
         "seconds": seconds,
         "rate": options.jobs / seconds,
-        "cpu_seconds": time.process_time() - used,
+        "cpu_seconds": used,
     }
 
 
-def _fill(jobs: Jobs, options: argparse.Namespace) -> dict[str, Any]:
-    begun = time.perf_counter()
-    jobs.fill(options.jobs, options.delay)
-    seconds = time.perf_counter() - begun
+def _fill(jobs: Any, options: argparse.Namespace) -> dict[str, Any]:
+    seconds = calls_of(jobs).fill(options.jobs, options.delay)
     return {"jobs": options.jobs, "seconds": seconds, "rate": options.jobs / seconds}
 
 
-def _latency(jobs: Jobs, options: argparse.Namespace) -> dict[str, Any]:
+def _naps(jobs: Any, options: argparse.Namespace) -> dict[str, Any]:
+    calls_of(jobs).naps(options.jobs, options.how)
+    return {"jobs": options.jobs}
+
+
+def _latency(jobs: Any, options: argparse.Namespace) -> dict[str, Any]:
     jitter = random.Random(7)
     directory = _directory()
-    for _ in range(options.jobs):
-        time.sleep(jitter.uniform(*_PAUSE))
-        jobs.send_stamp(time.monotonic())
+    calls_of(jobs).stamps([jitter.uniform(*_PAUSE) for _ in range(options.jobs)])
     _until(lambda: len(tally.stamps(directory)) >= options.jobs, options.deadline, "every stamped job to run")
     return {"jobs": options.jobs, "seconds": tally.stamps(directory)}
 
 
-def _watch(jobs: Jobs, options: argparse.Namespace) -> dict[str, Any]:
+def _watch(jobs: Any, options: argparse.Namespace) -> dict[str, Any]:
     """Observe a drain from its first job to its last stored result.
 
     ``active`` is the first look at which every expected process had finished a job, so that the rate of two processes
@@ -139,7 +119,7 @@ def _await_bodies(options: argparse.Namespace, deadline: float) -> tuple[tally.T
         time.sleep(_POLL)
 
 
-def _versions(jobs: Jobs, options: argparse.Namespace) -> dict[str, Any]:
+def _versions(jobs: Any, options: argparse.Namespace) -> dict[str, Any]:
     import sqlite3
 
     return {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version} | jobs.versions()
@@ -157,9 +137,10 @@ def _until(condition: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(_POLL)
 
 
-_VERBS: dict[str, Callable[[Jobs, argparse.Namespace], dict[str, Any]]] = {
+_VERBS: dict[str, Callable[[Any, argparse.Namespace], dict[str, Any]]] = {
     "dispatch": _dispatch,
     "fill": _fill,
+    "naps": _naps,
     "latency": _latency,
     "watch": _watch,
     "versions": _versions,

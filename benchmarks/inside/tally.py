@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-__all__ = ["DIRECTORY", "Total", "done", "read", "stamp", "stamps"]
+__all__ = ["DIRECTORY", "NAP", "Total", "done", "read", "stamp", "stamps"]
 
 DIRECTORY = "BENCH_DIR"
+#: Seconds that a job of the crowd sleeps.
+NAP = 0.05
 
 _SLOT = struct.Struct("<qdd")
 _SLOTS = 512

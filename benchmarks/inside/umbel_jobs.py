@@ -1,31 +1,61 @@
 """Umbel on its embedded engine or on Redis, as it ships."""
 
+import asyncio
 import os
+import time
 from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.inside import tally
 from umbel import Umbel, __version__
 
-__all__ = ["dispatch", "fill", "jobs", "noop", "send_stamp", "settled", "stamp", "versions"]
+__all__ = [
+    "dispatch",
+    "fill",
+    "fill_naps",
+    "jobs",
+    "nap_async",
+    "nap_threads",
+    "noop",
+    "send_stamp",
+    "settled",
+    "stamp",
+    "versions",
+]
 
 _FILE = Path(os.environ[tally.DIRECTORY]) / "umbel.db"
 
-jobs = Umbel("bench", broker=os.environ.get("BENCH_REDIS") or f"sqlite:///{_FILE}")
+jobs = Umbel("bench", broker=os.environ.get("BENCH_URL") or f"sqlite:///{_FILE}")
 
 
-@jobs.task
+@jobs.task(name="bench.noop")
 def noop(number: int) -> int:
     """Do nothing."""
     tally.done()
     return number
 
 
-@jobs.task
+@jobs.task(name="bench.stamp")
 def stamp(sent: float) -> float:
     """Write how late this job began."""
     tally.stamp(sent)
     return sent
+
+
+@jobs.task
+async def nap_async(number: int) -> int:
+    """Wait on the event loop."""
+    await asyncio.sleep(tally.NAP)
+    tally.done()
+    return number
+
+
+@jobs.task
+def nap_threads(number: int) -> int:
+    """Wait in a thread."""
+    time.sleep(tally.NAP)
+    tally.done()
+    return number
 
 
 def dispatch(number: int) -> object:
@@ -35,6 +65,11 @@ def dispatch(number: int) -> object:
 def fill(count: int, delay: float | None) -> None:
     options = {} if delay is None else {"countdown": delay}
     for _ in noop.enqueue_many(range(count), **options):
+        pass
+
+
+def fill_naps(count: int, how: str) -> None:
+    for _ in {"async": nap_async, "threads": nap_threads}[how].enqueue_many(range(count)):
         pass
 
 

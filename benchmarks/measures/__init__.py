@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.bench import Bench
+from benchmarks.measures.crowd import crowd
 from benchmarks.measures.embedded import embedded
 from benchmarks.measures.latency import latency
 from benchmarks.measures.million import million
@@ -12,9 +13,10 @@ from benchmarks.measures.worker import worker
 __all__ = ["MEASURES"]
 
 MEASURES: dict[str, Callable[[Bench], None]] = {
+    "redis": on_redis,
+    "latency": latency,
+    "crowd": crowd,
     "embedded": embedded,
-    "waking": latency,
     "worker": worker,
     "million": million,
-    "redis": on_redis,
 }

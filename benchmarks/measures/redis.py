@@ -1,74 +1,61 @@
-"""P1, P2, P3 on Redis: Umbel beside plain Celery's prefork, one server, round by round."""
+"""P1 and P2: drain and dispatch on Redis beside the peers, one server, round by round."""
 
-from statistics import median
-
-from benchmarks import redis_server
 from benchmarks.bench import Bench
-from benchmarks.figure import Figure, ratio
-from benchmarks.measures.latency import idle_latency, percentile
-from benchmarks.site import Broken
-from benchmarks.subjects import SUBJECTS
+from benchmarks.figure import Figure
+from benchmarks.rounds import Rounds, quickest
+from benchmarks.subjects import SUBJECTS, Variant
 
-__all__ = ["on_redis"]
+__all__ = ["SERVED", "on_redis"]
 
-_UMBEL, _CELERY = "umbel-redis", "celery-redis"
+_UMBEL, _PAIR, _CELERY, _FLOOR = "umbel-redis", "umbel-redis-pair", "celery-prefork", "floor"
+
+#: Everything that needs a server.
+SERVED = tuple(name for name, subject in SUBJECTS.items() if subject.server)
 
 
 def on_redis(bench: Bench) -> None:
-    """Interleave the two, then show each round's ratios as their median."""
-    try:
-        redis_server.url()
-    except redis_server.NoRedis as missing:
-        for name in (_UMBEL, _CELERY):
-            bench.missing[name] = str(missing)
-    rates: dict[str, list[float]] = {}
-    late: list[list[float]] = []
-    for number in range(bench.plan.rounds):
-        bench.say(f"redis, round {number + 1} of {bench.plan.rounds}")
-        try:
-            _round(bench, rates, late)
-        except Broken as broken:
-            bench.lose(SUBJECTS[_UMBEL], str(broken))
-    _show(bench, rates, late)
+    """Interleave all, then show each round's ratios as their median."""
+    rounds = Rounds(bench, _choose(bench))
+    rounds.run("redis")
+    rounds.show({"drain": "P1", "dispatch": "P2", "bulk": "P2"})
+    _show_drain(bench, rounds)
+    _show_dispatch(bench, rounds)
 
 
-def _round(bench: Bench, rates: dict[str, list[float]], late: list[list[float]]) -> None:
-    umbel, celery = SUBJECTS[_UMBEL], SUBJECTS[_CELERY]
-    one, two = umbel.variants
-    if not (bench.available(umbel) and bench.available(celery)):
-        return
-    # What takes a second for the one must not be over in a tenth of it for the other.
-    found = {
-        "drain": bench.drain(umbel, one, bench.plan.drain * 2),
-        "celery drain": bench.drain(celery, celery.variants[0], bench.plan.celery_drain),
-        "drain of two": bench.drain(umbel, two, bench.plan.drain * 3),
-        "dispatch": bench.client(umbel, "dispatch", jobs=bench.plan.dispatch),
-        "celery dispatch": bench.client(celery, "dispatch", jobs=bench.plan.celery_dispatch),
-        "bulk": bench.client(umbel, "fill", jobs=bench.plan.bulk),
-    }
-    for name, outcome in found.items():
-        bench.sample("redis", name, outcome)
-        rates.setdefault(name, []).append(outcome["rate"])
-    late.append(idle_latency(bench, umbel, one, bench.plan.latency))
+def _choose(bench: Bench) -> dict[str, Variant]:
+    one, two = SUBJECTS[_UMBEL].variants
+    chosen: dict[str, Variant | None] = {_UMBEL: one, _CELERY: quickest(bench, SUBJECTS[_CELERY]), _PAIR: two}
+    chosen |= {name: quickest(bench, SUBJECTS[name]) for name in SERVED if name not in chosen}
+    return {name: variant for name, variant in chosen.items() if variant}
 
 
-def _show(bench: Bench, rates: dict[str, list[float]], late: list[list[float]]) -> None:
-    note = bench.missing.get(_UMBEL, "not measured")
+def _show_drain(bench: Bench, rounds: Rounds) -> None:
+    def show(label: str, theirs: str, first: float | None, goal: float | None, ours: str = _UMBEL) -> None:
+        value = rounds.ratio("drain", ours, theirs)
+        of = theirs if "best" in label else ""
+        bench.show(Figure("P1", label, value, first, goal, note=rounds.why(theirs, ours), of=of))
 
-    def ratio_of(name: str, other: str) -> float | None:
-        return ratio(rates.get(name, []), rates.get(other, []))
-
-    for name in ("drain", "celery drain", "dispatch", "celery dispatch"):
-        code = "P1" if "drain" in name else "P2"
-        bench.show(Figure(code, f"redis_{name.replace(' ', '_')}_per_second", _middle(rates.get(name)), note=note))
-    bench.show(Figure("P1", "drain_vs_celery_prefork", ratio_of("drain", "celery drain"), 10, 24, note=note))
-    bench.show(Figure("P1", "two_processes_vs_one", ratio_of("drain of two", "drain"), 1.5, 1.7, note=note))
-    bench.show(Figure("P2", "dispatch_vs_celery", ratio_of("dispatch", "celery dispatch"), 3, note=note))
-    bench.show(Figure("P2", "redis_enqueue_many_per_second", _middle(rates.get("bulk")), 50_000, 100_000, note=note))
-    for share, label, first, goal in ((0.5, "p50", 1.5, 0.8), (0.99, "p99", 4.0, 2.0)):
-        value = _middle([percentile(values, share) for values in late])
-        bench.show(Figure("P3", f"redis_latency_{label}_ms", value, first, goal, True, note))
+    show("drain_vs_celery_prefork", _CELERY, 10, 24)
+    show("drain_vs_best_python_peer", _best_python_peer(rounds), 4, None)
+    show("drain_vs_bullmq", "bullmq", None, 1.1)
+    show("drain_vs_sidekiq", "sidekiq", None, None)
+    show("drain_vs_floor", _FLOOR, None, 0.35)
+    show("two_processes_vs_one", _UMBEL, 1.5, 1.7, _PAIR)
 
 
-def _middle(values: list[float] | None) -> float | None:
-    return median(values) if values else None
+def _best_python_peer(rounds: Rounds) -> str:
+    ours = (_UMBEL, _PAIR, _FLOOR)
+    peers = [n for n in rounds.rates["drain"] if n not in ours and SUBJECTS[n].language == "python"]
+    return max(peers, key=lambda name: rounds.middle("drain", name) or 0.0, default=_CELERY)
+
+
+def _show_dispatch(bench: Bench, rounds: Rounds) -> None:
+    def show(label: str, measure: str, theirs: str, first: float | None, goal: float | None) -> None:
+        value = rounds.ratio(measure, _UMBEL, theirs)
+        bench.show(Figure("P2", label, value, first, goal, note=rounds.why(theirs, _UMBEL)))
+
+    show("dispatch_vs_celery", "dispatch", _CELERY, 3, None)
+    show("dispatch_vs_huey_redis", "dispatch", "huey-redis", None, 1)
+    bulk = rounds.middle("bulk", _UMBEL)
+    bench.show(Figure("P2", "redis_enqueue_many_per_second", bulk, 50_000, 100_000, note=rounds.why(_UMBEL)))
+    show("enqueue_many_vs_bullmq", "bulk", "bullmq", None, 4)

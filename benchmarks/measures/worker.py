@@ -3,14 +3,15 @@
 import subprocess
 import sys
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 from benchmarks.bench import Bench
 from benchmarks.figure import Figure
-from benchmarks.site import Broken, Site, Worker, site
-from benchmarks.subjects import SUBJECTS
+from benchmarks.meter import metered
+from benchmarks.site import Broken, Site, Worker
+from benchmarks.subjects import SUBJECTS, Subject
 
 __all__ = ["worker"]
 
@@ -23,38 +24,56 @@ _IMPORTS = {"celery": "from celery import Celery", "umbel": "from umbel import U
 
 def worker(bench: Bench) -> None:
     """Measure and show; a failure of one part does not hide the others."""
-    for part in (_first_job, _idle, _imports):
-        try:
-            part(bench)
-        except Broken as broken:
-            bench.fail(str(broken))
+    for name in ("umbel", "umbel-redis"):
+        subject = SUBJECTS[name]
+        if bench.available(subject):
+            _attempt(bench, lambda bench, subject=subject: _first_job(bench, subject))
+            _attempt(bench, lambda bench, subject=subject: _idle(bench, subject))
+    _attempt(bench, _imports)
 
 
-def _first_job(bench: Bench) -> None:
+def _attempt(bench: Bench, part: Callable[[Bench], None]) -> None:
+    try:
+        part(bench)
+    except Broken as broken:
+        bench.fail(str(broken))
+
+
+def _first_job(bench: Bench, subject: Subject) -> None:
     seconds: list[float] = []
     for number in range(bench.plan.boots):
-        bench.say(f"worker, boot {number + 1} of {bench.plan.boots}")
-        with _umbel_site(bench) as here:
+        bench.say(f"worker, {subject.name}, boot {number + 1} of {bench.plan.boots}")
+        with bench.site(subject) as here:
             here.client("fill", jobs=1)
-            with here.worker(SUBJECTS["umbel"].variants[0]) as running:
+            with here.worker(subject.variants[0]) as running:
                 seconds.append(_await_first(here) - running.begun)
-    bench.sample("first_job_seconds", "umbel", {"seconds": seconds})
-    bench.show(Figure("P6", "first_job_s", median(seconds), 0.8, 0.6, True))
+    bench.sample("first_job_seconds", subject.name, {"seconds": seconds})
+    bench.show(Figure("P6", f"{_prefix(subject)}first_job_s", median(seconds), 0.8, 0.6, True))
 
 
-def _idle(bench: Bench) -> None:
-    bench.say(f"worker, idle for {bench.plan.idle_seconds:.0f} s")
-    with _umbel_site(bench) as here:
+def _idle(bench: Bench, subject: Subject) -> None:
+    bench.say(f"worker, {subject.name}, idle for {bench.plan.idle_seconds:.0f} s")
+    with bench.site(subject) as here:
         here.client("fill", jobs=1)
-        with here.worker(SUBJECTS["umbel"].variants[0]) as running:
+        with here.worker(subject.variants[0]) as running:
             _await_first(here)
             time.sleep(_SETTLE)
             memory = _memory(running)
-            percent = _idle_percent(running, bench.plan.idle_seconds)
-    bench.sample("idle", "umbel", {"rss_mb": memory, "cpu_percent": percent})
-    bench.show(Figure("P6", "worker_rss_mb", memory["child"], 75, 60, True))
-    bench.show(Figure("P6", "supervisor_rss_mb", memory["supervisor"], lower_is_better=True))
-    bench.show(Figure("P6", "idle_cpu_percent", percent, 1, 1, True))
+            with metered(subject) as meter:
+                percent = _idle_percent(running, bench.plan.idle_seconds)
+    commands = meter.used.commands / bench.plan.idle_seconds if meter.used else None
+    found = {"rss_mb": memory, "cpu_percent": percent, "redis_commands_per_second": commands}
+    bench.sample("idle", subject.name, found)
+    prefix = _prefix(subject)
+    bench.show(Figure("P6", f"{prefix}worker_rss_mb", memory["child"], 75, 60, True))
+    bench.show(Figure("P6", f"{prefix}supervisor_rss_mb", memory["supervisor"], lower_is_better=True))
+    bench.show(Figure("P6", f"{prefix}idle_cpu_percent", percent, 1, 1, True))
+    if commands is not None:
+        bench.show(Figure("P6", f"{prefix}idle_commands_per_second", commands, 20, 20, True))
+
+
+def _prefix(subject: Subject) -> str:
+    return "redis_" if subject.server else ""
 
 
 def _imports(bench: Bench) -> None:
@@ -66,11 +85,6 @@ def _imports(bench: Bench) -> None:
     bench.sample("import_ms", "umbel", taken)
     added = median(taken["umbel"]) - median(taken["celery"])
     bench.show(Figure("P6", "import_ms_added_to_celery", added, goal=60, lower_is_better=True))
-
-
-def _umbel_site(bench: Bench) -> AbstractContextManager[Site]:
-    subject = SUBJECTS["umbel"]
-    return site(subject, bench.environments.python(subject))
 
 
 def _await_first(here: Site) -> float:

@@ -1,45 +1,54 @@
-"""Plain Celery on the two of its own transports that need no server, and on Redis."""
+"""Plain Celery on the two of its own transports that need no server, and with three of its pools on Redis."""
 
-import signal
 from pathlib import Path
 
 from benchmarks.subjects.subject import HERE, Subject, Variant
 
-__all__ = ["FILESYSTEM", "REDIS", "SQLALCHEMY"]
+__all__ = ["FILESYSTEM", "PREFORK", "SOLO", "SQLALCHEMY", "THREADS"]
 
 
 class _Celery(Subject):
     module = "benchmarks.inside.celery_jobs"
     requirements = HERE / "requirements" / "celery.txt"
-    stop_signal = signal.SIGTERM
+    pace = 600
+    dispatch_pace = 1400
     variants = (
         Variant("solo", ("-P", "solo")),
         Variant("4 threads", ("-P", "threads", "-c", "4")),
         Variant("prefork", ("-P", "prefork", "-c", "1")),
     )
 
-    def __init__(self, transport: str, less: str) -> None:
-        self.name = f"celery-{transport}"
+    def __init__(self, name: str, transport: str, less: str) -> None:
+        self.name = name
         self.environment = {"BENCH_CELERY_TRANSPORT": transport}
         self.less = less
 
-    def command(self, python: Path, variant: Variant) -> list[str]:
+    def command(self, program: Path, variant: Variant) -> list[str]:
         quiet = ("-l", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat")
-        return [str(python), "-m", "celery", "-A", f"{self.module}:app", "worker", *variant.arguments, *quiet]
+        return [str(program), "-m", "celery", "-A", f"{self.module}:app", "worker", *variant.arguments, *quiet]
 
 
-SQLALCHEMY = _Celery(
-    "sqlalchemy", "takes a message away when it is fetched: a killed worker loses what it had prefetched"
-)
-FILESYSTEM = _Celery(
-    "filesystem",
-    "takes a message away when it is fetched: a killed worker loses what it had prefetched; no fsync at all",
-)
+_TAKES = "takes a message away when it is fetched: a killed worker loses what it had prefetched"
+
+SQLALCHEMY = _Celery("celery-sqlalchemy", "sqlalchemy", _TAKES)
+FILESYSTEM = _Celery("celery-filesystem", "filesystem", f"{_TAKES}; no fsync at all")
 
 
 class _OnRedis(_Celery):
-    on_redis = True
-    variants = (Variant("prefork", ("-P", "prefork", "-c", "1")),)
+    server = "redis"
+    pace = 1000
+
+    def __init__(self, name: str, variant: Variant, crowds: tuple[Variant, ...] = (), *, sends: bool = False) -> None:
+        super().__init__(name, "redis", "a killed worker's jobs come back after the visibility timeout, an hour")
+        self.variants = (variant,)
+        self.crowds = crowds
+        self.sends = sends
 
 
-REDIS = _OnRedis("redis", "a killed worker's jobs come back when the visibility timeout has passed, an hour by default")
+PREFORK = _OnRedis("celery-prefork", Variant("1 child", ("-P", "prefork", "-c", "1")), sends=True)
+THREADS = _OnRedis(
+    "celery-threads",
+    Variant("10 threads", ("-P", "threads", "-c", "10")),
+    (Variant("100 threads", ("-P", "threads", "-c", "100")),),
+)
+SOLO = _OnRedis("celery-solo", Variant("solo", ("-P", "solo")))
