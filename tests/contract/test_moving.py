@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -200,6 +201,16 @@ def test_c8_order_is_kept_over_the_way(stores: Stores, kinds: str) -> None:
     for _ in move(source, target, label="there", limit=7):
         pass
     assert [one.position for one in map(target.locate, names) if one] == before == list(range(40))
+
+
+def test_c45_what_comes_to_redis_has_a_tag_of_its_own(stores: Stores) -> None:
+    """Plain workers keep what they hold by its tag: two of one tag would be one."""
+    source, target = stores.pair("sr")
+    source.enqueue([Outgoing("default", payload(one), one) for one in ("a", "b")])
+    for _ in move(source, target, label="there"):
+        pass
+    tags = [json.loads(one.payload)["properties"]["delivery_tag"] for one in target.take("default", 2)]
+    assert len({str(tag) for tag in tags}) == 2
 
 
 def test_a_crate_for_one_store_is_not_sent_to_another(stores: Stores) -> None:

@@ -17,8 +17,10 @@ from umbel.cli.enqueue import enqueue
 from umbel.cli.group import UmbelGroup
 from umbel.cli.init import init
 from umbel.cli.invocation import Invocation, app_options
+from umbel.cli.migrate import migrate
 from umbel.cli.pause import pause, resume
 from umbel.cli.purge import purge
+from umbel.cli.release import release
 from umbel.cli.status import status
 from umbel.cli.up import up
 from umbel.cli.web import web
@@ -56,7 +58,25 @@ def umbel_command(context: click.Context) -> None:
         context.obj = Invocation.of_celery(context.parent) if context.parent else Invocation()
 
 
-for _command in (init, up, worker, beat, web, status, enqueue, call, cancel, why, config, pause, resume, purge, doctor):
+for _command in (
+    init,
+    up,
+    worker,
+    beat,
+    web,
+    status,
+    enqueue,
+    call,
+    cancel,
+    why,
+    config,
+    pause,
+    resume,
+    purge,
+    migrate,
+    release,
+    doctor,
+):
     umbel_command.add_command(_command)
 
 

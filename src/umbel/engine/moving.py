@@ -112,6 +112,10 @@ class Moving(ABC):
     def identity(self) -> str:
         """Return the store's own name, which it keeps wherever its address leads."""
 
+    @abstractmethod
+    def doubt(self) -> float:
+        """Return for how many seconds to go on reaping until all who seem to live do, on other hosts too."""
+
     # -- at the source ----------------------------------------------------------------------------------------
 
     @abstractmethod

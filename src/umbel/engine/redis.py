@@ -67,11 +67,11 @@ class RedisEngine(RedisOperations):
         self.store = RedisStore(url, prefix=prefix)
         self.names = RedisNames(self.store)
         self.groups = RedisGroups(self.store)
-        self.moving = RedisMoving(self.store, self.names)
         self.fanout: Final = RedisFanout(self.store)
         self.crash_limit: Final = crash_limit
         self.run: Final = run or run_directory(url)
         self.leases = Leases(self.store, self.run)
+        self.moving = RedisMoving(self.store, self.names, self.leases)
         self._forget_process()
 
     def _forget_process(self) -> None:

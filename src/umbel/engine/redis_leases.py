@@ -146,9 +146,13 @@ class Leases:
         if is_own(info.token):
             return None
         # Without its file nothing is known here: somebody may have tidied up under a living process.
-        if info.host == self.host and (self._run / f"{info.token}.lease").exists():
+        if self.is_near(info):
             return read_abandoned(self._run, info.token)
         return self._watch(info.token)
+
+    def is_near(self, info: LeaseInfo) -> bool:
+        """Whether this host's kernel tells if the process lives."""
+        return info.host == self.host and (self._run / f"{info.token}.lease").exists()
 
     def look_away(self) -> None:
         """Note that the store cannot be asked: what was watched until now may be renewed unseen."""

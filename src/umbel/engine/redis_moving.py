@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, TypeVar
 
+from umbel.engine import envelope
 from umbel.engine.envelope import headers_of
 from umbel.engine.moving import Belongings, Cancelled, Chord, Crate, Group, Kept, Moving, Parcel, Tick
+from umbel.engine.redis_leases import LEASE_SECONDS, Leases
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_wire import message, pack, queue_of, raw, stored, unpack
@@ -23,6 +25,8 @@ __all__ = ("RedisMoving",)
 
 _PAGE: Final = 500
 _FIELDS: Final = 10
+#: On top of a lease's length, for those who look at it now and then.
+_LOOK_SECONDS: Final = 5.0
 
 T = TypeVar("T")
 
@@ -30,14 +34,21 @@ T = TypeVar("T")
 class RedisMoving(Moving):
     """One database's side of a move."""
 
-    def __init__(self, store: RedisStore, names: RedisNames) -> None:
+    def __init__(self, store: RedisStore, names: RedisNames, leases: Leases) -> None:
         self._store = store
         self._names = names
+        self._leases = leases
 
     def identity(self) -> str:
         with self._store.asking() as client:
             client.set(self._store.key("identity"), secrets.token_hex(16), nx=True)
             return str(client.get(self._store.key("identity")).decode())
+
+    def doubt(self) -> float:
+        infos = self._leases.all()
+        if any(self._leases.is_near(info) and self._leases.is_alive(info) for info in infos):
+            return 0.0
+        return LEASE_SECONDS + _LOOK_SECONDS if infos else 0.0
 
     # -- at the source ----------------------------------------------------------------------------------------
 
@@ -154,8 +165,9 @@ class RedisMoving(Moving):
         return bool(self._store.run("admit", crate.token, pack(messages), pack(letters)))
 
     def _message(self, one: Parcel) -> list[Any]:
+        payload = _tagged(one.payload)
         # What is no text says nothing of itself.
-        readable = one.payload.encode(errors="replace").decode()
+        readable = payload.encode(errors="replace").decode()
         outgoing = Outgoing(one.queue, readable, one.task_id, one.priority)
         key, _, priority, known, info, *_ = message(self._store.prefix, outgoing)
         if one.due is not None:
@@ -166,7 +178,7 @@ class RedisMoving(Moving):
             kind, more = ("s" if one.suspect else "q"), ""
         cancelled = _mark(one.cancelled) if one.cancelled and known else ""
         history = [f"{one.enqueued:.6f}", priority, one.deliveries, one.crashes]
-        return [kind, more, key, _raw(one.payload), *history, known, info, cancelled]
+        return [kind, more, key, _raw(payload), *history, known, info, cancelled]
 
     def keep(self, belongings: Belongings) -> None:
         now = time.time()
@@ -193,6 +205,18 @@ def _pages(items: Iterable[T]) -> Iterator[tuple[T, ...]]:
     source = iter(items)
     while page := tuple(islice(source, _PAGE)):
         yield page
+
+
+def _tagged(payload: str) -> str:
+    """Return an envelope with a tag of its own: plain workers keep what they hold by it, and other stores need none."""
+    try:
+        message = envelope.decode(payload)
+    except ValueError:
+        return payload
+    if isinstance(message["properties"].get("delivery_tag"), str):
+        return payload
+    message["properties"]["delivery_tag"] = secrets.token_hex(16)
+    return envelope.encode(message)
 
 
 def _text(value: bytes) -> str:

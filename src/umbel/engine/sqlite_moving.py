@@ -36,6 +36,9 @@ class SQLiteMoving(Moving):
             connection.execute(_SQL["identify"], (secrets.token_hex(16),))
             return str(connection.execute(_SQL["identity"]).fetchone()[0])
 
+    def doubt(self) -> float:
+        return 0.0
+
     # -- at the source ----------------------------------------------------------------------------------------
 
     def pack(self, limit: int, target: str, label: str) -> Crate | None:

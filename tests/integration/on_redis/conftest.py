@@ -69,6 +69,19 @@ def start(redis_url: str, tmp_path: Path) -> Iterator[Callable[..., subprocess.P
             process.wait()
 
 
+def umbel_command(redis_url: str, *words: str) -> str:
+    """Run one command of the application of Umbel's to its end; return what it printed."""
+    environment = {
+        **os.environ,
+        "PLAIN_REDIS": redis_url,
+        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "src"))),
+    }
+    command = [sys.executable, "-m", "umbel", *words, "-A", "tests.integration.on_redis.umbel_app:app"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.fixture
 def umbel_worker(start: Callable[..., subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
     return start("umbel", "worker", "-A", "tests.integration.on_redis.umbel_app:app", "--processes", "1")

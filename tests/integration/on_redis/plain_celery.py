@@ -26,3 +26,8 @@ def fail() -> None:
 @app.task(name="shared.where", bind=True)
 def where(self: Any) -> str:
     return "celery"
+
+
+@app.task(name="shared.total")
+def total(numbers: list[int]) -> int:
+    return sum(numbers)

@@ -1,0 +1,152 @@
+"""``umbel migrate``: move what waits to another store."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from umbel.cli.console import print_table, remark
+from umbel.cli.group import EX_USAGE, Failure
+from umbel.cli.invocation import Invocation, app_options, pass_invocation
+from umbel.cli.quiet import names_of, reap_all
+
+if TYPE_CHECKING:
+    from umbel.app import Umbel
+    from umbel.engine.moving import Crate
+    from umbel.engine.store import Engine
+
+__all__ = ("migrate",)
+
+_TELL_SECONDS: Final = 2.0
+_LETTERS: Final = 10_000
+
+
+@click.command()
+@click.option("--from", "source", metavar="URL", help="The store to empty; the application's broker unless given.")
+@click.option("--to", "target", metavar="URL", help="Where the jobs go; the application's broker unless given.")
+@click.option("--dry-run", is_flag=True, help="Say what would be moved, and move nothing.")
+@click.option("--force", is_flag=True, help="Move although workers take from the source; what they hold stays there.")
+@click.option("--recall", is_flag=True, help="Put back what was on its way to a store that is gone for good.")
+@app_options
+@pass_invocation
+def migrate(
+    invocation: Invocation, source: str | None, target: str | None, dry_run: bool, force: bool, recall: bool
+) -> None:
+    """Move the waiting jobs to another store.
+
+    From sqlite: to redis: or the other way round, or between two of a kind: waiting and delayed jobs and suspects, with
+    their history, dead letters, and the states of all jobs. Interrupted, by whatever, it is completed by running
+    it again; workers may run at the target already.
+    """
+    app = invocation.umbel()
+    here, source_name = _open(app, source, "--from", reading=True)
+    if recall:
+        click.echo(f"Put {_jobs(here.moving.recall())} back into their queues in {source_name}.")
+        return
+    if not source and not target:
+        raise Failure("Name the other store: --to URL, or --from URL. Nothing was moved.", EX_USAGE)
+    there, target_name = _open(app, target, "--to")
+    _prepare(app, here, there, force or dry_run)
+    if dry_run:
+        _print_plan(here)
+        return
+    _run(here, there, source_name, target_name)
+
+
+def _open(app: Umbel, url: str | None, option: str, *, reading: bool = False) -> tuple[Engine, str]:
+    """Return an engine whose commits wait for the disk, and how it is called."""
+    from kombu.utils.url import maybe_sanitize_url
+
+    from umbel.engine.registry import is_embedded, is_served, open_engine, options_of, sqlite_path
+
+    place = str(url or app.conf.broker_url)
+    if not is_served(place):
+        scheme = place.partition(":")[0]
+        raise Failure(f"{option} {scheme}: is no store of Umbel's: name a sqlite: or redis: URL.", EX_USAGE)
+    if reading and is_embedded(place) and not sqlite_path(place).exists():
+        raise Failure(
+            f"There is no file {sqlite_path(place)}: name the store with --from. Nothing was moved.", EX_USAGE
+        )
+    engine = open_engine(place, **{**options_of(app), "durability": "full"})
+    engine.check()
+    return engine, str(maybe_sanitize_url(place))
+
+
+def _prepare(app: Umbel, here: Engine, there: Engine, force: bool) -> None:
+    """Let the source come to rest. Raises when the move cannot begin."""
+    from umbel.engine.move import check
+
+    check(here, there)
+    # Plain clients may have sent to queues of which the store has never heard.
+    for name in app.amqp.queues:
+        here.names.declare(name, transient=False)
+    if force:
+        here.reap()
+        return
+    alive = reap_all(here)
+    if alive:
+        raise Failure(
+            f"The source is in use by {names_of(alive)}: stop them first, or add --force to leave them what they hold. "
+            "Nothing was moved."
+        )
+
+
+def _print_plan(here: Engine) -> None:
+    crate = here.moving.packed()
+    if crate is not None:
+        click.echo(f"On their way to {crate.label}, since a move was interrupted: {_jobs(len(crate.parcels))}.")
+    rows = [(q.name, q.ready, q.delayed, q.suspect, q.leased) for q in here.queues() if _total(q) or q.leased]
+    columns = ("queue", "waiting", "delayed", "suspects", "(held, kept)")
+    print_table("Would move", columns, rows, empty="nothing, no job waits")
+    letters = len(here.dead(_LETTERS))
+    if letters:
+        click.echo(f"Dead letters: {letters}{' or more' if letters == _LETTERS else ''}")
+
+
+def _total(queue: object) -> int:
+    return sum(getattr(queue, name) for name in ("ready", "delayed", "suspect"))
+
+
+def _run(here: Engine, there: Engine, source_name: str, target_name: str) -> None:
+    from umbel.engine.move import move
+
+    begun = here.moving.packed()
+    if begun is not None:
+        remark(f"Going on with what was on its way when an earlier run ended: {_jobs(len(begun.parcels))}")
+    moved: Counter[str] = Counter()
+    told = time.monotonic()
+    for crate in move(here, there, label=target_name):
+        _count(moved, crate)
+        if time.monotonic() - told > _TELL_SECONDS:
+            told = time.monotonic()
+            remark(f"{_jobs(moved['jobs'])} moved, {sum(map(_total, here.queues()))} to go")
+    kinds = f"{moved['delayed']} delayed, {moved['suspects']} suspects"
+    click.echo(
+        f"Moved {_jobs(moved['jobs'])} ({kinds}) and {moved['letters']} dead letters from {source_name} to "
+        f"{target_name}; the states of all jobs are there too."
+    )
+    _tell_rest(here, source_name)
+
+
+def _count(moved: Counter[str], crate: Crate) -> None:
+    moved["jobs"] += len(crate.parcels)
+    moved["delayed"] += sum(one.due is not None for one in crate.parcels)
+    moved["suspects"] += sum(one.suspect for one in crate.parcels)
+    moved["letters"] += len(crate.letters)
+
+
+def _tell_rest(here: Engine, source_name: str) -> None:
+    left = sum(_total(queue) + queue.leased for queue in here.queues())
+    if left:
+        holders = names_of(here.workers())
+        raise Failure(
+            f"Still in {source_name}{f', with {holders}' if holders else ''}: {_jobs(left)}. "
+            "Stop what works there and run this again."
+        )
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count} jobs"
