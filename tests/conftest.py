@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-__all__ = ["RedisServer", "free_port", "need_program"]
+__all__ = ["RedisServer", "free_port", "miss", "need_program"]
 
 _MISSING = "missing server: "
 _START_SECONDS = 10.0
@@ -63,7 +64,12 @@ def need_program(name: str, package: str | None = None, *places: str) -> str:
     path = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *folders]))
     if path is not None:
         return path
-    reason = f"{_MISSING}{package or name}"
+    return miss(package or name)
+
+
+def miss(name: str) -> NoReturn:
+    """Skip a test that cannot run for want of ``name``, or fail it when CI is set."""
+    reason = f"{_MISSING}{name}"
     if in_ci():
         pytest.fail(f"{reason}; with CI=true it must be installed (scripts/install-test-servers)", pytrace=False)
     pytest.skip(reason)

@@ -50,6 +50,17 @@ def hold(name: str) -> str:
 
 
 @app.task
+def linger(name: str) -> str:
+    """Run until the gate is opened for this host."""
+    host = os.environ["PLANT_HOST"]
+    tell("linger", name, host)
+    while not (GATES / f"{name}@{host}").exists():
+        time.sleep(0.01)
+    tell("left", name, host)
+    return host
+
+
+@app.task
 async def ahold(name: str) -> str:
     tell("hold", name)
     try:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,7 @@ class Plant:
         app: str = f"{_JOBS}:app",
         ready: bool = True,
         pass_fds: tuple[int, ...] = (),
+        prefix: Sequence[str] = (),
         **extra: str,
     ) -> Worker:
         """Start ``umbel worker`` and wait until all of its processes fetch."""
@@ -145,7 +146,7 @@ class Plant:
             "PYTHONUNBUFFERED": "1",
             **extra,
         }
-        command = [sys.executable, "-m", "umbel", "worker", "-A", app]
+        command = [*prefix, sys.executable, "-m", "umbel", "worker", "-A", app]
         command += ["--processes", str(processes), "-c", str(concurrency), *arguments]
         with log.open("wb") as file:
             process = subprocess.Popen(

@@ -1,0 +1,1 @@
+"""Hosts with networks of their own."""
