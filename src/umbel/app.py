@@ -96,6 +96,8 @@ class Umbel(Celery):
         return {
             "broker_url": url,
             "broker_connection_retry_on_startup": True,
+            # Workers wait for a store that has gone away, however long, and go on by themselves.
+            "broker_connection_max_retries": None,
             "result_backend": f"{_BACKEND}+{url}"
             if is_served(url)
             else url

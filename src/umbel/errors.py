@@ -182,10 +182,14 @@ class StoreTooNew(StoreError):
 
 
 class StoreUnreachable(StoreError):
-    """The server does not answer; what it had accepted is as safe as its own settings make it."""
+    """The server does not answer; what it had accepted is as safe as its own settings make it.
 
-    def __init__(self, url: str, reason: str, advice: str | None = None) -> None:
+    ``unsure``: it may have done what was asked, and only its answer is missing.
+    """
+
+    def __init__(self, url: str, reason: str, advice: str | None = None, *, unsure: bool = True) -> None:
         self.reason = reason
+        self.unsure = unsure
         asked = advice or "Is the server running, and are host and port right?"
         super().__init__(url, f"{url} cannot be reached ({reason}). {asked}")
 

@@ -1,4 +1,5 @@
-"""Workers killed at random while they run a hundred thousand jobs: nothing lost, nothing doubled without cause.
+"""Workers and stores killed, networks cut, at random while jobs run: nothing lost, nothing doubled without cause.
 
-``make chaos`` runs the long campaign (``python -m tests.chaos``); the suite runs a short one.
+``make chaos`` runs the long campaigns (``python -m tests.chaos``, or some: ``python -m tests.chaos redis``); the suite
+runs short ones.
 """

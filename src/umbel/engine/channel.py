@@ -14,6 +14,7 @@ from collections.abc import Callable
 from queue import Empty
 from typing import Any, Final
 
+from kombu.exceptions import OperationalError
 from kombu.transport import virtual
 from kombu.transport.virtual.exchange import FanoutExchange
 
@@ -22,7 +23,7 @@ from umbel.engine.execution import sink
 from umbel.engine.fetcher import Fetcher
 from umbel.engine.registry import open_engine
 from umbel.engine.store import Delivery, Engine, Outgoing, Settled
-from umbel.errors import PayloadTooLarge, StoreError
+from umbel.errors import PayloadTooLarge, StoreError, StoreUnreachable
 
 __all__ = ("Channel", "Message", "QoS", "Transport")
 
@@ -141,10 +142,16 @@ class Channel(virtual.Channel):
     def publish(self, messages: list[Outgoing]) -> None:
         """Store ``messages``, or leave them to whoever collects them in this context."""
         collected = sink()
-        if collected is None:
-            self.engine.enqueue(messages)
-        else:
+        if collected is not None:
             collected += messages
+            return
+        try:
+            self.engine.enqueue(messages)
+        except StoreUnreachable as error:
+            if error.unsure:
+                # Kombu sends again what its transport's errors say was not sent; this may have been.
+                raise OperationalError(str(error)) from error
+            raise
 
     # -- declaring --------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from celery.exceptions import InvalidTaskError
@@ -24,6 +24,7 @@ from umbel.engine.execution import owned_by
 from umbel.engine.fetcher import Fetcher
 from umbel.engine.flusher import Flusher
 from umbel.engine.pool import TaskPool
+from umbel.engine.request import Request
 from umbel.engine.short_path import ShortPath, plain_task
 from umbel.engine.store import Delivery
 
@@ -163,6 +164,18 @@ class Consumer(celery_consumer.Consumer):
                     request.terminate(self.pool)
 
         self.hub.call_soon(stop)
+
+    def on_close(self) -> None:
+        """The connection was lost: give back what waited here for its time or for its rate, which Celery forgets."""
+        waiting = {*state.scheduled_requests, *(item for item in self._in_buckets() if isinstance(item, Request))}
+        super().on_close()
+        for request in waiting - set(state.active_requests):
+            request.interrupt()
+
+    def _in_buckets(self) -> Iterator[Any]:
+        for bucket in self.task_buckets.values():
+            for item in list(bucket.contents) if bucket else ():
+                yield item[0] if isinstance(item, tuple) else item
 
     def shutdown(self) -> None:
         """Settle what has ended, give back what has not, and end the lease."""

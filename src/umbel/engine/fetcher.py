@@ -73,6 +73,8 @@ class Fetcher:
         self._last_suspect = 0.0
         self._stopped = threading.Event()
         self._inbox: deque[Delivery] = deque()
+        self._inbox_lock = threading.Lock()
+        self._hub: Any = None
         self._bell: _Bell
         self._deliver: Callable[[Delivery], None] | None = None
         self._touch: Callable[[], None] = lambda: None
@@ -93,18 +95,32 @@ class Fetcher:
         """Begin to fetch; batches are delivered on ``hub``."""
         self._deliver, self._touch = deliver, touch
         # A descriptor of our own: Celery's hub only waits promptly while it has one to read.
-        self._bell = _Bell()
+        self._hub, self._bell = hub, _Bell()
         hub.add_reader(self._bell.fileno(), self._deliver_all)
         self._thread = threading.Thread(target=self._run, name="umbel-fetch", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop fetching. What was handed out stays with the worker."""
-        self._stopped.set()
+        """Stop fetching, and give back what was not delivered. What was handed out stays with the worker."""
+        with self._inbox_lock:
+            self._stopped.set()
+            left = list(self._inbox)
+            self._inbox.clear()
+        self._give_back(left)
         self.engine.ring()
         if self._thread is not None:
             self._thread.join(5.0)
             self._thread = None
+        if self._hub is not None:
+            self._hub.remove_reader(self._bell.fileno())
+            self._bell.close()
+            self._hub = None
+
+    def _give_back(self, batch: list[Delivery]) -> None:
+        for delivery in batch:
+            # What was only listened to is nobody's any more.
+            if delivery.seq:
+                self.flusher.submit(Settled(delivery.seq, "requeue"))
 
     def weigh(self, weights: dict[str, int]) -> None:
         """Set the queues' weights and their order of preference."""
@@ -259,8 +275,13 @@ class Fetcher:
         return found
 
     def _hand_over(self, batch: list[Delivery]) -> None:
-        self._inbox.extend(batch)
-        self._bell.ring()
+        with self._inbox_lock:
+            if not self._stopped.is_set():
+                self._inbox.extend(batch)
+                self._bell.ring()
+                return
+        # The connection was given up while these were on their way.
+        self._give_back(batch)
 
     def _deliver_all(self) -> None:
         self._bell.answer()
@@ -309,18 +330,23 @@ class _Bell:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
+        self._lock = threading.Lock()
+        self._closed = False
 
     def fileno(self) -> int:
         return self._read
 
     def ring(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._write, b"\0")
+        with self._lock, contextlib.suppress(BlockingIOError):
+            if not self._closed:
+                os.write(self._write, b"\0")
 
     def answer(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._read, 4096)
 
     def close(self) -> None:
-        os.close(self._read)
-        os.close(self._write)
+        with self._lock:
+            self._closed = True
+            os.close(self._read)
+            os.close(self._write)

@@ -130,7 +130,7 @@ class Flusher:
         attempt = 0
         while True:
             try:
-                self._settle(batch)
+                refused = self._settle(batch)
             except StoreError as error:
                 pause = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
                 attempt += 1
@@ -145,17 +145,22 @@ class Flusher:
                     logger.exception("A job's end could not be written; its message stays with this worker.")
                 return
             else:
+                # What is refused the second time was written the first time, and only the answer was lost.
+                if not attempt:
+                    self._report(refused)
                 return
 
-    def _settle(self, batch: list[Settled]) -> None:
+    def _settle(self, batch: list[Settled]) -> list[Settled]:
+        refused: list[Settled] = []
         plain = [entry for entry in batch if not entry.parts]
         if plain:
-            self._report(self._engine.settle(plain).refused)
+            refused += self._engine.settle(plain).refused
         members = [entry for entry in batch if entry.parts]
         if members:
-            self._settle_chords(members)
+            refused += self._settle_chords(members)
+        return refused
 
-    def _settle_chords(self, members: list[Settled]) -> None:
+    def _settle_chords(self, members: list[Settled]) -> list[Settled]:
         # First the results and the parts, while the messages are still held; then the callbacks of the chords
         # that this completed, with the acknowledgements. A kill in between runs the last part again, which is
         # counted once, and finds the chord complete.
@@ -168,10 +173,10 @@ class Flusher:
             if id(copy) not in refused
         ]
         callbacks = [self.on_chord(part) for part in outcome.complete if self.on_chord is not None]
-        self._report((*outcome.refused, *self._engine.settle([*callbacks, *second]).refused))
+        return [*outcome.refused, *self._engine.settle([*callbacks, *second]).refused]
 
     @staticmethod
-    def _report(refused: tuple[Settled, ...]) -> None:
+    def _report(refused: list[Settled]) -> None:
         for entry in refused:
             if entry.action != "keep":
                 logger.warning(

@@ -79,6 +79,7 @@ class RedisEngine(RedisOperations):
         self.names.forget()
         self._lease: Lease | None = None
         self._listener: RedisListener | None = None
+        self._losses = 0
         self._shares = Shares()
         self._watched: list[bytes] = []
         #: Of the queues of the last fetch.
@@ -324,9 +325,13 @@ class RedisEngine(RedisOperations):
             return self._listener.rest(seconds)
         due_in = seconds if self._next_due is None else max(self._next_due - time.time(), 0.001)
         try:
+            if self._losses != self.store.losses:
+                self._losses = self.store.losses
+                self._listener.drop()
             self._listener.listen(self.fanout.fileno())
             return self._listener.wait(self._watched, self._also, min(seconds, due_in))
         except (RedisError, OSError):
+            self.store.distrust()
             time.sleep(min(seconds, 0.2))
             return True
 

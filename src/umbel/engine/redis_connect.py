@@ -14,9 +14,10 @@ from redis.connection import parse_url
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
-__all__ = ("connect",)
+__all__ = ("TIMEOUT_SECONDS", "connect")
 
-_TIMEOUT_SECONDS: Final = 10.0
+#: A server that says nothing for so long is asked again over another connection; workers ask nothing that takes longer.
+TIMEOUT_SECONDS: Final = 5.0
 #: A Sentinel that does not answer is passed over for the next one.
 _SENTINEL_SECONDS: Final = 2.0
 _SENTINEL_PORT: Final = 26379
@@ -26,8 +27,8 @@ _BY_HAND: Final = ("master_name", "min_other_sentinels", "ssl")
 def connect(url: str, **options: Any) -> Any:
     """Return a client for an address in the form of :func:`umbel.engine.redis_address.redis_url`."""
     options = {
-        "socket_timeout": _TIMEOUT_SECONDS,
-        "socket_connect_timeout": _TIMEOUT_SECONDS,
+        "socket_timeout": TIMEOUT_SECONDS,
+        "socket_connect_timeout": TIMEOUT_SECONDS,
         "health_check_interval": 30,
         **options,
     }

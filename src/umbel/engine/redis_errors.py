@@ -34,6 +34,14 @@ _WAIT: Final = "It answers again by itself; see that nobody runs long scripts on
 
 _MORE_CLIENTS: Final = "Raise its maxclients, or run fewer processes."
 
+#: How redis-py says that nothing was sent.
+_NOT_CONNECTED: Final = "connecting to"
+
+
+def _refused(place: str, reason: str, advice: str | None = None) -> StoreUnreachable:
+    return StoreUnreachable(place, reason, advice, unsure=False)
+
+
 _MEANINGS: Final[dict[str, Callable[[str, str], StoreError]]] = {
     "OOM": lambda place, _: StoreFull(place, _FULL.format(place)),
     "READONLY": lambda place, text: StoreReadOnly(place, text, _REPLICA.format(place)),
@@ -42,9 +50,9 @@ _MEANINGS: Final[dict[str, Callable[[str, str], StoreError]]] = {
     "NOPERM": lambda place, text: StoreDenied(place, text),
     "NOAUTH": lambda place, text: StoreDenied(place, text),
     "WRONGPASS": lambda place, text: StoreDenied(place, text),
-    "LOADING": lambda place, _: StoreUnreachable(place, "it is loading its data", "It answers when it has done so."),
-    "MASTERDOWN": lambda place, _: StoreUnreachable(place, "it is a replica that has lost its master"),
-    "BUSY": lambda place, _: StoreUnreachable(place, "it is busy with a script", _WAIT),
+    "LOADING": lambda place, _: _refused(place, "it is loading its data", "It answers when it has done so."),
+    "MASTERDOWN": lambda place, _: _refused(place, "it is a replica that has lost its master"),
+    "BUSY": lambda place, _: _refused(place, "it is busy with a script", _WAIT),
 }
 _WORD: Final = re.compile(rf"\b({'|'.join(_MEANINGS)})\b")
 
@@ -58,7 +66,8 @@ def meaning(place: str, error: Exception) -> StoreError | None:
         if isinstance(error, kind):
             return _MEANINGS[word](place, text)
     if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError)):
-        return StoreUnreachable(place, text, _MORE_CLIENTS if "max number of clients" in text else None)
+        advice = _MORE_CLIENTS if "max number of clients" in text else None
+        return StoreUnreachable(place, text, advice, unsure=advice is None and _NOT_CONNECTED not in text)
     found = _WORD.search(text)
     if found is not None:
         return _MEANINGS[found[1]](place, text)

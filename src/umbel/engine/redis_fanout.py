@@ -18,6 +18,7 @@ class RedisFanout:
         self._store = store
         self._lock = threading.Lock()
         self._pubsub: Any = None
+        self._losses = 0
         self._topics: dict[str, bytes] = {}
         self._inbox: dict[str, deque[bytes]] = {}
 
@@ -36,7 +37,7 @@ class RedisFanout:
         """Let ``queue`` hear ``topic`` from when this returns."""
         with self._lock, self._store.asking() as client:
             if self._pubsub is None:
-                self._pubsub = client.pubsub()
+                self._pubsub, self._losses = client.pubsub(), self._store.losses
             self._topics[queue] = topic
             self._inbox.setdefault(queue, deque())
             self._pubsub.psubscribe(topic)
@@ -68,10 +69,20 @@ class RedisFanout:
         with self._lock:
             if self._pubsub is not None:
                 with self._store.translated():
+                    self._hear_again()
                     while (message := self._pubsub.get_message(timeout=0)) is not None:
                         self._sort(message)
             inbox = self._inbox.get(queue)
             return [inbox.popleft() for _ in range(min(limit, len(inbox)))] if inbox else []
+
+    def _hear_again(self) -> None:
+        """Open another connection where this one was lost without a word: nobody asks anything over it."""
+        if self._losses != self._store.losses and self._pubsub.connection is not None:
+            losses = self._store.losses
+            self._pubsub.connection.disconnect()
+            # It subscribes again to everything as soon as it is there.
+            self._pubsub.connection.connect()
+            self._losses = losses
 
     def _sort(self, message: Any) -> None:
         if message["type"] == "pmessage":

@@ -19,7 +19,7 @@ from umbel.engine.redis_address import shown
 from umbel.engine.redis_connect import connect
 from umbel.engine.redis_errors import meaning
 from umbel.engine.redis_wire import pack
-from umbel.errors import StoreDenied, StoreReadOnly
+from umbel.errors import StoreDenied, StoreReadOnly, StoreUnreachable
 
 __all__ = ("RedisStore",)
 
@@ -38,6 +38,8 @@ class RedisStore:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._client: Any = None
+        #: How often the server was lost: a connection from before is not to be trusted.
+        self.losses = 0
 
     @property
     def client(self) -> Any:
@@ -90,7 +92,15 @@ class RedisStore:
             if isinstance(meant, StoreReadOnly) and self._client is not None:
                 # The master may be another server by now, under the same name or by Sentinel's word.
                 self._client.connection_pool.disconnect()
+            if isinstance(meant, StoreUnreachable):
+                self.distrust()
             raise meant from error
+
+    def distrust(self) -> None:
+        """Drop the connections that are not in use: where one has fallen silent each would cost a time-out."""
+        self.losses += 1
+        if self._client is not None:
+            self._client.connection_pool.disconnect(inuse_connections=False)
 
     def is_cluster(self) -> bool:
         """Whether the server says that it is part of a cluster; one that may not be asked is taken for none."""

@@ -79,7 +79,7 @@ class RedisListener:
                     self._drain(connection)
             return bool(ready)
         except (RedisError, OSError):
-            self._drop()
+            self.drop()
             raise
 
     def rest(self, seconds: float) -> bool:
@@ -95,8 +95,8 @@ class RedisListener:
             os.write(self._own_write, b"\0")
 
     def close(self) -> None:
-        """Close the connection."""
-        self._drop()
+        """Close the connection, and everything else."""
+        self.drop()
         self._selector.close()
         self._rings.close()
         for fd in (self._own_read, self._own_write):
@@ -151,7 +151,8 @@ class RedisListener:
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(fd)
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """Close the connection; the next wait opens another."""
         connection, self._connection = self._connection, None
         self._unregister(self._watched)
         self._watched = None

@@ -28,6 +28,7 @@ from umbel.engine.execution import (
 )
 from umbel.engine.registry import engine_of
 from umbel.engine.store import ChordPart, Record, Settled, Stored
+from umbel.errors import StoreError
 
 __all__ = ("EngineBackend",)
 
@@ -231,6 +232,9 @@ class EngineBackend(BaseBackend):
             callback.apply_async((results,), **({"headers": headers} if headers else {}))
         except ChordError as error:
             self.chord_error_from_stack(callback, error)
+        except StoreError:
+            # Not the chord's fault: who settles it tries again.
+            raise
         except Exception as error:
             failure = ChordError(f"Callback error: {error!r}")
             failure.__cause__ = error

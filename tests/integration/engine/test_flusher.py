@@ -170,6 +170,19 @@ def test_c15_a_chord_member_that_was_refused_sends_nothing(flusher: Flusher, gat
     assert [message for entry in gate.written for message in entry.outgoing] == []
 
 
+def test_c15_only_an_end_that_was_never_written_is_told_to_be_refused(
+    flusher: Flusher, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate.judge = lambda entries: Settlement(refused=tuple(entries))
+    gate.errors = [StoreError("here", "the answer was lost")]
+    flusher.submit(Settled(1, "ack"))
+    assert flusher.drain(DEADLINE)
+    assert "no longer held" not in caplog.text
+    flusher.submit(Settled(2, "ack"))
+    assert flusher.drain(DEADLINE)
+    assert "(2) is no longer held" in caplog.text
+
+
 def test_c18_a_chord_survives_a_kill_between_its_steps(engine: SQLiteEngine, peer: Callable[..., Any]) -> None:
     """The last member's first step is written and its process is killed: it runs again, the callback goes out once."""
     engine.enqueue([Outgoing("default", "{}", "a"), Outgoing("default", "{}", "b")])

@@ -10,9 +10,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from celery.app.task import Context
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 
 from umbel import Settings, Umbel
+from umbel.engine.store import ChordPart
+from umbel.errors import StoreError
 
 
 @pytest.fixture
@@ -103,3 +106,22 @@ def test_c18_a_late_passing_state_does_not_reopen_a_job(jobs: Umbel) -> None:
     jobs.backend.store_result("a", 5, "SUCCESS")
     jobs.backend.store_result("a", {"done": 1}, "PROGRESS")
     assert jobs.AsyncResult("a").state == "SUCCESS"
+
+
+def test_c14_a_chord_is_not_failed_because_its_store_is_away(jobs: Umbel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever settles it tries again; only the callback's own faults are the chord's."""
+
+    def away(group_id: str) -> Any:
+        raise StoreError(group_id, "away")
+
+    @jobs.task(shared=False)
+    def total(parts: list[int]) -> int:
+        return sum(parts)
+
+    member = Context(group="g", chord=total.s())
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs.engine.groups, "parts", away)
+        with pytest.raises(StoreError):
+            jobs.backend.complete_chord(ChordPart("g", "a", 0, "1", 1, token=member))
+    (message,) = jobs.backend.complete_chord(ChordPart("g", "a", 0, "1", 1, token=member)).outgoing
+    assert "total" in message.payload

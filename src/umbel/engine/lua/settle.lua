@@ -9,6 +9,8 @@ local refused, complete, counted = {}, {}, {}
 local function count(part)
     local group, id, place_of, result, size = unpack(part)
     local chord = key('chord:' .. group)
+    -- A member that ran again after the callback was sent: its part has been counted.
+    if redis.call('HEXISTS', chord, 'fired') == 1 then return end
     local new = redis.call('HSETNX', chord .. ':parts', id, place_of .. '\n' .. result)
     redis.call('HINCRBY', chord, 'parts', new)
     if size > 0 then redis.call('HSETNX', chord, 'size', size) end

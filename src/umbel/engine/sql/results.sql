@@ -47,7 +47,8 @@ INSERT INTO chord (group_id, extra, expires) VALUES (?1, 1, ?2)
 ON CONFLICT (group_id) DO UPDATE SET extra = extra + 1, expires = max(expires, excluded.expires)
 
 -- name: chord_part
-INSERT OR IGNORE INTO chord_part (group_id, task_id, place, result) VALUES (?, ?, ?, ?)
+INSERT OR IGNORE INTO chord_part (group_id, task_id, place, result)
+SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM chord WHERE group_id = ?1 AND fired = 1)
 
 -- name: chord_count
 INSERT INTO chord (group_id, size, parts, expires) VALUES (?1, ?2, ?3, ?4)

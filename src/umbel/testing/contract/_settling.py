@@ -170,3 +170,4 @@ class Settling(Suite):
             self.engine.settle([Settled(outgoing=[Outgoing(QUEUE, payload("callback"), "callback")], fired="g")])
         assert ids(self.get()) == ["callback"]
         assert self.engine.settle([self.part("b")]).complete == ()
+        assert self.engine.groups.parts("g") == [], "parts that nobody will ever read"

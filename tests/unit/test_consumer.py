@@ -1,0 +1,51 @@
+"""C14: a worker that loses its connection forgets nothing that waits in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery.worker import state
+from kombu.utils.limits import TokenBucket
+
+from umbel.engine.consumer import Consumer
+from umbel.engine.request import Request
+
+
+class Waiting(Request):
+    """A job that has been fetched and does not run yet."""
+
+    _eta_timer_entry = None
+
+    def __init__(self, name: str) -> None:
+        self.id = name
+        self.given_back = 0
+
+    def interrupt(self) -> None:
+        self.given_back += 1
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    yield
+    state.reset_state()
+
+
+def consumer_with(*buckets: TokenBucket | None) -> Consumer:
+    consumer: Any = object.__new__(Consumer)
+    consumer.controller = consumer.timer = consumer.pool = None
+    consumer.task_buckets = {str(number): bucket for number, bucket in enumerate(buckets)}
+    return consumer  # type: ignore[no-any-return]
+
+
+def test_c14_what_waits_for_its_time_or_its_rate_goes_back_and_what_runs_goes_on() -> None:
+    limited, timed, running, in_the_pool = (Waiting(name) for name in ("limited", "timed", "running", "pool"))
+    bucket = TokenBucket(1.0)
+    bucket.add((limited, 1))
+    state.scheduled_requests.add(timed)
+    state.active_requests.add(running)
+    state.reserved_requests.update((running, in_the_pool))
+    consumer_with(bucket, None).on_close()
+    assert [one.given_back for one in (limited, timed, running, in_the_pool)] == [1, 1, 0, 0]
+    assert not bucket.contents
