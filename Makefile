@@ -33,7 +33,7 @@ format: setup ## sort imports and format the code
 bench: setup ## Umbel beside its peers, one line a figure (QUICK=1: twelve minutes)
 	@exec $(PY) -m benchmarks
 
-chaos: setup ## 100,000 jobs while workers are killed at random
+chaos: setup ## workers and Redis killed and networks cut, under a hundred thousand and a million jobs
 	@exec $(PY) -m tests.chaos
 
 clean: ## remove .venv, caches and built files

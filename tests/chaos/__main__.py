@@ -1,4 +1,4 @@
-"""``make chaos``: the long campaign. Exit code 1 when the contract was broken."""
+"""``make chaos``: the long campaigns, one after the other, or those named. Exit code 1 when the contract was broken."""
 
 from __future__ import annotations
 
@@ -6,52 +6,87 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Final
 
 from tests.chaos.campaign import Campaign
+from tests.chaos.redis_campaign import RedisCampaign
+from tests.chaos.verdict import Verdict
 from tests.chaos.workload import Workload
 
 __all__ = ("main",)
 
 
+def _embedded(options: argparse.Namespace, **common: Any) -> Verdict:
+    kills = options.kills or 50
+    return Campaign(
+        workload=Workload(options.jobs or 100_000),
+        kills=kills,
+        quarantine=kills // 8,
+        everything=max(1, kills // 25),
+        processes=options.processes,
+        pool=options.pool,
+        **common,
+    ).run()
+
+
+def _redis(options: argparse.Namespace, **common: Any) -> Verdict:
+    kills = options.kills or 100
+    return RedisCampaign(
+        jobs=options.jobs or 1_000_000,
+        kills=kills,
+        deaths=max(1, kills // 10),
+        cuts=max(3, kills // 5),
+        quarantine=kills // 8,
+        everything=max(1, kills // 25),
+        processes=options.processes,
+        **common,
+    ).run()
+
+
+_CAMPAIGNS: Final[dict[str, Callable[..., Verdict]]] = {"embedded": _embedded, "redis": _redis}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--jobs", type=int, default=100_000)
-    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("campaigns", nargs="*", metavar="CAMPAIGN", help=f"of {', '.join(_CAMPAIGNS)} (default: all)")
+    parser.add_argument("--jobs", type=int, help="instead of the campaign's own number")
+    parser.add_argument("--kills", type=int, help="instead of the campaign's own number; other faults in proportion")
     parser.add_argument("--processes", type=int, default=3)
-    parser.add_argument("--pool", default="default", choices=("default", "prefork"))
+    parser.add_argument("--pool", default="default", choices=("default", "prefork"), help="of the embedded campaign")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--folder", type=Path, help="keep everything here, for a look afterwards")
     parser.add_argument("--quiet", action="store_true", help="only the figures")
     options = parser.parse_args()
-    if options.folder:
-        options.folder.mkdir(parents=True)
-        return _run(options, options.folder)
-    with tempfile.TemporaryDirectory(prefix="umbel-chaos-") as folder:
-        return _run(options, Path(folder))
+    unknown = set(options.campaigns) - _CAMPAIGNS.keys()
+    if unknown:
+        parser.error(f"there is no campaign {', '.join(sorted(unknown))}: say {', '.join(_CAMPAIGNS)}")
+    with tempfile.TemporaryDirectory(prefix="umbel-chaos-") as temporary:
+        place = options.folder or Path(temporary)
+        broken = [name for name in options.campaigns or _CAMPAIGNS if not _holds(name, options, place / name)]
+    print(f"chaos broken: {', '.join(broken)}" if broken else "chaos ok")
+    return 1 if broken else 0
 
 
-def _run(options: argparse.Namespace, folder: Path) -> int:
-    campaign = Campaign(
-        folder=folder,
-        workload=Workload(options.jobs),
-        kills=options.kills,
-        quarantine=options.kills // 8,
-        everything=max(1, options.kills // 25),
-        processes=options.processes,
-        pool=options.pool,
-        seed=options.seed,
-        say=(lambda _: None) if options.quiet else print,
-    )
-    print(f"chaos seed {options.seed}", flush=True)
+def _holds(name: str, options: argparse.Namespace, folder: Path) -> bool:
+    folder.mkdir(parents=True)
+    print(f"chaos {name} seed {options.seed}", flush=True)
     began = time.monotonic()
-    verdict = campaign.run()
+    verdict = _CAMPAIGNS[name](options, folder=folder, seed=options.seed, say=_silent if options.quiet else _say)
     print(verdict.line())
-    print(f"chaos seconds {time.monotonic() - began:.0f}")
+    print(f"chaos {name} seconds {time.monotonic() - began:.0f}", flush=True)
     for fault in verdict.faults:
-        print(f"chaos fault {fault}")
-    print("chaos ok" if not verdict.faults else "chaos broken")
-    return 1 if verdict.faults else 0
+        print(f"chaos fault {fault}", flush=True)
+    return not verdict.faults
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _silent(line: str) -> None:
+    """Say nothing."""
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 import psutil
 
@@ -18,12 +20,22 @@ __all__ = ("Fleet", "freeze", "kill", "thaw")
 
 _ROOT = Path(__file__).resolve().parents[2]
 _STOP_SECONDS = 10.0
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Fleet:
     """One supervisor with its children."""
 
-    def __init__(self, folder: Path, broker: str, *, processes: int, concurrency: int, pool: str = "default") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        broker: str,
+        *,
+        processes: int,
+        concurrency: int,
+        pool: str = "default",
+        environment: Mapping[str, str] = _NOTHING,
+    ) -> None:
         self._folder = folder
         self._arguments = ["--processes", str(processes), "-c", str(concurrency), "--loglevel", "WARNING"]
         self._arguments += ["--pool", pool]
@@ -32,6 +44,7 @@ class Fleet:
             "UMBEL_BROKER_URL": broker,
             "CHAOS_MARKS": str(folder),
             "PYTHONPATH": os.pathsep.join((str(_ROOT), str(_ROOT / "src"))),
+            **environment,
         }
         self._process: subprocess.Popen[bytes] | None = None
 

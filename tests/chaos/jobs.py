@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,36 +18,38 @@ from umbel import Umbel
 __all__ = ("app",)
 
 #: How long a body takes, in seconds: none to this.
-LONGEST = 0.004
+LONGEST = float(os.environ.get("CHAOS_LONGEST", "0.004"))
 
 app = Umbel("chaos")
+#: Not shared: each campaign of a process has an application of its own.
+task = partial(app.task, bind=True, shared=False)
 marker = Marker(Path(os.environ.get("CHAOS_MARKS", ".")))
 
 
 @contextmanager
-def effect(task: Any, key: str) -> Iterator[float]:
+def effect(job: Any, key: str) -> Iterator[float]:
     """Mark the beginning, give the seconds to work, and mark the effect."""
-    task_id, attempt = task.request.id, task.request.retries
+    task_id, attempt = job.request.id, job.request.retries
     marker.mark("B", task_id, attempt, key)
     yield random.uniform(0.0, LONGEST)
     marker.mark("E", task_id, attempt, key)
 
 
-@app.task(bind=True)
+@task()
 def plain(self: Any, key: str) -> str:
     with effect(self, key) as seconds:
         time.sleep(seconds)
     return key
 
 
-@app.task(bind=True)
+@task()
 async def coroutine(self: Any, key: str) -> str:
     with effect(self, key) as seconds:
         await asyncio.sleep(seconds)
     return key
 
 
-@app.task(bind=True, max_retries=2)
+@task(max_retries=2)
 def retrying(self: Any, key: str) -> str:
     attempt = self.request.retries
     with effect(self, f"{key}/{attempt}") as seconds:
@@ -56,7 +59,7 @@ def retrying(self: Any, key: str) -> str:
     return key
 
 
-@app.task(bind=True, max_retries=2)
+@task(max_retries=2)
 async def aretrying(self: Any, key: str) -> str:
     attempt = self.request.retries
     with effect(self, f"{key}/{attempt}") as seconds:
@@ -66,15 +69,22 @@ async def aretrying(self: Any, key: str) -> str:
     return key
 
 
-@app.task(bind=True)
+@task()
 def member(self: Any, key: str) -> int:
     with effect(self, key) as seconds:
         time.sleep(seconds)
     return 1
 
 
-@app.task(bind=True)
+@task()
 def callback(self: Any, results: list[int]) -> int:
     with effect(self, f"callback={sum(results)}") as seconds:
+        time.sleep(seconds)
+    return sum(results)
+
+
+@task()
+def gathered(self: Any, results: list[int], key: str) -> int:
+    with effect(self, f"{key}={sum(results)}") as seconds:
         time.sleep(seconds)
     return sum(results)

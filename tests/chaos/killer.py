@@ -11,7 +11,7 @@ import psutil
 
 from tests.chaos.fleet import Fleet, freeze, kill, thaw
 from tests.chaos.marks import Unit
-from tests.chaos.store_view import StoreView
+from tests.chaos.site import View
 
 __all__ = ("Kill", "Killer")
 
@@ -30,12 +30,14 @@ class Kill:
     victim: Victim
     pids: tuple[int, ...]
     in_flight: frozenset[Unit]
+    #: Until then nobody could reach the store; the moment itself when it was reached all the time.
+    ended: float = 0.0
 
 
 class Killer:
     """Kills processes of a fleet."""
 
-    def __init__(self, fleet: Fleet, store: StoreView, chance: random.Random) -> None:
+    def __init__(self, fleet: Fleet, store: View, chance: random.Random) -> None:
         self._fleet = fleet
         self._store = store
         self._chance = chance

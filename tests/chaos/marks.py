@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ("Mark", "Marker", "Unit", "count", "read")
+__all__ = ("Mark", "Marker", "Unit", "count", "count_of", "marks_of", "read")
 
 _LENGTH: Final = 96
 
@@ -51,9 +51,14 @@ class Marker:
         with self._lock:
             if self._pid != os.getpid():
                 self._pid = os.getpid()
-                path = self._folder / f"{self._pid}.marks"
+                path = marks_of(self._folder, self._pid)
                 self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         return self._fd
+
+
+def marks_of(folder: Path, pid: int) -> Path:
+    """Return the file into which process ``pid`` marks."""
+    return folder / f"{pid}.marks"
 
 
 def count(folder: Path) -> int:
@@ -61,11 +66,20 @@ def count(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.marks")) // _LENGTH
 
 
+def count_of(folder: Path, pid: int) -> int:
+    """Return how many marks process ``pid`` has left."""
+    try:
+        return marks_of(folder, pid).stat().st_size // _LENGTH
+    except FileNotFoundError:
+        return 0
+
+
 def read(folder: Path) -> Iterator[Mark]:
     """Yield every mark. Raises :exc:`ValueError` for a torn line."""
     for path in sorted(folder.glob("*.marks")):
-        for line in path.read_text().splitlines():
-            if len(line) != _LENGTH - 1:
-                raise ValueError(f"{path} has a torn line: {line!r}")
-            kind, task_id, attempt, pid, at, key = line.split()
-            yield Mark(kind == "E", (task_id, int(attempt)), int(pid), float(at), key)
+        with path.open() as lines:
+            for line in lines:
+                if len(line) != _LENGTH:
+                    raise ValueError(f"{path} has a torn line: {line!r}")
+                kind, task_id, attempt, pid, at, key = line.split()
+                yield Mark(kind == "E", (task_id, int(attempt)), int(pid), float(at), key)

@@ -9,8 +9,10 @@ import pytest
 from tests.chaos.campaign import Campaign
 from tests.chaos.killer import Kill
 from tests.chaos.marks import Mark
+from tests.chaos.redis_campaign import RedisCampaign
 from tests.chaos.verdict import judge
 from tests.chaos.workload import Workload
+from tests.conftest import need_program
 
 
 @pytest.mark.slow
@@ -23,6 +25,35 @@ def test_workers_killed_at_random_lose_nothing_c14_c18(tmp_path: Path, capsys: p
         print(f"\n{verdict.line()}")
     assert verdict.faults == [], (tmp_path / "worker.log").read_text()[-4000:]
     assert verdict.kills == 6
+
+
+@pytest.mark.slow
+@pytest.mark.serial
+def test_a_redis_that_dies_and_a_network_that_is_cut_lose_nothing_c14_c18(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """C14, C15, C18: lost connections double nothing at all, and every worker comes back by itself."""
+    need_program("redis-server")
+    campaign = RedisCampaign(
+        folder=tmp_path,
+        jobs=4_000,
+        kills=5,
+        deaths=2,
+        cuts=3,
+        quarantine=1,
+        everything=1,
+        longest=0.1,
+        backlog=1_000,
+        seed=7,
+        say=lambda _: None,
+    )
+    verdict = campaign.run()
+    with capsys.disabled():
+        print(f"\n{verdict.line()}")
+    # How soon they are back is for the long campaign to judge, on a machine of its own.
+    faults = [fault for fault in verdict.faults if not fault.startswith("not back at work")]
+    assert faults == [], (tmp_path / "worker.log").read_text()[-4000:]
+    assert (verdict.figures["server_deaths"], verdict.figures["cuts"]) == (2, 3)
 
 
 def marks(*lines: tuple[str, str, float, str]) -> list[Mark]:
@@ -49,6 +80,14 @@ def test_judge(seen: tuple[tuple[str, str, float, str], ...], kills: list[float]
     strikes = [Kill(at, "worker", (1,), frozenset({("a", 0)})) for at in kills]
     faults = judge(1, {"k"}, marks(*seen), strikes).faults
     assert (fault in "; ".join(faults)) if fault else not faults
+
+
+def test_judge_asks_nothing_of_a_dispatch_that_ended_in_an_error() -> None:
+    keys: set[str] = set()
+    assert judge(0, keys, marks(*ONCE), [], unknown={"k"}).faults == []
+    assert judge(0, keys, [], [], unknown={"k"}).faults == []
+    twice = (*ONCE, ("B", "b", 4.0, "k"), ("E", "b", 5.0, "k"))
+    assert "under two ids" in "; ".join(judge(0, keys, marks(*twice), [], unknown={"k"}).faults)
 
 
 def test_judge_allows_a_second_successor_where_ends_are_not_atomic_c18() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from tests.chaos.killer import Kill
@@ -25,6 +25,8 @@ class Verdict:
     doubled: int
     in_flight: int
     slowest_restart: float
+    #: What else was measured.
+    figures: dict[str, float] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
     def line(self) -> str:
@@ -32,16 +34,24 @@ class Verdict:
         return (
             f"chaos jobs {self.jobs} kills {self.kills} lost {self.lost} doubled {self.doubled} "
             f"in_flight_at_kills {self.in_flight} slowest_restart_s {self.slowest_restart:.1f}"
+            + "".join(f" {name} {value:g}" for name, value in self.figures.items())
         )
 
 
 def judge(
-    jobs: int, expected: set[str], marks: Iterable[Mark], kills: Sequence[Kill], *, atomic: bool = True
+    jobs: int,
+    expected: set[str],
+    marks: Iterable[Mark],
+    kills: Sequence[Kill],
+    *,
+    atomic: bool = True,
+    unknown: Set[str] = frozenset(),
 ) -> Verdict:
     """Hold the marks against what had to happen and what was in flight at the kills.
 
     ``atomic``: an end, what it published and its acknowledgement are one step (C18). Without that a retry or a
     chain's next step is doubled too when the execution before it was in flight.
+    ``unknown``: what may have happened, once, because its dispatch ended in an error.
     """
     begun: dict[Unit, list[float]] = defaultdict(list)
     effects: Counter[Unit] = Counter()
@@ -66,7 +76,7 @@ def judge(
         slowest_restart=slowest,
     )
     verdict.faults += _each("lost", lost)
-    verdict.faults += _each("an effect that nobody asked for", units.keys() - expected)
+    verdict.faults += _each("an effect that nobody asked for", units.keys() - expected - unknown)
     verdict.faults += _each("done under two ids or attempts", (key for key, by in units.items() if len(by) > 1))
     twice = (unit for unit, count in effects.items() if count > 1 + allowed[unit])
     verdict.faults += _each("done again without a kill that explains it", twice)
@@ -93,7 +103,7 @@ def _restarts(kills: Sequence[Kill], begun: dict[Unit, list[float]]) -> tuple[fl
         for unit in kill.in_flight:
             after = [at for at in begun[unit] if at > kill.at]
             if after:
-                slowest = max(slowest, min(after) - kill.at)
+                slowest = max(slowest, min(after) - max(kill.at, kill.ended))
             else:
                 stuck.add(unit)
     return slowest, stuck

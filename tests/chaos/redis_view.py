@@ -1,0 +1,103 @@
+"""A Redis store as the harness sees it: past the proxy, with a connection of its own that only reads."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any, Final
+
+import redis
+
+from tests.chaos.store_view import Held
+from umbel.engine.redis_wire import unpack
+
+__all__ = ("RedisView",)
+
+_BANDS: Final = ("", "\x06\x163", "\x06\x166", "\x06\x169")
+_READ_MOST: Final = 1000
+_QUEUE: Final = "celery"
+
+
+class RedisView:
+    """Counts and leases of one database."""
+
+    def __init__(self, port: int) -> None:
+        self._client: Any = redis.Redis(port=port, socket_timeout=30.0)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def held_by(self, pid: int) -> list[Held]:
+        """Return the messages that process ``pid`` holds now."""
+        held = []
+        for token, said in self._client.hgetall("umbel:leases").items():
+            if json.loads(said)[2] == pid:
+                held += [_held(value) for value in self._client.hvals(f"umbel:held:{token.decode()}")]
+        return held
+
+    def held(self) -> dict[str, int]:
+        """Return how many messages each process holds, by its lease."""
+        return {
+            f"{json.loads(said)[1]} pid {json.loads(said)[2]}": self._client.hlen(f"umbel:held:{token.decode()}")
+            for token, said in self._client.hgetall("umbel:leases").items()
+        }
+
+    def waiting(self) -> int:
+        """Return how many messages there are, leased and delayed ones included."""
+        queues = [name.decode() for name in self._client.smembers("umbel:queues")]
+        tokens = [token.decode() for token in self._client.hkeys("umbel:leases")]
+        pipe = self._client.pipeline(transaction=False)
+        for queue in queues:
+            for key in (*(queue + band for band in _BANDS), f"umbel:front:{queue}", f"umbel:suspect:{queue}"):
+                pipe.llen(key)
+        for token in tokens:
+            pipe.hlen(f"umbel:held:{token}")
+        pipe.zcard("umbel:delayed")
+        return int(sum(pipe.execute()))
+
+    def backlog(self) -> int:
+        """Return how many messages of the application's own queue nobody has fetched yet."""
+        return int(self._client.llen(_QUEUE))
+
+    def dead(self) -> list[tuple[str, str]]:
+        """Return (task id, reason) of every dead letter."""
+        letters = [unpack(letter) for letter in self._client.lrange("umbel:dead", 0, -1)]
+        return [(json.loads(letter[5])["headers"].get("id"), letter[2]) for letter in letters]
+
+    def states(self) -> dict[str, int]:
+        """Return how many jobs are in each state."""
+        found: Counter[str] = Counter()
+        keys: list[bytes] = []
+        for key in self._client.scan_iter(match="celery-task-meta-*", count=_READ_MOST):
+            keys.append(key)
+            if len(keys) == _READ_MOST:
+                found.update(self._statuses(keys))
+                keys = []
+        return dict(found + Counter(self._statuses(keys)))
+
+    def _statuses(self, keys: list[bytes]) -> list[str]:
+        return [json.loads(document)["status"] for document in (self._client.mget(keys) if keys else ()) if document]
+
+    def integrity(self) -> str:
+        """Return what stands in the store that belongs to no message: ``ok`` for nothing."""
+        tokens = {token.decode() for token in self._client.hkeys("umbel:leases")}
+        left = [
+            key.decode()
+            for pattern in ("umbel:held:*", "umbel:job:*", "umbel:later", "umbel:chord:*:parts")
+            for key in self._client.scan_iter(match=pattern, count=_READ_MOST)
+            if key.decode().removeprefix("umbel:held:") not in tokens and not self._is_open_chord(key)
+        ]
+        return f"{len(left)} keys that belong to nothing: {', '.join(sorted(left)[:5])}" if left else "ok"
+
+    def _is_open_chord(self, parts: bytes) -> bool:
+        """Whether a chord waits for more: one of which not every member was dispatched always will."""
+        return parts.endswith(b":parts") and not self._client.hexists(parts.removesuffix(b":parts"), "fired")
+
+
+def _held(value: bytes) -> Held:
+    element = value.split(b"\n", 2)[2]
+    body, mark, tail = element.rpartition(b',"umbel":"')
+    headers = json.loads(body + b"}" if mark else element)["headers"]
+    crashes = int(tail.split(b" ")[3]) if mark else 0
+    return Held((headers["id"], headers.get("retries") or 0), crashes)
