@@ -362,6 +362,14 @@ class Transport(virtual.Transport):
             channel.submit(Settled(delivery.seq, "dead", str(error)))
             return None
 
+    def peek(self, delivery: Delivery) -> dict[str, Any] | None:
+        """Return the envelope of ``delivery``; None if :meth:`open` has something to say about it."""
+        channel = self._channel_of(delivery.queue)
+        try:
+            return None if channel is None else channel.message_from(delivery)
+        except ValueError:
+            return None
+
     def deliver(self, delivery: Delivery, raw: dict[str, Any]) -> None:
         """Hand one message to its consumer; called on Celery's event loop."""
         self._deliver(raw, delivery.queue)

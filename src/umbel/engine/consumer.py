@@ -18,11 +18,12 @@ from celery.worker import consumer as celery_consumer
 from celery.worker import state
 from kombu.exceptions import ContentDisallowed, DecodeError
 
-from umbel.engine import remote_control
+from umbel.engine import garbage, remote_control
 from umbel.engine.channel import Transport
 from umbel.engine.execution import owned_by
 from umbel.engine.fetcher import Fetcher
 from umbel.engine.flusher import Flusher
+from umbel.engine.job import Job
 from umbel.engine.pool import TaskPool
 from umbel.engine.request import Request
 from umbel.engine.short_path import ShortPath, plain_task
@@ -61,6 +62,7 @@ class Consumer(celery_consumer.Consumer):
             self._flusher = Flusher(engine)
             complete = getattr(self.app.backend, "complete_chord", None)
             self._flusher.on_chord = complete
+            garbage.settle_down()
         settings = self.app.settings
         fetcher = Fetcher(
             engine,
@@ -79,6 +81,8 @@ class Consumer(celery_consumer.Consumer):
         ):
             most, pool = int(self.controller.max_tasks_per_child), self.pool
             fetcher.allowance = lambda: most - pool.completed
+        if isinstance(self.pool, TaskPool):
+            fetcher.start_plain = lambda batch: self._start_plain(transport, batch)
         fetcher.start(self.hub, lambda delivery: self._deliver(transport, delivery), transport.touch)
         transport.attach(fetcher)
 
@@ -127,10 +131,31 @@ class Consumer(celery_consumer.Consumer):
         if delivery.verdict is not None and name in self.app.tasks:
             self._fail(transport, raw, self.app.tasks[name], delivery.verdict)
             return
-        path = self._paths.get(name) if name in self._paths else self._path(name, transport)
+        transport.deliver(delivery, raw)
+
+    def _start_plain(self, transport: Transport, batch: list[Delivery]) -> list[Delivery]:
+        """Give the pool what is plain of a batch, all at once; return what must go Celery's way, on Celery's loop."""
+        jobs: list[Job] = []
+        rest: list[Delivery] = []
+        for delivery in batch:
+            job = None if delivery.cancelled or delivery.verdict is not None else self._plain_job(transport, delivery)
+            if job is None:
+                rest.append(delivery)
+            else:
+                jobs.append(job)
+        if jobs:
+            self.pool.take(*jobs)
+        return rest
+
+    def _plain_job(self, transport: Transport, delivery: Delivery) -> Job | None:
+        raw = transport.peek(delivery)
         fetcher = transport.fetcher
-        if path is None or fetcher is None or not path.take(delivery, raw, fetcher):
-            transport.deliver(delivery, raw)
+        if raw is None or fetcher is None:
+            return None
+        name = raw["headers"].get("task")
+        paths = self._paths
+        path = paths[name] if name in paths else self._path(name, transport)
+        return None if path is None else path.job(delivery, raw, fetcher)
 
     def _fail(self, transport: Transport, raw: dict[str, Any], task: Any, verdict: str) -> None:
         message = transport.channels[0].Message(raw, channel=transport.channels[0])

@@ -77,6 +77,8 @@ class Fetcher:
         self._hub: Any = None
         self._bell: _Bell
         self._deliver: Callable[[Delivery], None] | None = None
+        #: Starts what it can of a batch from the fetch thread, and returns the rest.
+        self.start_plain: Callable[[list[Delivery]], list[Delivery]] = lambda batch: batch
         self._touch: Callable[[], None] = lambda: None
         self.on_cancelled: Callable[[Sequence[str]], None] | None = None
         self._cancel_mark = -1
@@ -188,7 +190,7 @@ class Fetcher:
         if batch:
             with self._count_lock:
                 self._outstanding += len(batch)
-            self._hand_over(batch)
+            self._hand_over(self.start_plain(batch))
         return heard or bool(batch)
 
     def _make_way(self) -> None:
@@ -275,6 +277,8 @@ class Fetcher:
         return found
 
     def _hand_over(self, batch: list[Delivery]) -> None:
+        if not batch:
+            return
         with self._inbox_lock:
             if not self._stopped.is_set():
                 self._inbox.extend(batch)

@@ -1,8 +1,8 @@
 """The default pool: one event loop and a set of threads in each process, with Celery's own tracer.
 
 ``--concurrency`` is how many jobs run at a time in one process, whichever kind: coroutines share the loop,
-plain functions get a thread each. Threads are made when they are needed, and one that has work wakes the next
-one, so that jobs of microseconds do not fight for the interpreter.
+plain functions get a thread each. Threads are made when they are needed: jobs of microseconds follow each other on one
+thread instead of fighting for the interpreter, and as soon as a job takes its time the others get theirs.
 
 An ``async def`` job runs wholly on the loop unless something that may block (a hook, a signal receiver) is
 attached to it: then the tracer runs in a thread and only the body on the loop.
@@ -31,6 +31,7 @@ from celery.worker import state as worker_state
 from umbel.engine.bridge import Drive
 from umbel.engine.job import Job, current_job
 from umbel.engine.limits import Watchman
+from umbel.engine.pacer import Pacer
 from umbel.engine.request import Request
 
 __all__ = ("TaskPool",)
@@ -69,6 +70,7 @@ class TaskPool(BasePool):
         self._closing = False
         self.grace: float = float(self.options.get("grace") or self._setting("grace", 30.0))
         self._watchman = Watchman(self)
+        self._pacer = Pacer(self)
         self._done = threading.Condition(self._lock)
         self.completed = 0
 
@@ -106,17 +108,24 @@ class TaskPool(BasePool):
         self.take(job)
         return job
 
-    def take(self, job: Job) -> None:
-        """Start ``job`` when a slot is free."""
+    def take(self, *jobs: Job) -> None:
+        """Start ``jobs`` when slots are free."""
+        waiting = self._waiting
         with self._lock:
-            at = len(self._waiting)
-            while at and job.goes_before(self._waiting[at - 1]):
-                at -= 1
-            self._waiting.insert(at, job)
-            crowded = len(self._waiting) > 1
-        # Whoever runs wakes the next one: a crowd needs no second knock.
-        if not crowded or not self._running:
-            self._wake()
+            crowded = bool(waiting)
+            for job in jobs:
+                at = len(waiting)
+                while at and job.goes_before(waiting[at - 1]):
+                    at -= 1
+                if at == len(waiting):
+                    waiting.append(job)
+                else:
+                    waiting.insert(at, job)
+        # Whoever is between two jobs takes the next one: a crowd needs no second knock.
+        if not self._running or not (crowded or self._pacer.rushes()):
+            self.wake()
+        if waiting:
+            self._pacer.watch()
 
     def surrender(self) -> None:
         """Give back the jobs that wait for a slot: another process may be free, or others more urgent."""
@@ -161,7 +170,7 @@ class TaskPool(BasePool):
     def grow(self, n: int = 1) -> None:
         """Run ``n`` more jobs at a time."""
         self.limit += n
-        self._wake()
+        self.wake()
 
     def shrink(self, n: int = 1) -> None:
         """Run ``n`` jobs fewer at a time; running ones go on."""
@@ -179,27 +188,41 @@ class TaskPool(BasePool):
 
     # -- running ----------------------------------------------------------------------------------------------
 
-    def _wake(self) -> None:
+    def wake(self) -> bool:
+        """Start what can start on the loop, and one thread for what comes then; return whether that was woken."""
         with self._lock:
-            if not self._waiting or len(self._running) >= self.limit:
+            jobs = []
+            while self._can_start() and self._on_loop(self._waiting[0]):
+                jobs.append(self._take())
+            woken = self._can_start() and self._wake_thread()
+        if jobs:
+            self._start_on_loop(jobs)
+        return woken
+
+    def _can_start(self) -> bool:
+        return bool(self._waiting) and len(self._running) < self.limit
+
+    def _wake_thread(self) -> bool:
+        if self._idle:
+            self._idle -= 1
+            self._tokens.put(True)
+        elif self._threads < self.limit:
+            self._threads += 1
+            threading.Thread(target=self._work, name=f"umbel-job-{self._threads}", daemon=True).start()
+        else:
+            return False
+        return True
+
+    def wake_all(self) -> None:
+        """Let as many threads run as there are jobs and slots."""
+        for _ in range(len(self._waiting)):
+            if not self.wake():
                 return
-            if self._on_loop(self._waiting[0]):
-                self._start_on_loop(self._take())
-                rest = bool(self._waiting)
-            else:
-                rest = False
-                if self._idle:
-                    self._idle -= 1
-                    self._tokens.put(True)
-                elif self._threads < self.limit:
-                    self._threads += 1
-                    threading.Thread(target=self._work, name=f"umbel-job-{self._threads}", daemon=True).start()
-        if rest:
-            self._wake()
 
     def _take(self) -> Job:
         job = self._waiting.popleft()
         self._running.add(job)
+        self._pacer.began()
         return job
 
     def _work(self) -> None:
@@ -214,16 +237,16 @@ class TaskPool(BasePool):
                 if (
                     self._closing
                     or worker_state.should_stop is not None
-                    or not self._waiting
-                    or len(self._running) >= self.limit
+                    or not self._can_start()
                     or self._on_loop(self._waiting[0])
                 ):
                     self._idle += 1
                     break
                 job = self._take()
-                more = bool(self._waiting)
-            if more:
-                self._wake()
+                # An async job behind it starts on the loop, and waits for no thread.
+                head = bool(self._waiting) and self._on_loop(self._waiting[0])
+            if head:
+                self.wake()
             self._perform(job)
         self._wake_others()
 
@@ -233,7 +256,7 @@ class TaskPool(BasePool):
             with self._lock:
                 head = bool(self._waiting) and self._on_loop(self._waiting[0])
             if head:
-                self._wake()
+                self.wake()
 
     def _perform(self, job: Job) -> None:
         context = contextvars.copy_context()
@@ -281,16 +304,17 @@ class TaskPool(BasePool):
             plain = self._async[task.name] = not any(task_has_custom(task, hook) for hook in _HOOKS)
         return plain
 
-    def _start_on_loop(self, job: Job) -> None:
+    def _start_on_loop(self, jobs: list[Job]) -> None:
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._begin, job)
+        self._loop.call_soon_threadsafe(self._begin, jobs)
 
-    def _begin(self, job: Job) -> None:
+    def _begin(self, jobs: list[Job]) -> None:
         assert self._loop is not None
-        task = self._loop.create_task(self._drive(job))
-        job.asyncio_task = task
-        _TASKS.add(task)
-        task.add_done_callback(_TASKS.discard)
+        for job in jobs:
+            task = self._loop.create_task(self._drive(job))
+            job.asyncio_task = task
+            _TASKS.add(task)
+            task.add_done_callback(_TASKS.discard)
 
     async def _drive(self, job: Job) -> None:
         try:
@@ -300,7 +324,7 @@ class TaskPool(BasePool):
                 logger.error("A job's end could not be handled: %r", error, exc_info=error)
         finally:
             self._finished(job)
-            self._wake()
+            self.wake()
 
     def _start_loop(self) -> asyncio.AbstractEventLoop:
         self._loop = loop = _new_loop()
@@ -338,6 +362,7 @@ class TaskPool(BasePool):
 
     def _end(self) -> None:
         self._watchman.stop()
+        self._pacer.stop()
         for _ in range(self._threads):
             self._tokens.put(False)
         loop, self._loop = self._loop, None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import weakref
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -163,8 +164,8 @@ class ShortPath:
         self._encode = task.backend.encode
         self._pid = os.getpid()
 
-    def take(self, delivery: Delivery, raw: dict[str, Any], fetcher: Fetcher) -> bool:
-        """Start the job if it is plain; False if it must go Celery's way."""
+    def job(self, delivery: Delivery, raw: dict[str, Any], fetcher: Fetcher) -> Job | None:
+        """Return the job for the pool if it is plain; None if it must go Celery's way. Called on the fetch thread."""
         headers = raw["headers"]
         if (
             raw.get("content-type") != "application/json"
@@ -178,21 +179,20 @@ class ShortPath:
             or self._tells_events()
             or raw["properties"].get("body_encoding") != "utf-8"
         ):
-            return False
+            return None
         try:
             body = decode_body(raw["body"])
         except Exception:
-            return False
+            return None
         if not _is_plain_body(body):
-            return False
-        self._start(PlainRequest(self, delivery, raw, body, fetcher.flusher))
-        return True
+            return None
+        return self._received(PlainRequest(self, delivery, raw, body, fetcher.flusher))
 
     def _tells_events(self) -> bool:
         eventer = self.eventer
         return bool(eventer is not None and eventer.enabled and (not eventer.groups or "task" in eventer.groups))
 
-    def _start(self, request: PlainRequest) -> None:
+    def _received(self, request: PlainRequest) -> Job:
         if received_logger.isEnabledFor(logging.INFO):
             context = {
                 "id": request.id,
@@ -206,8 +206,9 @@ class ShortPath:
         worker_state.reserved_requests.add(request)
         hard, soft = request.limits()
         job = Job(self._run, request, self.task, soft, hard)
-        request._apply_result = lambda: job
-        self.pool.take(job)
+        # Weak, as Celery's: with a cycle each job would wait for the garbage collector.
+        request._apply_result = weakref.ref(job)
+        return job
 
     # -- the run ----------------------------------------------------------------------------------------------
 
