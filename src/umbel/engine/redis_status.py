@@ -73,22 +73,19 @@ def locate(store: RedisStore, leases: Leases, task_id: str) -> Location | None:
     where, at, info = job.split(b"\n", 2)
     queue, priority, task, owner, retries, expires = unpack(info)
     kind, rest = where[:1], where[1:]
-    due, lease, element, position = None, None, None, None
+    due, lease, position = None, None, None
     if kind == b"d":
         with store.asking() as client:
             due = client.zscore(store.key("delayed"), rest)
-    elif kind == b"h":
-        token, _, seq = rest.partition(b" ")
-        with store.asking() as client:
-            element = client.hget(store.key(f"held:{token.decode()}"), seq)
-        lease = next((one.number for one in leases.all() if one.token == token.decode()), None)
-    elif kind in (b"s", b"f"):
-        side = "suspect" if kind == b"s" else "front"
-        element, position = _find(store, store.key(f"{side}:{queue}"), task_id)
+        element = None
     else:
-        element, position = _find(store, rest, task_id)
-        if position is not None:
-            position += _before(store, queue, rest)
+        lease, kind, element = _held(store, leases, task_id, kind)
+        if lease is None:
+            side = {b"s": "suspect", b"f": "front"}.get(kind)
+            key = rest if side is None else store.key(f"{side}:{queue}")
+            element, position = _find(store, key, task_id)
+            if position is not None and side is None:
+                position += _before(store, queue, rest)
     deliveries, crashes = _history(element)
     return Location(
         task_id=task_id,
@@ -99,8 +96,8 @@ def locate(store: RedisStore, leases: Leases, task_id: str) -> Location | None:
         due=due,
         expires=moment(expires),
         lease=lease,
-        suspect=kind == b"s" or (element is not None and kind == b"h" and element[:1] == b"s"),
-        deliveries=deliveries + (kind == b"h"),
+        suspect=kind == b"s",
+        deliveries=deliveries + (lease is not None),
         crashes=crashes,
         cancelled=bool(cancelled),
         enqueued=float(at),
@@ -109,8 +106,23 @@ def locate(store: RedisStore, leases: Leases, task_id: str) -> Location | None:
     )
 
 
+def _held(store: RedisStore, leases: Leases, task_id: str, kind: bytes) -> tuple[int | None, bytes, bytes | None]:
+    """Return whose lease holds the job, from which kind of list it was taken, and its element."""
+    ending = _ending(task_id)
+    for info in leases.all():
+        with store.asking() as client:
+            for value in client.hvals(store.key(f"held:{info.token}")):
+                if value.endswith(ending):
+                    return info.number, value[:1], value
+    return None, kind, None
+
+
+def _ending(task_id: str) -> bytes:
+    return f' {task_id}"}}'.encode()
+
+
 def _find(store: RedisStore, key: bytes, task_id: str) -> tuple[bytes | None, int | None]:
-    ending = f' {task_id}"}}'.encode()
+    ending = _ending(task_id)
     with store.asking() as client:
         for start in range(0, _LOOK_MOST, _CHUNK):
             # Takers pop at the right: the first to go is the last of the list.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -30,7 +30,9 @@ __all__ = (
 
 #: Kombu's separator between a queue and its priority band.
 BAND: Final = "\x06\x16"
-_FIELDS: Final = 9
+#: What Umbel knows of an envelope, at its end: when it was queued, priority, deliveries, crashes, task id.
+_TRAILER: Final = re.compile(rb',"umbel":"([\d.]+) (\d) (\d+) (\d+) ([^" ]*)"\}\Z')
+_TRAILER_MOST: Final = 200
 #: Ids that an element can carry as they are.
 _SAFE_ID: Final = re.compile(r"[!#-\[\]-~]{1,100}")
 
@@ -123,8 +125,8 @@ def record_fields(record: Record) -> list[Any]:
     ]
 
 
-def settled(prefix: str, entries: Sequence[Settled]) -> bytes:
-    """Return entries as ``settle.lua`` takes them."""
+def settled(prefix: str, entries: Sequence[Settled], known: Mapping[int, Delivery]) -> bytes:
+    """Return entries as ``settle.lua`` takes them; ``known`` are the messages that this process holds."""
     return pack(
         [
             [
@@ -135,6 +137,7 @@ def settled(prefix: str, entries: Sequence[Settled]) -> bytes:
                 [message(prefix, outgoing) for outgoing in entry.outgoing],
                 [_part(part) for part in entry.parts],
                 entry.fired or "",
+                *_own(known.get(entry.seq or 0)),
             ]
             for entry in entries
         ]
@@ -146,33 +149,55 @@ def _part(part: ChordPart) -> list[Any]:
     return [part.group_id, part.task_id, part.place, result, part.size or 0]
 
 
-def deliveries(prefix: str, values: Sequence[bytes], *, suspect: bool) -> list[Delivery]:
+def _own(delivery: Delivery | None) -> tuple[str, str]:
+    """Return what a message's trailer says: its id, and when it was queued."""
+    if delivery is None or not delivery.enqueued:
+        return "", ""
+    return delivery.task_id or "", f"{delivery.enqueued:.6f}"
+
+
+def deliveries(prefix: str, lists: Sequence[Sequence[Any]], *, suspect: bool) -> list[Delivery]:
     """Return what ``fetch.lua`` has fetched."""
     found = []
-    for at in range(0, len(values), _FIELDS):
-        seq, key, body, queued, priority, before, task_id, verdict, cancelled = values[at : at + _FIELDS]
-        payload = body.decode(errors="surrogateescape")
-        found.append(
-            Delivery(
-                seq=int(seq),
-                queue=queue_of(prefix, key),
-                payload=payload,
-                deliveries=int(before) + 1,
-                suspect=suspect,
-                enqueued=float(queued),
-                rank=9 - int(priority),
-                task_id=task_id.decode() or _id_in(payload),
-                verdict=verdict.decode() or None,
-                cancelled=cancelled == b"1",
+    for key, verdict, first, elements, cancelled in lists:
+        queue, band = queue_of(prefix, key), _band(key)
+        for number, element in enumerate(elements):
+            payload, queued, priority, before, task_id = _read(element)
+            found.append(
+                Delivery(
+                    seq=first + number,
+                    queue=queue,
+                    payload=payload,
+                    deliveries=before + 1,
+                    suspect=suspect,
+                    enqueued=queued,
+                    rank=9 - (band if priority is None else priority),
+                    task_id=task_id or _id_in(payload),
+                    verdict=verdict.decode() or None,
+                    cancelled=number in cancelled,
+                )
             )
-        )
     return found
+
+
+def _band(key: bytes) -> int:
+    band = key.decode().partition(BAND)[2]
+    return int(band) if band.isdigit() else 0
+
+
+def _read(element: bytes) -> tuple[str, float, int | None, int, str]:
+    """Return the envelope, when it was queued, its priority, its deliveries and its id."""
+    trailer = _TRAILER.search(element, max(0, len(element) - _TRAILER_MOST))
+    if trailer is None:
+        return element.decode(errors="surrogateescape"), 0.0, None, 0, ""
+    queued, priority, before, _, task_id = trailer.groups()
+    payload = f"{element[: trailer.start()].decode(errors='surrogateescape')}}}"
+    return payload, float(queued), int(priority), int(before), task_id.decode()
 
 
 def taken(queue: str, element: bytes) -> Delivery:
     """Return a message that was taken from its list for good."""
-    body, mark, tail = element.rpartition(b',"umbel":"')
-    payload = (body + b"}" if mark and tail.endswith(b'"}') else element).decode(errors="surrogateescape")
+    payload = _read(element)[0]
     return Delivery(0, queue, payload, 1, task_id=_id_in(payload))
 
 

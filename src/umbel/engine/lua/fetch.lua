@@ -1,6 +1,7 @@
 -- ARGV: prefix, token, epoch, limit, suspects (0 or 1), then pairs of queue and share.
--- Returns [when the next delayed one is due or "", [the paused ones of the queues], seq, list, element, verdict, cancelled, …];
--- nil if the lease has ended, or this was asked in an earlier epoch of it and has been under way until now.
+-- Returns [when the next delayed one is due or "", [the paused ones of the queues], one entry a list that was taken from, …];
+-- an entry is [list, verdict or "", seq of the first, [elements], [numbers of the cancelled ones, from 0]].
+-- Nil if the lease has ended, or this was asked in an earlier epoch of it and has been under way until now.
 local token, limit, suspects = ARGV[2], tonumber(ARGV[4]), ARGV[5] == '1'
 if redis.call('HGET', key('epochs'), token) ~= ARGV[3] then return false end
 local held = key('held:' .. token)
@@ -15,30 +16,43 @@ local paused = {}
 local answer = {next_due, paused}
 local taken = 0
 
-local function hold(list, element, verdict, kind)
-    if taken == 0 then renumber() end
-    local seq = digits(redis.call('INCR', key('seq')))
-    local body, queued, priority, deliveries, crashes, id = read(element)
-    redis.call('HSET', held, seq, kind .. (verdict or '') .. '\n' .. list .. '\n' .. element)
-    place(id, 'h' .. token .. ' ' .. seq)
-    local cancelled = any_cancelled and id ~= '' and redis.call('HEXISTS', key('cancelled'), id) == 1
-    local _, band = parts_of(list)
-    for _, value in ipairs({
-        seq, list, body, queued, priority or band, tostring(deliveries), id, verdict or '', cancelled and '1' or '0',
-    }) do
-        answer[#answer + 1] = value
+-- Which of ``elements`` have been cancelled, as numbers from 0.
+local function cancelled_of(elements)
+    local found = {}
+    if not any_cancelled then return found end
+    for number, element in ipairs(elements) do
+        local _, _, _, _, _, id = read(element)
+        if id ~= '' and redis.call('HEXISTS', key('cancelled'), id) == 1 then found[#found + 1] = number - 1 end
     end
-    taken = taken + 1
+    return found
+end
+
+-- Note what is taken from one list as held. What stays of a fetch's cost is here: a few calls however many there are.
+local function hold(list, elements, verdict, kind)
+    if taken == 0 then renumber() end
+    -- As arguments of a call numbers keep all their digits.
+    local first = redis.call('INCRBY', key('seq'), #elements) - #elements + 1
+    local head = kind .. verdict .. '\n' .. list .. '\n'
+    for start = 1, #elements, 1000 do
+        local fields = {}
+        for at = start, math.min(start + 999, #elements) do
+            fields[#fields + 1] = first + at - 1
+            fields[#fields + 1] = head .. elements[at]
+        end
+        redis.call('HSET', held, unpack(fields))
+    end
+    answer[#answer + 1] = {list, verdict, first, elements, cancelled_of(elements)}
+    taken = taken + #elements
 end
 
 local function from_side(list, kind, most)
     while most > 0 do
         local found = redis.call('RPOP', list)
         if not found then return most end
-        local verdict
+        local verdict = ''
         if kind == 'f' then verdict, found = cut(found) end
         local origin, element = cut(found)
-        hold(origin, element, verdict, kind)
+        hold(origin, {element}, verdict, kind)
         most = most - 1
     end
     return most
@@ -50,8 +64,8 @@ local function from_queue(queue, most)
         if most <= 0 then return end
         local list = P .. queue .. band
         local found = redis.call('RPOP', list, most)
-        if found then
-            for _, element in ipairs(found) do hold(list, element, nil, 'q') end
+        if found and #found > 0 then
+            hold(list, found, '', 'q')
             most = most - #found
         end
     end

@@ -15,7 +15,9 @@
 --   umbel:beats                  zset    token -> when it was last renewed
 --   umbel:epochs                 hash    token -> the number of its epoch: what was asked in an earlier one is not done any more
 --   umbel:held:TOKEN             hash    seq -> "LISTKEY\nELEMENT" of what that process holds
---   umbel:job:ID                 string  "WHERE\nQUEUED\n" and what dispatch knew of the job (MessagePack)
+--   umbel:job:ID                 string  "WHERE\nQUEUED\n" and what dispatch knew of the job (MessagePack);
+--                                       WHERE is q or f or s and the list in which it waits (or did, before it was taken), or d and its member
+--   umbel:line:NAME              string  "CALL\nNEW": the last call of a sender's connection, and how many jobs it brought
 --   umbel:about:ID               string  the guard beside a result document (MessagePack)
 --   umbel:cancelled              hash    ID -> "AT RUNNING"
 --   umbel:chord:ID, …:parts      hash    size, extra, parts, fired; task id -> "PLACE\nRESULT"
@@ -170,11 +172,24 @@ local function strike(list, element, alone, limit)
     end
 end
 
+-- What stands beside the results of some jobs: id -> guard or false.
+local guards = {}
+
+-- Read the guards of many jobs at once.
+local function look_up(ids)
+    for start = 1, #ids, 1000 do
+        local keys = {}
+        for at = start, math.min(start + 999, #ids) do keys[#keys + 1] = key('about:' .. ids[at]) end
+        for number, known in ipairs(redis.call('MGET', unpack(keys))) do guards[ids[start + number - 1]] = known end
+    end
+end
+
 -- Store a job's state beside its guard; an end is overwritten only by what was queued after it.
 local function store(record, at)
     local id, state, final, text, meta, attempt, task, queue, owner, ttl, since = unpack(record)
     local about = key('about:' .. id)
-    local known = redis.call('GET', about)
+    local known = guards[id]
+    if known == nil then known = redis.call('GET', about) end
     local old = known and cmsgpack.unpack(known)
     if old and old[2] == 1 and tonumber(since) <= tonumber(old[3]) then return end
     if old then
@@ -184,6 +199,7 @@ local function store(record, at)
     end
     local document = P .. 'celery-task-meta-' .. id
     local guard = cmsgpack.pack({state, final, at, attempt, task, queue, owner, text})
+    guards[id] = guard
     if ttl == 0 then
         redis.call('SET', document, meta)
         redis.call('SET', about, guard)

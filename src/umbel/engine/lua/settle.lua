@@ -1,5 +1,6 @@
 -- What a batch of executions leaves behind, in one step.
--- ARGV: prefix, token, crash limit, MessagePack [[seq or 0, action, reason, records, outgoing, parts, fired], …].
+-- ARGV: prefix, token, crash limit, MessagePack [[seq or 0, action, reason, records, outgoing, parts, fired, id, queued], …];
+-- id and queued are what the message of seq says of itself: its task id and when it was queued, as text.
 -- Returns [refused, complete]: numbers of refused entries from 0, and group ids of complete chords.
 local token, limit = ARGV[2], tonumber(ARGV[3])
 local held = key('held:' .. token)
@@ -31,10 +32,22 @@ local function fires(group)
     return true
 end
 
-local function forget(seq, id)
-    local job = key('job:' .. id)
-    local known = id ~= '' and redis.call('GET', job)
-    if known and (cut(known)) == 'h' .. token .. ' ' .. digits(seq) then redis.call('DEL', job) end
+-- Jobs whose message has gone, as pairs of id and when it was queued.
+local gone = {}
+
+-- Drop what dispatch knew of them, unless it is of another message with the same id.
+local function forget()
+    for start = 1, #gone, 1000 do
+        local keys, ended = {}, {}
+        for at = start, math.min(start + 999, #gone) do keys[#keys + 1] = key('job:' .. gone[at][1]) end
+        for number, known in ipairs(redis.call('MGET', unpack(keys))) do
+            if known then
+                local _, rest = cut(known)
+                if (cut(rest)) == gone[start + number - 1][2] then ended[#ended + 1] = keys[number] end
+            end
+        end
+        if #ended > 0 then redis.call('DEL', unpack(ended)) end
+    end
 end
 
 local function bury(list, element, reason)
@@ -44,40 +57,53 @@ local function bury(list, element, reason)
     redis.call('LPUSH', key('dead'), cmsgpack.pack(letter))
 end
 
-local function act(seq, action, reason, found)
-    if action == 'keep' then return end
-    redis.call('HDEL', held, digits(seq))
+-- Deal with a message that was held: it is out of ``held`` already.
+local function act(action, reason, found, id, queued)
+    if action == 'ack' then
+        if id ~= '' then gone[#gone + 1] = {id, queued} end
+        return
+    end
     local _, rest = cut(found)
     local list, element = cut(rest)
-    local _, _, _, _, _, id = read(element)
     if action == 'crash' then
         -- A prefork child runs one job: it was alone.
         strike(list, element, true, limit)
     elseif action == 'requeue' then
         take_back(found, 1)
     else
-        if action == 'dead' then bury(list, element, reason) end
-        forget(seq, id)
+        bury(list, element, reason)
+        if id ~= '' then gone[#gone + 1] = {id, queued} end
     end
+end
+
+-- Whether the message is held still; it is so no longer unless it stays. What is to be moved is returned itself.
+local function claim(seq, action)
+    if action == 'ack' then return redis.call('HDEL', held, seq) == 1 end
+    if action == 'keep' then return redis.call('HEXISTS', held, seq) == 1 end
+    local found = redis.call('HGET', held, seq)
+    if found then redis.call('HDEL', held, seq) end
+    return found
 end
 
 local any_cancelled = redis.call('EXISTS', key('cancelled')) == 1
 
-local function is_cancelled(found)
+local function is_cancelled(id)
     if not any_cancelled then return false end
-    local _, rest = cut(found)
-    local _, element = cut(rest)
-    local _, _, _, _, _, id = read(element)
     local mark = id ~= '' and redis.call('HGET', key('cancelled'), id)
     return mark and string.sub(mark, -2) == ' 1'
 end
 
 relieve()
 local entries = cmsgpack.unpack(ARGV[4])
+local ids = {}
+for _, entry in ipairs(entries) do
+    for _, record in ipairs(entry[4]) do ids[#ids + 1] = record[1] end
+end
+look_up(ids)
 local backwards = {}
 for number, entry in ipairs(entries) do
-    local seq, action, reason, records, outgoing, parts, fired = unpack(entry)
-    local found = seq ~= 0 and redis.call('HGET', held, digits(seq))
+    local seq, action, reason, records, outgoing, parts, fired, id, queued = unpack(entry)
+    local found = seq ~= 0 and claim(seq, action)
     if seq ~= 0 and not found then
         refused[#refused + 1] = number - 1
     else
@@ -86,15 +112,16 @@ for number, entry in ipairs(entries) do
             if seq == 0 then records = {} end
         end
         -- What follows a job that was cancelled before its worker heard of it; its end is refused as well.
-        if found and #outgoing > 0 and is_cancelled(found) then outgoing = {} end
+        if found and #outgoing > 0 and is_cancelled(id) then outgoing = {} end
         for _, record in ipairs(records) do store(record, at) end
         for _, part in ipairs(parts) do count(part) end
-        if action == 'requeue' then backwards[#backwards + 1] = {seq, action, reason, found}
-        elseif found then act(seq, action, reason, found) end
+        if action == 'requeue' then backwards[#backwards + 1] = {action, reason, found, id, queued}
+        elseif found and action ~= 'keep' then act(action, reason, found, id, queued) end
         for _, message in ipairs(outgoing) do push(message[1], message[2], message[3], message[4], message[5], message[6], at) end
     end
 end
 for number = #backwards, 1, -1 do act(unpack(backwards[number])) end
+forget()
 for group in pairs(counted) do
     if is_complete(group) then complete[#complete + 1] = group end
 end
