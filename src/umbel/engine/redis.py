@@ -88,7 +88,7 @@ class RedisEngine(RedisOperations):
         self._renewed = 0.0
         self._fetching = threading.Lock()
         #: What this process was given and has not settled.
-        self._known: set[int] = set()
+        self._known: dict[int, Delivery] = {}
         self._doubtful, self._epoch = False, 1
         self._tag, self._tags = f"{secrets.token_hex(8)}-", itertools.count()
 
@@ -124,7 +124,7 @@ class RedisEngine(RedisOperations):
     def enqueue(self, messages: Sequence[Outgoing]) -> int:
         self._here()
         self.names.note({one.queue for one in messages})
-        return int(self.store.run("enqueue", pack([message(self.prefix, one) for one in messages])))
+        return int(self.store.run_once("enqueue", pack([message(self.prefix, one) for one in messages])))
 
     def fetch(self, queues: Mapping[str, int], limit: int, *, suspects: bool = False) -> list[Delivery]:
         self._here()
@@ -143,7 +143,7 @@ class RedisEngine(RedisOperations):
             self._paused = {name.decode() for name in answer[1]}
             self._watch(queues.keys() - self._paused)
             found = deliveries(self.prefix, answer[2:], suspect=suspects)
-            self._known.update(delivery.seq for delivery in found)
+            self._known.update((one.seq, one) for one in found)
             self._doubtful = False
         self._next_due = float(answer[0]) if answer[0] else None
         for delivery in found:
@@ -195,12 +195,14 @@ class RedisEngine(RedisOperations):
         self._here()
         self.names.note({one.queue for entry in entries for one in entry.outgoing})
         token = self._lease.token if self._lease is not None else ""
-        refused, complete = self.store.run("settle", token, self.crash_limit, settled(self.prefix, entries))
+        refused, complete = self.store.run(
+            "settle", token, self.crash_limit, settled(self.prefix, entries, self._known)
+        )
         if self._lease is not None:
             for entry in entries:
                 if entry.seq is not None and entry.action != "keep":
                     self._lease.end(entry.seq)
-                    self._known.discard(entry.seq)
+                    self._known.pop(entry.seq, None)
         last = {part.group_id: part for entry in entries for part in entry.parts}
         return Settlement(tuple(entries[number] for number in refused), _parts(complete, last))
 

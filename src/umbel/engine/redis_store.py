@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -18,10 +19,14 @@ from umbel.engine.lua import digest, source
 from umbel.engine.redis_address import shown
 from umbel.engine.redis_connect import connect
 from umbel.engine.redis_errors import meaning
+from umbel.engine.redis_line import Line, Lines
 from umbel.engine.redis_wire import pack
 from umbel.errors import StoreDenied, StoreReadOnly, StoreUnreachable
 
 __all__ = ("RedisStore",)
+
+#: Between the tries of what must have run once, in seconds: Celery's own policy for publishing.
+_PAUSES: Final = (0.0, 0.2, 0.4)
 
 
 class RedisStore:
@@ -38,6 +43,7 @@ class RedisStore:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._client: Any = None
+        self._lines: Lines | None = None
         #: How often the server was lost: a connection from before is not to be trusted.
         self.losses = 0
 
@@ -62,12 +68,42 @@ class RedisStore:
 
     def run(self, name: str, *arguments: Any) -> Any:
         """Run a script in one round trip. Raises :exc:`StoreError`."""
-        with self.asking() as client:
-            try:
-                return client.execute_command("EVALSHA", digest(name), 0, self._prefix, *arguments)
-            except exceptions.NoScriptError:
-                # Whole, for what is loaded now may be forgotten again before it is called.
-                return client.execute_command("EVAL", source(name), 0, self._prefix, *arguments)
+        with self.translated(), self._line() as line:
+            return self._call(line, name, arguments)
+
+    def run_once(self, name: str, *arguments: Any) -> Any:
+        """Run a script whose answer may be lost, again, until it has run just once. Raises :exc:`StoreError`.
+
+        It is given the line's name, the number of this call, and whether the call is a repeated one.
+        """
+        with self.translated(), self._line() as line:
+            ticket = line.ticket()
+            for pause in _PAUSES:
+                try:
+                    return self._call(line, name, (*arguments, *ticket, int(pause > 0)))
+                except exceptions.ConnectionError:
+                    self.distrust()
+                    time.sleep(pause)
+            return self._call(line, name, (*arguments, *ticket, 1))
+
+    def _call(self, line: Line, name: str, arguments: tuple[Any, ...]) -> Any:
+        try:
+            return line.call("EVALSHA", digest(name), 0, self._prefix, *arguments)
+        except exceptions.NoScriptError:
+            # Whole, for what is loaded now may be forgotten again before it is called.
+            return line.call("EVAL", source(name), 0, self._prefix, *arguments)
+
+    @contextlib.contextmanager
+    def _line(self) -> Iterator[Line]:
+        client = self.client
+        lines = self._lines
+        if lines is None:
+            lines = self._lines = Lines(client.connection_pool)
+        line = lines.take()
+        try:
+            yield line
+        finally:
+            lines.give_back(line)
 
     def sustain(self, *commands: list[Any]) -> Any:
         """Run commands without which nobody could work off what waits, also when the server's memory is full."""
@@ -92,6 +128,7 @@ class RedisStore:
             if isinstance(meant, StoreReadOnly) and self._client is not None:
                 # The master may be another server by now, under the same name or by Sentinel's word.
                 self._client.connection_pool.disconnect()
+                self._drop_lines()
             if isinstance(meant, StoreUnreachable):
                 self.distrust()
             raise meant from error
@@ -101,6 +138,11 @@ class RedisStore:
         self.losses += 1
         if self._client is not None:
             self._client.connection_pool.disconnect(inuse_connections=False)
+        self._drop_lines()
+
+    def _drop_lines(self) -> None:
+        if self._lines is not None:
+            self._lines.close()
 
     def is_cluster(self) -> bool:
         """Whether the server says that it is part of a cluster; one that may not be asked is taken for none."""
@@ -120,7 +162,10 @@ class RedisStore:
     def close(self) -> None:
         """Close this process's connections."""
         client, self._client = self._client, None
+        lines, self._lines = self._lines, None
         if client is not None and self._pid == os.getpid():
+            if lines is not None:
+                lines.close()
             client.close()
 
 

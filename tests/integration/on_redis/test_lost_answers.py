@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from redis import exceptions
 
 from umbel.engine.redis import RedisEngine
+from umbel.engine.redis_line import Line
 from umbel.engine.store import Outgoing, Settled
 from umbel.errors import StoreUnreachable
 from umbel.testing.contract._suite import payload
@@ -53,3 +55,31 @@ def test_c18_an_end_that_was_written_and_not_answered_is_written_once(
     engine.settle([entry])
     assert engine.settle([entry]).refused == (entry,)
     assert [one.task_id for one in engine.fetch({QUEUE: 0}, 10)] == ["next"]
+
+
+def test_c14_a_dispatch_whose_answer_was_lost_is_asked_again_and_queues_one_job(
+    engine: RedisEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, answers = Line.call, iter([True, False, True])
+
+    def unanswered(line: Line, *words: object) -> object:
+        answer = call(line, *words)
+        if next(answers, False):
+            line.connection.disconnect()
+            raise exceptions.ConnectionError("cut")
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Line, "call", unanswered)
+        assert engine.enqueue([Outgoing(QUEUE, payload("a"), "a")]) == 1
+        # The same id once more is another dispatch, which is not to be taken for the first.
+        assert engine.enqueue([Outgoing(QUEUE, payload("a"), "a")]) == 1
+    assert [one.task_id for one in engine.fetch({QUEUE: 0}, 10)] == ["a", "a"]
+
+
+def test_c14_a_dispatch_reaches_a_server_that_closed_every_connection_meanwhile(engine: RedisEngine) -> None:
+    engine.enqueue([Outgoing(QUEUE, payload("a"), "a")])
+    with engine.store.asking() as client:
+        client.client_kill_filter(_type="normal", skipme=False)
+    assert engine.enqueue([Outgoing(QUEUE, payload("b"), "b")]) == 1
+    assert [one.task_id for one in engine.fetch({QUEUE: 0}, 10)] == ["a", "b"]

@@ -1,4 +1,13 @@
--- ARGV: prefix, MessagePack [[list, body, priority, id, info, due, once], …]. Returns how many were new.
+-- ARGV: prefix, MessagePack [[list, body, priority, id, info, due, once], …], the sender's line, the number of this call on
+-- it, and 1 if that is called again because its answer was lost. Returns how many were new.
+local line, call = key('line:' .. ARGV[3]), ARGV[4]
+if ARGV[5] == '1' then
+    local last = redis.call('GET', line)
+    if last then
+        local number, counted = cut(last)
+        if number == call then return tonumber(counted) end
+    end
+end
 local at = now()
 local new = 0
 local function known(id)
@@ -11,4 +20,5 @@ for _, message in ipairs(cmsgpack.unpack(ARGV[2])) do
         new = new + 1
     end
 end
+redis.call('SET', line, call .. '\n' .. new, 'EX', 600)
 return new
