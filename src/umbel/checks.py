@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from celery.utils.time import rate
 from kombu.transport import TRANSPORT_ALIASES
 
+from umbel.engine.redis_address import is_redis
 from umbel.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def _validator(
 
 def check_broker(url: str | None) -> None:
     """Raise :exc:`ConfigurationError` if no transport serves ``url``."""
+    if is_redis(url):
+        return
     scheme = str(url).split(";")[0].partition(":")[0]
     if url and scheme.partition("+")[0] not in TRANSPORT_ALIASES and not ("." in scheme and "://" in str(url)):
         near = difflib.get_close_matches(scheme, sorted(TRANSPORT_ALIASES), 1, 0.0)

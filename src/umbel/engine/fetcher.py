@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from celery.worker import state as worker_state
 
 from umbel.engine.flusher import Flusher
+from umbel.engine.outage import Outage
 from umbel.engine.store import Delivery, Settled
 from umbel.errors import StoreError
 
@@ -72,6 +73,7 @@ class Fetcher:
         self._paced_done = 0
         self._last_suspect = 0.0
         self._stopped = threading.Event()
+        self._outage = Outage("Cannot fetch", "Jobs are fetched again")
         self._inbox: deque[Delivery] = deque()
         self._inbox_lock = threading.Lock()
         self._hub: Any = None
@@ -155,11 +157,12 @@ class Fetcher:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                if not self._step():
+                found = self._step()
+                self._outage.over()
+                if not found:
                     self._sleep()
             except StoreError as error:
-                logger.error("Cannot fetch (%s); trying again in a second.", error)
-                self._stopped.wait(1.0)
+                self._stopped.wait(self._outage.pause(error))
             except Exception:
                 logger.exception("Fetching failed; trying again in a second.")
                 self._stopped.wait(1.0)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from umbel.engine.outage import Outage
 from umbel.engine.store import ChordPart, Engine, Record, Settled
 from umbel.errors import StoreError
 
@@ -23,7 +24,6 @@ logger = logging.getLogger(__name__)
 #: A passing state (started, progress) waits this long for the job's end to make it needless.
 _NOTE_SECONDS: Final = 0.02
 _BATCH: Final = 1000
-_RETRY_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 class Flusher:
@@ -41,6 +41,7 @@ class Flusher:
         self.on_chord: Callable[[ChordPart], Settled] | None = None
         self._thread: threading.Thread | None = None
         self._start_lock = threading.Lock()
+        self._outage = Outage("Jobs' ends could not be written", "Jobs' ends are written again")
 
     def submit(self, entry: Settled) -> None:
         """Write ``entry`` soon. Never blocks."""
@@ -127,15 +128,11 @@ class Flusher:
         return ripe
 
     def _write(self, batch: list[Settled]) -> None:
-        attempt = 0
         while True:
             try:
                 refused = self._settle(batch)
             except StoreError as error:
-                pause = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
-                attempt += 1
-                logger.error("%d jobs' ends could not be written (%s); trying again in %g s.", len(batch), error, pause)
-                time.sleep(pause)
+                time.sleep(self._outage.pause(error))
             except Exception:
                 if len(batch) > 1:
                     # One entry that cannot be stored must not take the others with it.
@@ -146,7 +143,7 @@ class Flusher:
                 return
             else:
                 # What is refused the second time was written the first time, and only the answer was lost.
-                if not attempt:
+                if not self._outage.over():
                     self._report(refused)
                 return
 

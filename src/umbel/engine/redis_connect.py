@@ -5,12 +5,13 @@ No client tries anything twice by itself: whether what was cut off may be repeat
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
-from redis.connection import parse_url
+from redis.connection import AbstractConnection, parse_url
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
@@ -21,6 +22,12 @@ TIMEOUT_SECONDS: Final = 5.0
 #: A Sentinel that does not answer is passed over for the next one.
 _SENTINEL_SECONDS: Final = 2.0
 _SENTINEL_PORT: Final = 26379
+#: No word of the library's at each connection: one round trip and one right less. Older ones call it otherwise.
+_SILENT: Final[dict[str, Any]] = (
+    {"driver_info": None}
+    if "driver_info" in signature(AbstractConnection.__init__).parameters
+    else {"lib_name": None, "lib_version": None}
+)
 _BY_HAND: Final = ("master_name", "min_other_sentinels", "ssl")
 
 
@@ -30,6 +37,7 @@ def connect(url: str, **options: Any) -> Any:
         "socket_timeout": TIMEOUT_SECONDS,
         "socket_connect_timeout": TIMEOUT_SECONDS,
         "health_check_interval": 30,
+        **_SILENT,
         **options,
     }
     if url.startswith("sentinel:"):

@@ -40,7 +40,8 @@ class RedisFanout:
                 self._pubsub, self._losses = client.pubsub(), self._store.losses
             self._topics[queue] = topic
             self._inbox.setdefault(queue, deque())
-            self._pubsub.psubscribe(topic)
+            # A server lets a user who may hear some channels only follow patterns that are written out in its rights.
+            (self._pubsub.psubscribe if _is_pattern(topic) else self._pubsub.subscribe)(topic)
             # Only the server's word makes it sure that nothing is missed.
             while not self._confirmed(self._pubsub.get_message(timeout=5.0), topic):
                 pass
@@ -49,7 +50,7 @@ class RedisFanout:
         if message is None:
             return True
         self._sort(message)
-        return bool(message["type"] == "psubscribe" and message["channel"] == topic)
+        return bool(message["type"] in ("psubscribe", "subscribe") and message["channel"] == topic)
 
     def unsubscribe(self, queue: str) -> None:
         """Stop listening for ``queue``."""
@@ -58,7 +59,7 @@ class RedisFanout:
             self._inbox.pop(queue, None)
             if topic is not None and topic not in self._topics.values():
                 with self._store.translated():
-                    self._pubsub.punsubscribe(topic)
+                    (self._pubsub.punsubscribe if _is_pattern(topic) else self._pubsub.unsubscribe)(topic)
 
     def hears(self, queue: str) -> bool:
         """Whether ``queue`` is one of the listeners."""
@@ -85,9 +86,10 @@ class RedisFanout:
             self._losses = losses
 
     def _sort(self, message: Any) -> None:
-        if message["type"] == "pmessage":
+        if message["type"] in ("pmessage", "message"):
+            heard = message["pattern"] or message["channel"]
             for queue, topic in self._topics.items():
-                if topic == message["pattern"]:
+                if topic == heard:
                     self._inbox[queue].append(message["data"])
 
     def fileno(self) -> int | None:
@@ -104,3 +106,7 @@ class RedisFanout:
             self._inbox.clear()
             if pubsub is not None:
                 pubsub.close()
+
+
+def _is_pattern(topic: bytes) -> bool:
+    return any(sign in topic for sign in b"*?[")

@@ -73,7 +73,8 @@ class RedisNames:
 
     def _unbind(self, client: Any, name: str) -> None:
         ending = f"{BAND}{name}".encode()
-        for key in client.scan_iter(match=self._store.kombu("_kombu.binding.*"), count=1000):
+        for exchange in client.smembers(self._store.key("exchanges")):
+            key = self._store.kombu(f"_kombu.binding.{exchange.decode()}")
             gone = [member for member in client.smembers(key) if member.endswith(ending)]
             if gone:
                 client.srem(key, *gone)
@@ -107,7 +108,10 @@ class RedisNames:
     def bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
         """Let ``exchange`` feed ``queue``."""
         member = BAND.join((routing_key, pattern, queue))
-        self._store.sustain(["SADD", self._store.kombu(f"_kombu.binding.{exchange}"), member])
+        self._store.sustain(
+            ["SADD", self._store.key("exchanges"), exchange],
+            ["SADD", self._store.kombu(f"_kombu.binding.{exchange}"), member],
+        )
 
     def bindings(self, exchange: str) -> list[tuple[str, str, str]]:
         """Return (routing key, pattern, queue) of everything bound to ``exchange``."""

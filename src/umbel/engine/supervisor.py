@@ -26,6 +26,7 @@ from operator import methodcaller
 from pathlib import Path
 from typing import Any, Final
 
+from umbel.engine.outage import Outage
 from umbel.engine.supervised import Child
 
 __all__ = ("Supervisor", "SupervisorOptions", "run")
@@ -113,6 +114,10 @@ class Supervisor:
         self._exit_code = 0
         self._url: str | None = None
         self._engine_options: dict[str, Any] = {}
+        self._outage = Outage(
+            "The supervisor cannot look after its processes' jobs",
+            "The supervisor looks after its processes' jobs again",
+        )
         self._next_check = time.monotonic() + _CHECK_SECONDS
 
     # -- the loop ---------------------------------------------------------------------------------------------
@@ -343,10 +348,12 @@ class Supervisor:
         if not is_served(self._url):
             return None
         try:
-            return question(open_engine(self._url, **self._engine_options))
+            answer = question(open_engine(self._url, **self._engine_options))
         except StoreError as error:
-            logger.error("The supervisor cannot look after its processes' jobs for now: %s", error)
+            self._outage.pause(error)
             return None
+        self._outage.over()
+        return answer
 
 
 class _SignalPipe:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from umbel.engine import flusher as flusher_module
+from umbel.engine import outage
 from umbel.engine.flusher import Flusher
 from umbel.engine.sqlite import SQLiteEngine
 from umbel.engine.store import ChordPart, Outgoing, Record, Settled, Settlement
@@ -49,7 +49,7 @@ def gate() -> Gate:
 
 @pytest.fixture
 def flusher(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flusher]:
-    monkeypatch.setattr(flusher_module, "_RETRY_SECONDS", (0.001,))
+    monkeypatch.setattr(outage, "_PAUSES", (0.001,))
     flusher = Flusher(gate)  # type: ignore[arg-type]
     yield flusher
     gate.open.set()

@@ -5,6 +5,7 @@
 --   celery-task-meta-ID          string  a job's result document
 -- Umbel's:
 --   umbel:queues                 set     names of lasting queues
+--   umbel:exchanges              set     exchanges that have been bound to a queue
 --   umbel:paused                 set     names of queues from which nothing is fetched
 --   umbel:front:QUEUE            list    condemned messages, which only an Umbel worker takes: "VERDICT\nELEMENT"
 --   umbel:suspect:QUEUE          list    messages that run alone
