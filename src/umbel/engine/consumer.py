@@ -20,6 +20,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 
 from umbel.engine import garbage, remote_control
 from umbel.engine.channel import Transport
+from umbel.engine.envelope import due_at
 from umbel.engine.execution import owned_by
 from umbel.engine.fetcher import Fetcher
 from umbel.engine.flusher import Flusher
@@ -27,7 +28,7 @@ from umbel.engine.job import Job
 from umbel.engine.pool import TaskPool
 from umbel.engine.request import Request
 from umbel.engine.short_path import ShortPath, plain_task
-from umbel.engine.store import Delivery
+from umbel.engine.store import Delivery, Outgoing, Settled
 
 __all__ = ("Consumer",)
 
@@ -127,6 +128,8 @@ class Consumer(celery_consumer.Consumer):
         raw = transport.open(delivery)
         if raw is None:
             return
+        if not delivery.enqueued and self._put_off(delivery, raw):
+            return
         name = raw["headers"].get("task")
         if delivery.verdict is not None and name in self.app.tasks:
             self._fail(transport, raw, self.app.tasks[name], delivery.verdict)
@@ -156,6 +159,17 @@ class Consumer(celery_consumer.Consumer):
         paths = self._paths
         path = paths[name] if name in paths else self._path(name, transport)
         return None if path is None else path.job(delivery, raw, fetcher)
+
+    def _put_off(self, delivery: Delivery, raw: dict[str, Any]) -> bool:
+        """Let what a plain client sent for later wait at the store, whose clock says when it is due."""
+        due = due_at(raw["headers"].get("eta"))
+        if due is None or delivery.verdict is not None or delivery.cancelled:
+            return False
+        later = Outgoing(delivery.queue, delivery.payload, raw["headers"].get("id"), 9 - delivery.rank, due)
+        assert self._flusher is not None
+        self._flusher.submit(Settled(delivery.seq, "ack", outgoing=[later]))
+        self.connection.transport.fetcher.finished()
+        return True
 
     def _fail(self, transport: Transport, raw: dict[str, Any], task: Any, verdict: str) -> None:
         message = transport.channels[0].Message(raw, channel=transport.channels[0])

@@ -16,7 +16,7 @@ from kombu.utils import json as kombu_json
 
 from umbel.engine.store import Outgoing
 
-__all__ = ("decode", "decode_body", "encode", "headers_of", "is_once", "moment", "outgoing")
+__all__ = ("decode", "decode_body", "due_at", "encode", "headers_of", "is_once", "moment", "outgoing")
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
@@ -85,7 +85,7 @@ def outgoing(queue: str, message: dict[str, Any], priority: int) -> Outgoing:
         payload=encode(message),
         task_id=task_id if isinstance(task_id, str) else None,
         priority=priority,
-        due=_due(headers.get("eta")),
+        due=due_at(headers.get("eta")),
         once=is_once(headers),
     )
 
@@ -95,7 +95,8 @@ def is_once(headers: dict[str, Any]) -> bool:
     return bool(headers.get("umbel_once")) and not headers.get("retries")
 
 
-def _due(eta: Any) -> float | None:
+def due_at(eta: Any) -> float | None:
+    """Return the header ``eta`` as unix seconds; None if it has none, or none that can be read."""
     if eta is None:
         return None
     if isinstance(eta, str):

@@ -145,7 +145,7 @@ class RedisEngine(RedisOperations):
             found = deliveries(self.prefix, answer[2:], suspect=suspects)
             self._known.update((one.seq, one) for one in found)
             self._doubtful = False
-        self._next_due = float(answer[0]) if answer[0] else None
+        self._next_due = time.monotonic() + float(answer[0]) if answer[0] else None
         for delivery in found:
             self._shares.spent(delivery.queue, 1)
         return found
@@ -325,7 +325,7 @@ class RedisEngine(RedisOperations):
         self._renew()
         if full:
             return self._listener.rest(seconds)
-        due_in = seconds if self._next_due is None else max(self._next_due - time.time(), 0.001)
+        due_in = seconds if self._next_due is None else max(self._next_due - time.monotonic(), 0.001)
         try:
             if self._losses != self.store.losses:
                 self._losses = self.store.losses

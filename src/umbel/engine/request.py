@@ -10,7 +10,7 @@ import contextlib
 import logging
 import weakref
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from billiard.einfo import ExceptionWithTraceback
@@ -54,9 +54,8 @@ class Request(celery_request.Request):
         if fetcher.in_process and not self._decoded:
             # Decoded once: the tracer runs in this process and takes the values as they are.
             self._body, self._content_type = (self._args, self._kwargs, self._payload[2]), None
-        if self._eta is not None and self._eta <= datetime.now(UTC):
-            # The engine held it until it was due; Celery's timer has nothing left to do.
-            self._eta = None
+        # The store held it until it was due, by its own clock; Celery's timer has nothing left to do.
+        self._eta = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # Celery derives a class for each task, which keeps the limits that the task had when the worker started.

@@ -174,7 +174,6 @@ class ShortPath:
             or headers.get("stamped_headers")
             or headers.get("compression")
             or headers.get("id") in worker_state.revoked
-            or (headers.get("eta") is not None and not _is_past(headers["eta"]))
             or any(signal.receivers for signal in _SIGNALS)
             or self._tells_events()
             or raw["properties"].get("body_encoding") != "utf-8"
@@ -341,11 +340,3 @@ def _is_plain_body(body: Any) -> bool:
         and isinstance(body[2], dict)
         and not any(body[2].values())
     )
-
-
-def _is_past(eta: Any) -> bool:
-    try:
-        moment = datetime.fromisoformat(eta)
-    except (TypeError, ValueError):
-        return False
-    return moment.tzinfo is not None and moment <= datetime.now(UTC)

@@ -39,6 +39,18 @@ def test_c45_a_plain_clients_eta_waits_at_the_store(plain: Celery, umbel: Umbel,
     assert time.monotonic() - began > 1.0
 
 
+def test_c16_what_plain_clients_send_for_later_takes_no_room_in_a_worker(
+    plain: Celery, umbel: Umbel, start: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    """More of them than it has slots wait at the store, and what is due now runs now."""
+    start("umbel", "worker", "-A", "tests.integration.on_redis.umbel_app:app", "--processes", "1", "-c", "2")
+    later = [plain.send_task("shared.add", (1, 1), countdown=3600) for _ in range(50)]
+    assert plain.send_task("shared.add", (2, 2)).get(timeout=WAIT) == 4
+    assert {status.delayed for status in umbel.engine.queues() if status.name == "shared"} == {50}
+    assert umbel.status(later[0].id).state is JobState.SCHEDULED
+    assert umbel.cancel(later[0].id)
+
+
 def test_c45_a_plain_clients_remote_control_reaches_umbels_worker(plain: Celery, umbel_worker: Any) -> None:
     assert plain.send_task("shared.add", (1, 1)).get(timeout=WAIT) == 2
     (answer,) = plain.control.ping(timeout=10, limit=1)

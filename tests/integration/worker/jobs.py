@@ -133,6 +133,12 @@ def retry_once(self: Any, name: str) -> str:
     return name
 
 
+@app.task(bind=True)
+def retry_later(self: Any, name: str) -> None:
+    tell("attempt", name, self.request.retries)
+    raise self.retry(countdown=3600)
+
+
 @app.task
 def fail(name: str) -> None:
     tell("fail", name)

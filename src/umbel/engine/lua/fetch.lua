@@ -1,6 +1,6 @@
 -- ARGV: prefix, token, epoch, limit, suspects (0 or 1), then pairs of queue and share.
--- Returns [when the next delayed one is due or "", [the paused ones of the queues], one entry a list that was taken from, …];
--- an entry is [list, verdict or "", seq of the first, [elements], [numbers of the cancelled ones, from 0]].
+-- Returns [in how many seconds the next delayed one is due or "", [the paused ones of the queues], one entry a list that was
+-- taken from, …]; an entry is [list, verdict or "", seq of the first, [elements], [numbers of the cancelled ones, from 0]].
 -- Nil if the lease has ended, or this was asked in an earlier epoch of it and has been under way until now.
 local token, limit, suspects = ARGV[2], tonumber(ARGV[4]), ARGV[5] == '1'
 if redis.call('HGET', key('epochs'), token) ~= ARGV[3] then return false end
@@ -9,11 +9,12 @@ relieve()
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('delayed'), '-inf', now(), 'LIMIT', 0, 1000)) do
     undelay(member)
 end
-local next_due = redis.call('ZRANGE', key('delayed'), 0, 0, 'WITHSCORES')[2] or ''
+local due_in = redis.call('ZRANGE', key('delayed'), 0, 0, 'WITHSCORES')[2] or ''
+if due_in ~= '' then due_in = string.format('%.6f', tonumber(due_in) - tonumber(now())) end
 local any_cancelled = redis.call('EXISTS', key('cancelled')) == 1
 local any_paused = redis.call('EXISTS', key('paused')) == 1
 local paused = {}
-local answer = {next_due, paused}
+local answer = {due_in, paused}
 local taken = 0
 
 -- Which of ``elements`` have been cancelled, as numbers from 0.

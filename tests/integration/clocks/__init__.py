@@ -1,0 +1,1 @@
+"""Clocks that jump while jobs run and wait."""
