@@ -34,6 +34,9 @@ _WAIT: Final = "It answers again by itself; see that nobody runs long scripts on
 
 _MORE_CLIENTS: Final = "Raise its maxclients, or run fewer processes."
 
+#: Redis 7 gives no word for a command that is denied inside a script.
+_IN_SCRIPT: Final = "user executing the script"
+
 #: How redis-py says that nothing was sent.
 _NOT_CONNECTED: Final = "connecting to"
 
@@ -68,6 +71,8 @@ def meaning(place: str, error: Exception) -> StoreError | None:
     if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError)):
         advice = _MORE_CLIENTS if "max number of clients" in text else None
         return StoreUnreachable(place, text, advice, unsure=advice is None and _NOT_CONNECTED not in text)
+    if _IN_SCRIPT in text:
+        return StoreDenied(place, text)
     found = _WORD.search(text)
     if found is not None:
         return _MEANINGS[found[1]](place, text)

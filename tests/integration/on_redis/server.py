@@ -35,14 +35,26 @@ class Server:
 
     def start(self) -> None:
         """Start the server, and wait until it listens."""
-        words = [word for name, value in self._options.items() for word in (f"--{name.replace('_', '-')}", value)]
+        words = [
+            word
+            for name, value in self._options.items()
+            for word in (f"--{name.replace('_', '-')}", *(value.split() or [""]))
+        ]
         self._launch([self._program, *words])
 
     def _launch(self, command: list[str]) -> None:
         log = (self.folder / "server.log").open("ab")
         with log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        until(self.listens, f"redis-server on {self.port}")
+        try:
+            until(lambda: self.listens() or self._ended(), f"redis-server on {self.port}", 30)
+            assert not self._ended(), (self.folder / "server.log").read_text()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _ended(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
 
     def listens(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):

@@ -111,8 +111,9 @@ def test_c14_the_rights_of_the_manual_suffice_for_everything(plant: Plant, serve
     assert server.do("INFO", "keyspace").keys() <= {f"db{DATABASE}"}
 
 
-def test_what_a_user_may_not_do_is_said_with_where_to_look(plant: Plant, server: Server) -> None:
-    server.do("ACL", "SETUSER", "shop", "-evalsha", "-eval")
+@pytest.mark.parametrize("missing", ["-evalsha", "-incrby"])
+def test_what_a_user_may_not_do_is_said_before_anything_is_taken(plant: Plant, server: Server, missing: str) -> None:
+    server.do("ACL", "SETUSER", "shop", missing)
     worker = plant.start(ready=False)
     assert worker.wait() == 69
     assert "docs/operate/redis.md" in worker.text()

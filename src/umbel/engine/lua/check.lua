@@ -1,5 +1,23 @@
--- Whether this server has what 6.2 brought: a count for RPOP. ARGV: prefix. Returns 1 or 0.
-local answer = redis.pcall('RPOP', key('nothing'), 1)
-if type(answer) ~= 'table' or not answer.err then return 1 end
-if string.find(answer.err, 'arguments', 1, true) or string.find(answer.err, 'nknown', 1, true) then return 0 end
-return answer
+-- Whether this server, and this user, can do all that the scripts do: one that cannot would fail in the middle of a script,
+-- with a message taken and nowhere put. ARGV: prefix. Returns 1, or 0 for a server that is too old; an error is the user's.
+-- Nothing of it lasts.
+relieve()
+local trial, other = key('nothing'), key('nothing-else')
+for _, words in ipairs({
+    {'LPUSH', trial, 'x'}, {'RPUSH', trial, 'x'}, {'LRANGE', trial, 0, -1}, {'LREM', trial, 1, 'x'}, {'RPOP', trial, 1}, {'LPOP', trial},
+    {'SET', trial, 1, 'KEEPTTL'}, {'GET', trial}, {'MGET', trial}, {'INCR', trial}, {'INCRBY', trial, 1}, {'EXPIRE', trial, 9},
+    {'PEXPIRE', trial, 9000}, {'PTTL', trial}, {'EXISTS', trial}, {'DEL', trial},
+    {'HSET', trial, 'x', 1}, {'HSETNX', trial, 'x', 1}, {'HGET', trial, 'x'}, {'HMGET', trial, 'x'}, {'HGETALL', trial}, {'HKEYS', trial},
+    {'HLEN', trial}, {'HEXISTS', trial, 'x'}, {'HINCRBY', trial, 'x', 1}, {'HDEL', trial, 'x'},
+    {'SADD', other, 'x'}, {'SISMEMBER', other, 'x'}, {'DEL', other},
+    {'ZADD', other, 1, 'x'}, {'ZSCORE', other, 'x'}, {'ZRANGE', other, 0, 0}, {'ZRANGEBYSCORE', other, 0, 0}, {'ZREM', other, 'y'},
+    {'ZREMRANGEBYSCORE', other, 0, 1}, {'PUBLISH', trial, ''}, {'TIME'}, {'DEL', other},
+}) do
+    local answer = redis.pcall(unpack(words))
+    if type(answer) == 'table' and answer.err then
+        redis.call('DEL', trial, other)
+        if string.find(answer.err, 'rong number of arg', 1, true) or string.find(answer.err, 'nknown', 1, true) then return 0 end
+        return answer
+    end
+end
+return 1
