@@ -9,6 +9,7 @@ import click
 
 from umbel import __version__
 from umbel.cli.beat import beat
+from umbel.cli.bench import bench
 from umbel.cli.call import call
 from umbel.cli.cancel import cancel
 from umbel.cli.config import config
@@ -76,6 +77,7 @@ for _command in (
     migrate,
     release,
     doctor,
+    bench,
 ):
     umbel_command.add_command(_command)
 

@@ -30,7 +30,9 @@ def options(name: str) -> set[str]:
 
 
 def test_all_commands_of_the_design_are_there() -> None:
-    wanted = "init up worker beat web status enqueue call cancel why config pause resume purge migrate release doctor"
+    wanted = (
+        "init up worker beat web status enqueue call cancel why config pause resume purge migrate release doctor bench"
+    )
     assert list(umbel_command.list_commands(click.Context(umbel_command))) == wanted.split()
 
 
