@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, Type
 from celery import states
 from celery._state import _task_stack, get_current_worker_task
 from celery.app.task import Task as CeleryTask
-from celery.exceptions import Retry
+from celery.exceptions import Reject, Retry
+from kombu.exceptions import OperationalError
 
 from umbel.engine.dispatch import as_celery_says
 from umbel.engine.execution import deferring, is_calling_back, publishing_into
@@ -233,8 +234,12 @@ class Task(CeleryTask, Generic[P, R]):
 
     def retry(self, *args: Any, **kwargs: Any) -> Any:
         """Celery's retry; its message goes out with the end of this attempt, in one step."""
-        with deferring():
-            return super().retry(*args, **kwargs)
+        try:
+            with deferring():
+                return super().retry(*args, **kwargs)
+        except Reject as error:
+            # Celery drops a job whose retry could not be sent. It runs again instead.
+            raise Reject(error.reason, requeue=isinstance(error.reason, OperationalError)) from error
 
     def apply(self, args: Any = None, kwargs: Any = None, *rest: Any, retries: int = 0, **options: Any) -> Any:
         """Run the job here and now, its retries included."""

@@ -21,6 +21,7 @@ from kombu.transport.virtual.exchange import FanoutExchange
 from umbel.engine import envelope
 from umbel.engine.execution import sink
 from umbel.engine.fetcher import Fetcher
+from umbel.engine.patience import until_back
 from umbel.engine.registry import open_engine
 from umbel.engine.store import Delivery, Engine, Outgoing, Settled
 from umbel.errors import PayloadTooLarge, StoreError, StoreUnreachable
@@ -161,19 +162,19 @@ class Channel(virtual.Channel):
         return super().queue_declare(queue, passive, **kwargs)
 
     def _new_queue(self, queue: str, **kwargs: Any) -> None:
-        self.engine.names.declare(queue, transient=self._transient)
+        until_back(lambda: self.engine.names.declare(queue, transient=self._transient))
 
     _transient = False
 
     def _has_queue(self, queue: str, **kwargs: Any) -> bool:
-        return self.engine.names.exists(queue)
+        return until_back(lambda: self.engine.names.exists(queue))
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
-        self.engine.names.bind(exchange, routing_key or "", pattern or "", queue)
+        until_back(lambda: self.engine.names.bind(exchange, routing_key or "", pattern or "", queue))
 
     def get_table(self, exchange: str) -> list[tuple[str, str, str]]:
         """Return the bindings of ``exchange`` as every process declared them."""
-        return self.engine.names.bindings(exchange)
+        return until_back(lambda: self.engine.names.bindings(exchange))
 
     def queue_delete(self, queue: str, if_unused: bool = False, if_empty: bool = False, **kwargs: Any) -> None:
         """Delete a queue and what waits in it."""
@@ -183,7 +184,7 @@ class Channel(virtual.Channel):
         self.state.queue_bindings_delete(queue)
 
     def _size(self, queue: str) -> int:
-        return self.engine.names.size(queue)
+        return until_back(lambda: self.engine.names.size(queue))
 
     def _purge(self, queue: str) -> int:
         return self.engine.purge(queue)
@@ -309,7 +310,7 @@ class Transport(virtual.Transport):
 
     def establish_connection(self) -> Any:
         """Open the store, so that a wrong URL fails here."""
-        self.engine.check()
+        until_back(self.engine.check)
         return super().establish_connection()
 
     def close_connection(self, connection: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
 
 from tests.chaos.proxy import Proxy
@@ -14,6 +15,7 @@ from tests.conftest import RedisServer, free_port
 from umbel import Umbel
 from umbel.engine import redis_connect
 from umbel.engine.amqp import Connection
+from umbel.engine.execution import publishing_into
 from umbel.engine.redis import RedisEngine
 from umbel.engine.store import Outgoing
 from umbel.errors import StoreUnreachable
@@ -159,3 +161,50 @@ def test_c14_a_worker_asks_every_second_whether_the_store_is_back(monkeypatch: p
         transport.ensure_connection(note)
     assert enough.is_set()
     assert max(pauses) == 1.0
+
+
+@pytest.fixture
+def away(link: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Umbel]:
+    """An application whose store is away from the first."""
+    app = Umbel("client", broker=f"redis://127.0.0.1:{link.port}/0", set_as_current=False)
+    app.conf.task_publish_retry = False
+    link.cut("reset")
+    yield app
+    link.mend()
+    app.engine.close()
+    app.close()
+
+
+def test_c14_what_follows_a_job_that_ends_while_the_store_is_away_is_kept(away: Umbel, link: Proxy) -> None:
+    """Its retry, its chain's next step: Celery would reject the job for want of a connection."""
+
+    @away.task(bind=True, shared=False)
+    def again(self: Any) -> None: ...
+
+    followers: list[Outgoing] = []
+
+    def end() -> None:
+        with publishing_into(followers):
+            again.apply_async(expires=600)
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    ending.join(1.0)
+    assert ending.is_alive(), "it waits for the store"
+    link.mend()
+    ending.join(60.0)
+    assert len(followers) == 1
+
+
+def test_c14_a_retry_that_could_not_be_sent_runs_the_job_again(away: Umbel) -> None:
+    """Where it is sent at once, as in a child of prefork; Celery drops the job."""
+
+    @away.task(bind=True, shared=False)
+    def again(self: Any) -> None:
+        self.retry(countdown=1)
+
+    again.push_request(called_directly=False, id="a", delivery_info={}, args=(), kwargs={})
+    with pytest.raises(Reject) as caught:
+        again.run()
+    again.pop_request()
+    assert caught.value.requeue

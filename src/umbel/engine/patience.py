@@ -1,0 +1,33 @@
+"""Waiting for a store that is away, at a job's end.
+
+What follows a job (its retry, the next of its chain, its errback) is put together there, and Celery asks the store
+on the way: whether a queue is declared, what is bound to an exchange. An error then would cost the job what follows
+it. Nothing of its end can be written before the store is back, so waiting for that costs only the job's slot.
+Everywhere else an error is an error.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from umbel.engine.execution import sink
+from umbel.errors import StoreError
+
+__all__ = ("until_back",)
+
+_PAUSE_SECONDS: Final = 0.25
+
+T = TypeVar("T")
+
+
+def until_back(ask: Callable[[], T]) -> T:
+    """Return what ``ask`` returns; at a job's end as soon as the store answers. Raises :exc:`StoreError` elsewhere."""
+    while True:
+        try:
+            return ask()
+        except StoreError:
+            if sink() is None:
+                raise
+            time.sleep(_PAUSE_SECONDS)
