@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help setup demo test check format bench chaos clean
+.PHONY: help setup demo test check format bench chaos soak clean
 
 help: ## this list
 	@echo "Umbel: background jobs for Python web applications, on Celery."
@@ -35,6 +35,9 @@ bench: setup ## Umbel beside its peers, one line a figure (QUICK=1: twelve minut
 
 chaos: setup ## workers and Redis killed and networks cut, under a hundred thousand and a million jobs
 	@exec $(PY) -m tests.chaos
+
+soak: setup ## twenty minutes at full rate on Redis: memory, descriptors and keys must not grow
+	@exec $(PY) -m tests.chaos.soak
 
 clean: ## remove .venv, caches and built files
 	@rm -rf .venv .bench build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

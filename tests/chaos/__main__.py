@@ -7,11 +7,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from tests.chaos.campaign import Campaign
+from tests.chaos.canvas import Canvas
 from tests.chaos.redis_campaign import RedisCampaign
+from tests.chaos.redis_site import RedisSite
+from tests.chaos.site import EmbeddedSite, Site
 from tests.chaos.verdict import Verdict
 from tests.chaos.workload import Workload
 
@@ -45,7 +49,25 @@ def _redis(options: argparse.Namespace, **common: Any) -> Verdict:
     ).run()
 
 
-_CAMPAIGNS: Final[dict[str, Callable[..., Verdict]]] = {"embedded": _embedded, "redis": _redis}
+def _canvas(options: argparse.Namespace, site: Callable[[Path], Site], **common: Any) -> Verdict:
+    kills = options.kills or 60
+    return Campaign(
+        workload=Canvas((options.jobs or 100_000) // 10, seed=options.seed),
+        site=site,
+        kills=kills,
+        quarantine=kills // 8,
+        everything=max(1, kills // 25),
+        processes=options.processes,
+        **common,
+    ).run()
+
+
+_CAMPAIGNS: Final[dict[str, Callable[..., Verdict]]] = {
+    "embedded": _embedded,
+    "redis": _redis,
+    "canvas": partial(_canvas, site=EmbeddedSite),
+    "canvas-redis": partial(_canvas, site=RedisSite),
+}
 
 
 def main() -> int:

@@ -13,10 +13,10 @@ from pathlib import Path
 from tests.chaos import marks
 from tests.chaos.fleet import Fleet
 from tests.chaos.killer import Kill, Killer, Victim
-from tests.chaos.site import EmbeddedSite, View
+from tests.chaos.site import EmbeddedSite, Site, View
 from tests.chaos.stages import application, strike, until
 from tests.chaos.verdict import Verdict, judge
-from tests.chaos.workload import Workload
+from tests.chaos.workload import Work
 
 __all__ = ("Campaign",)
 
@@ -26,7 +26,8 @@ class Campaign:
     """``kills`` strikes over ``workload``: ``quarantine`` at the one for suspects, ``everything`` at all."""
 
     folder: Path
-    workload: Workload
+    workload: Work
+    site: Callable[[Path], Site] = EmbeddedSite
     kills: int
     quarantine: int
     everything: int
@@ -38,8 +39,9 @@ class Campaign:
 
     def run(self) -> Verdict:
         """Run to the end. Raises :exc:`TimeoutError` when nothing moves any more."""
-        site = EmbeddedSite(self.folder)
+        site = self.site(self.folder)
         fleet = Fleet(self.folder, site.broker, processes=self.processes, concurrency=self.concurrency, pool=self.pool)
+        observer = site.observe()
         fleet.start()
         try:
             with _dispatching(self.workload, site.broker):
@@ -47,12 +49,19 @@ class Campaign:
                 kills = list(self._strikes(Killer(fleet, site.view, random.Random(self.seed)), fleet))
             self._finish(site.view)
             code = fleet.stop()
+            verdict = self._judge(kills, *observer.stop())
+            self._look_over(verdict, site.view, code)
         finally:
             fleet.abandon()
-        verdict = judge(
-            self.workload.jobs, self.workload.effects(), marks.read(self.folder), kills, atomic=self.pool == "default"
-        )
-        self._look_over(verdict, site.view, code)
+            observer.close()
+            site.close()
+        return verdict
+
+    def _judge(self, kills: list[Kill], states: int, left: list[str]) -> Verdict:
+        work, atomic = self.workload, self.pool == "default"
+        verdict = judge(work.jobs, work.effects(), marks.read(self.folder), kills, atomic=atomic)
+        verdict.figures = {"states_seen": states, "left_an_end": len(left)}
+        verdict.faults += [f"left an end: {change}" for change in left[:5]]
         return verdict
 
     def _strikes(self, killer: Killer, fleet: Fleet) -> Iterator[Kill]:
@@ -89,8 +98,8 @@ class Campaign:
         for task_id, reason in store.dead():
             verdict.faults.append(f"dead letter of {task_id}: {reason}")
         states = store.states()
-        if states != {"SUCCESS": self.workload.jobs}:
-            verdict.faults.append(f"{self.workload.jobs} jobs had to end in SUCCESS, and the store says {states}")
+        if states != self.workload.states:
+            verdict.faults.append(f"jobs had to end in {self.workload.states}, and the store says {states}")
         if store.integrity() != "ok":
             verdict.faults.append(f"the store is damaged: {store.integrity()}")
         if code != 0:
@@ -98,7 +107,7 @@ class Campaign:
 
 
 @contextmanager
-def _dispatching(workload: Workload, broker: str) -> Iterator[None]:
+def _dispatching(workload: Work, broker: str) -> Iterator[None]:
     """Dispatch from a thread while the block runs; raise its error after it."""
     failed: list[BaseException] = []
 

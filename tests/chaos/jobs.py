@@ -23,7 +23,8 @@ LONGEST = float(os.environ.get("CHAOS_LONGEST", "0.004"))
 app = Umbel("chaos")
 #: Not shared: each campaign of a process has an application of its own.
 task = partial(app.task, bind=True, shared=False)
-marker = Marker(Path(os.environ.get("CHAOS_MARKS", ".")))
+_folder = os.environ.get("CHAOS_MARKS")
+marker = Marker(Path(_folder) if _folder else None)
 
 
 @contextmanager
@@ -88,3 +89,26 @@ def gathered(self: Any, results: list[int], key: str) -> int:
     with effect(self, f"{key}={sum(results)}") as seconds:
         time.sleep(seconds)
     return sum(results)
+
+
+class Expected(Exception):
+    """What a job fails with that is meant to."""
+
+
+@task(throws=(Expected,))
+def failing(self: Any, key: str) -> None:
+    with effect(self, key) as seconds:
+        time.sleep(seconds)
+    raise Expected(key)
+
+
+@task()
+def errback(self: Any, failed: str) -> None:
+    with effect(self, f"x{failed}") as seconds:
+        time.sleep(seconds)
+
+
+@task()
+def linked(self: Any, result: object, key: str) -> None:
+    with effect(self, key) as seconds:
+        time.sleep(seconds)

@@ -34,9 +34,9 @@ class Mark:
 
 
 class Marker:
-    """Writes this process's marks. Survives a fork."""
+    """Writes this process's marks, where a folder is given. Survives a fork."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._pid = 0
         self._fd = -1
@@ -44,10 +44,13 @@ class Marker:
 
     def mark(self, kind: str, task_id: str, attempt: int, key: str) -> None:
         """Append a line; ``kind`` is B (begun) or E (effect)."""
+        if self._folder is None:
+            return
         line = f"{kind} {task_id} {attempt} {os.getpid()} {time.time():.6f} {key}"
         os.write(self._open(), line.ljust(_LENGTH - 1).encode() + b"\n")
 
     def _open(self) -> int:
+        assert self._folder is not None
         with self._lock:
             if self._pid != os.getpid():
                 self._pid = os.getpid()

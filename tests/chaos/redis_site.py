@@ -11,6 +11,7 @@ from typing import Final
 
 import redis
 
+from tests.chaos.observer import Observer
 from tests.chaos.proxy import Cut, Proxy
 from tests.chaos.redis_view import RedisView
 from tests.conftest import free_port
@@ -46,10 +47,19 @@ class RedisSite:
         return f"redis://127.0.0.1:{self.link.port}/0"
 
     @property
+    def direct(self) -> str:
+        """The URL past the proxy."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
     def pid(self) -> int:
         """The server's process."""
         assert self._process is not None
         return self._process.pid
+
+    def observe(self) -> Observer:
+        """Begin to see every state that is written."""
+        return Observer(self.port)
 
     def backlog(self) -> int:
         """Return how many messages nobody has fetched yet; none when the server cannot be asked."""

@@ -16,6 +16,7 @@ __all__ = ("RedisView",)
 _BANDS: Final = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 _READ_MOST: Final = 1000
 _QUEUE: Final = "celery"
+_KINDS: Final = ("celery-task-meta", "celery-taskset-meta", "_kombu.binding")
 
 
 class RedisView:
@@ -78,6 +79,21 @@ class RedisView:
 
     def _statuses(self, keys: list[bytes]) -> list[str]:
         return [json.loads(document)["status"] for document in (self._client.mget(keys) if keys else ()) if document]
+
+    def info(self) -> dict[str, Any]:
+        """Return what the server tells of itself."""
+        return dict(self._client.info())
+
+    def kinds(self) -> Counter[str]:
+        """Return how many keys there are of each kind: of its name without what names a job, a process, a queue."""
+        found: Counter[str] = Counter()
+        for key in self._client.scan_iter(count=_READ_MOST):
+            name = key.decode(errors="replace")
+            if name.startswith("umbel:"):
+                found[":".join(name.split(":")[:2])] += 1
+            else:
+                found[next((kind for kind in _KINDS if name.startswith(kind)), name)] += 1
+        return found
 
     def integrity(self) -> str:
         """Return what stands in the store that belongs to no message: ``ok`` for nothing."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from tests.chaos.observer import Observer
 from tests.chaos.store_view import Held, StoreView
+from umbel.engine.sqlite import SQLiteEngine
 
 __all__ = ("EmbeddedSite", "Site", "View")
 
@@ -40,6 +42,9 @@ class Site(Protocol):
     def view(self) -> View:
         """The look at it."""
 
+    def observe(self) -> Observer:
+        """Begin to see every state that is written; the store has been opened by then."""
+
     def close(self) -> None:
         """End it."""
 
@@ -48,8 +53,16 @@ class EmbeddedSite:
     """One SQLite file."""
 
     def __init__(self, folder: Path) -> None:
-        self.broker = f"sqlite:///{folder / 'chaos.db'}"
-        self.view = StoreView(folder / "chaos.db")
+        self._path = folder / "chaos.db"
+        self.broker = f"sqlite:///{self._path}"
+        self.view = StoreView(self._path)
+        engine = SQLiteEngine(self._path)
+        engine.check()
+        engine.close()
+
+    def observe(self) -> Observer:
+        """Begin to see every state that is written; the store has been opened by then."""
+        return Observer(self._path)
 
     def close(self) -> None:
         """Nothing: it is a file."""

@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 from umbel.errors import DispatchTimeout
 from umbel.ids import new_id
 
-__all__ = ("Stream",)
+__all__ = ("Parcel", "Stream", "parcels")
 
 _BATCH: Final = 500
 _MEMBERS: Final = 200
@@ -28,7 +28,7 @@ _LOOK_SECONDS: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class _Parcel:
+class Parcel:
     """Some jobs that are sent in one call, and the keys of what they do; both follow from a name."""
 
     send: Callable[[str], None]
@@ -49,14 +49,14 @@ class Stream:
 
     def run(self, tasks: Any, proceed: Callable[[int], bool]) -> None:
         """Dispatch as long as ``proceed`` (of the number of jobs so far) says so."""
-        for number, parcel in enumerate(_parcels(tasks)):
+        for number, parcel in enumerate(parcels(tasks)):
             if not proceed(self.jobs):
                 return
             while self.backlog() > self.most:
                 time.sleep(_LOOK_SECONDS)
             self._dispatch(f"{number}", parcel)
 
-    def _dispatch(self, name: str, parcel: _Parcel) -> None:
+    def _dispatch(self, name: str, parcel: Parcel) -> None:
         for attempt in range(10_000):
             named = f"{name}~{attempt}"
             effects = set(parcel.effects(named))
@@ -73,7 +73,7 @@ class Stream:
         raise TimeoutError(f"parcel {name} could not be dispatched")
 
 
-def _parcels(tasks: Any) -> Iterator[_Parcel]:
+def parcels(tasks: Any) -> Iterator[Parcel]:
     """Yield parcels: mostly plain jobs in bulk, and some of everything else."""
     while True:
         yield _together(tasks)
@@ -88,22 +88,22 @@ def _parcels(tasks: Any) -> Iterator[_Parcel]:
                 yield _one_by_one(tasks.plain)
 
 
-def _in_bulk(task: Any, size: int = _BATCH, attempts: tuple[str, ...] = ("",)) -> _Parcel:
+def _in_bulk(task: Any, size: int = _BATCH, attempts: tuple[str, ...] = ("",)) -> Parcel:
     def send(name: str) -> None:
         for _ in task.enqueue_many(f"b{name}-{number}" for number in range(size)):
             pass
 
-    return _Parcel(send, lambda name: (f"b{name}-{number}{end}" for number in range(size) for end in attempts))
+    return Parcel(send, lambda name: (f"b{name}-{number}{end}" for number in range(size) for end in attempts))
 
 
-def _in_a_row(tasks: Any) -> _Parcel:
+def _in_a_row(tasks: Any) -> Parcel:
     def send(name: str) -> None:
         chain(tasks.coroutine.si(f"c{name}.0"), tasks.plain.si(f"c{name}.1"), tasks.member.si(f"c{name}.2"))()
 
-    return _Parcel(send, lambda name: (f"c{name}.{step}" for step in range(3)))
+    return Parcel(send, lambda name: (f"c{name}.{step}" for step in range(3)))
 
 
-def _together(tasks: Any) -> _Parcel:
+def _together(tasks: Any) -> Parcel:
     def send(name: str) -> None:
         chord([tasks.member.si(f"m{name}-{number}") for number in range(_MEMBERS)])(tasks.gathered.s(f"g{name}"))
 
@@ -111,10 +111,10 @@ def _together(tasks: Any) -> _Parcel:
         yield f"g{name}={_MEMBERS}"
         yield from (f"m{name}-{number}" for number in range(_MEMBERS))
 
-    return _Parcel(send, effects)
+    return Parcel(send, effects)
 
 
-def _one_by_one(task: Any) -> _Parcel:
+def _one_by_one(task: Any) -> Parcel:
     def send(name: str) -> None:
         task_id = new_id()
         while True:
@@ -125,4 +125,4 @@ def _one_by_one(task: Any) -> _Parcel:
             else:
                 return
 
-    return _Parcel(send, lambda name: (f"a{name}",))
+    return Parcel(send, lambda name: (f"a{name}",))

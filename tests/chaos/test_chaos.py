@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.chaos.campaign import Campaign
+from tests.chaos.canvas import Canvas
 from tests.chaos.killer import Kill
 from tests.chaos.marks import Mark
 from tests.chaos.redis_campaign import RedisCampaign
+from tests.chaos.redis_site import RedisSite
+from tests.chaos.site import EmbeddedSite, Site
+from tests.chaos.soak import Sample, Soak, compare
 from tests.chaos.verdict import judge
 from tests.chaos.workload import Workload
 from tests.conftest import need_program
+from umbel.engine.registry import open_engine
+from umbel.engine.store import Record, Settled
 
 
 @pytest.mark.slow
@@ -54,6 +64,74 @@ def test_a_redis_that_dies_and_a_network_that_is_cut_lose_nothing_c14_c18(
     faults = [fault for fault in verdict.faults if not fault.startswith("not back at work")]
     assert faults == [], (tmp_path / "worker.log").read_text()[-4000:]
     assert (verdict.figures["server_deaths"], verdict.figures["cuts"]) == (2, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.serial
+@pytest.mark.parametrize("site", [EmbeddedSite, RedisSite])
+def test_workers_killed_at_random_break_no_canvas_c5_c18(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], site: Callable[[Path], Site]
+) -> None:
+    """C5, C18: links, errbacks, retries, chains, groups and chords go on once, and no state leaves an end."""
+    if site is RedisSite:
+        need_program("redis-server")
+    campaign = Campaign(
+        folder=tmp_path, workload=Canvas(300, seed=7), site=site, kills=6, quarantine=1, everything=1, seed=7
+    )
+    verdict = campaign.run()
+    with capsys.disabled():
+        print(f"\n{verdict.line()}")
+    assert verdict.faults == [], (tmp_path / "worker.log").read_text()[-4000:]
+    assert verdict.figures["states_seen"] >= sum(campaign.workload.states.values())
+
+
+@pytest.mark.parametrize("site", [EmbeddedSite, RedisSite])
+def test_observer_sees_a_state_that_leaves_an_end(tmp_path: Path, site: Callable[[Path], Any]) -> None:
+    if site is RedisSite:
+        need_program("redis-server")
+    place = site(tmp_path)
+    observer = place.observe()
+    engine = open_engine(place.broker)
+    try:
+        for since, state, final in (
+            (0.0, "STARTED", False),
+            (0.0, "SUCCESS", True),
+            (time.time() + 60, "RETRY", False),
+        ):
+            meta = json.dumps({"status": state})
+            engine.settle([Settled(records=[Record("a", state, final, meta, since=since)])])
+        seen, left = observer.stop()
+    finally:
+        observer.close()
+        engine.close()
+        place.close()
+    assert seen == 3
+    assert len(left) == 1
+    assert "SUCCESS, then RETRY" in left[0]
+
+
+@pytest.mark.slow
+@pytest.mark.serial
+def test_nothing_grows_at_full_rate_p7(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Half a minute tells of keys, descriptors and threads; of memory only the long form does."""
+    need_program("redis-server")
+    soak = Soak(folder=tmp_path, seconds=30.0, every=1.0, results_seconds=3, say=lambda _: None)
+    findings = compare(soak.run(), 8.0, 16.0, 8.0)
+    with capsys.disabled():
+        print("", *(finding.line() for finding in findings), sep="\n")
+    assert [finding.line() for finding in findings if finding.grew and not finding.name.endswith("_mib")] == []
+    assert soak.left == "ok"
+
+
+def sample(at: float, worker_mib: float, worker_fds: float) -> Sample:
+    return Sample(at, {"worker_mib": worker_mib, "worker_fds": worker_fds}, {})
+
+
+def test_soak_tells_what_grows_from_what_comes_to_rest() -> None:
+    at_rest = [sample(at, 70.0 - 100.0 / (at + 1.0), 30) for at in range(0, 100, 5)]
+    assert not any(finding.grew for finding in compare(at_rest, 15, 30, 15))
+    growing = [sample(at, 70.0 + at, 30 + at / 10) for at in range(0, 100, 5)]
+    assert [finding.name for finding in compare(growing, 15, 30, 15) if finding.grew] == ["worker_mib", "worker_fds"]
 
 
 def marks(*lines: tuple[str, str, float, str]) -> list[Mark]:

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from celery import chain, chord
 
-__all__ = ("Workload",)
+__all__ = ("Work", "Workload")
 
 _STEPS = 3
+
+
+class Work(Protocol):
+    """Jobs that a campaign dispatches, and what must come of them."""
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs that are."""
+
+    @property
+    def executions(self) -> int:
+        """How many executions that takes when nobody is killed."""
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many jobs end in which state."""
+
+    def effects(self) -> set[str]:
+        """Return the keys of all effects."""
+
+    def dispatch(self, tasks: Any) -> None:
+        """Send everything with the tasks of module ``tests.chaos.jobs``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +61,11 @@ class Workload:
     def executions(self) -> int:
         """How many executions that takes when nobody is killed: retries count twice."""
         return self.jobs + self.retrying
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many jobs end in which state."""
+        return {"SUCCESS": self.jobs}
 
     def effects(self) -> set[str]:
         """Return the keys of all effects."""

@@ -27,8 +27,13 @@ end
 
 -- Whether a chord's callback is still to be sent.
 local function fires(group)
-    if redis.call('HSETNX', key('chord:' .. group), 'fired', 1) == 0 then return false end
-    redis.call('DEL', key('chord:' .. group .. ':parts'))
+    local chord = key('chord:' .. group)
+    if redis.call('HSETNX', chord, 'fired', 1) == 0 then return false end
+    -- A member that runs again is known for as long as its result is.
+    local member = redis.call('HRANDFIELD', chord .. ':parts')
+    local left = member and redis.call('PTTL', key('about:' .. member)) or -2
+    if left ~= -1 then redis.call('PEXPIRE', chord, math.max(left, 60000)) end
+    redis.call('DEL', chord .. ':parts')
     return true
 end
 
