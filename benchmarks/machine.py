@@ -26,6 +26,7 @@ def machine() -> dict[str, Any]:
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
+        "redis": _redis(),
         "file_system": _file_system(prepare(ROOT)),
         "load": os.getloadavg(),
     }
@@ -45,6 +46,14 @@ def _git(*arguments: str) -> str:
     except OSError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _redis() -> str:
+    try:
+        done = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return next((word.removeprefix("v=") for word in done.stdout.split() if word.startswith("v=")), "")
 
 
 def _processor() -> str:

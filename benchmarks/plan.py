@@ -16,6 +16,7 @@ class Plan:
     name: str
     rounds: int
     peer_rounds: int
+    tries: int
     trial_seconds: float
     drain_seconds: float
     dispatch_seconds: float
@@ -35,12 +36,13 @@ FULL = Plan(
     name="full",
     rounds=3,
     peer_rounds=3,
+    tries=2,
     trial_seconds=1.0,
     drain_seconds=3.0,
     dispatch_seconds=1.5,
     bulk=100_000,
     latency=300,
-    peer_latency=200,
+    peer_latency=150,
     crowd=2000,
     boots=7,
     imports=15,
@@ -54,9 +56,10 @@ QUICK = Plan(
     name="quick",
     rounds=3,
     peer_rounds=1,
+    tries=1,
     trial_seconds=0.4,
-    drain_seconds=1.0,
-    dispatch_seconds=0.5,
+    drain_seconds=0.8,
+    dispatch_seconds=0.4,
     bulk=30_000,
     latency=100,
     peer_latency=60,
@@ -74,6 +77,7 @@ TINY = Plan(
     name="tiny",
     rounds=1,
     peer_rounds=1,
+    tries=1,
     trial_seconds=0.05,
     drain_seconds=0.1,
     dispatch_seconds=0.05,

@@ -4,12 +4,12 @@ import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.site import Broken
 from benchmarks.subjects import SUBJECTS
+from benchmarks.summary import Row, rows
 
 __all__ = ["keep", "table", "versions"]
 
@@ -47,27 +47,20 @@ def keep(bench: Bench, facts: dict[str, Any]) -> Path:
 
 def table(bench: Bench) -> str:
     """Medians per subject, and what each does less of."""
-    if "drain" not in bench.raw:
-        return _count(bench)
-    head = f"{'':<22}{'worker':<14}{'dispatch/s':>12}{'drain/s':>10}{'µs CPU/job':>12}{'total s':>9}"
-    rows = [_row(bench, name, rounds) for name, rounds in bench.raw.get("drain", {}).items()]
-    rows += [f"{name:<22}missing: {reason}" for name, reason in bench.missing.items()]
-    notes = [
-        f"  {name}: {subject.less}"
-        for name, subject in SUBJECTS.items()
-        if subject.less and name in bench.raw.get("drain", {})
-    ]
-    return "\n".join(["", head, *rows, "", *notes, "", _count(bench)])
+    found = rows({"raw": bench.raw})
+    head = f"{'':<28}{'worker':<24}{'dispatch/s':>12}{'bulk/s':>10}{'drain/s':>10}"
+    head += f"{'µs CPU/job':>12}{'commands':>10}{'total s':>9}"
+    lines = [head, *[_line(row) for row in found]] if found else []
+    lines += [f"{name:<28}missing: {reason}" for name, reason in bench.missing.items()]
+    notes = [f"  {row.title}: {row.less}" for row in found if row.less and not row.name.endswith("-pair")]
+    return "\n".join(["", *lines, "", *notes, "", _count(bench)])
 
 
-def _row(bench: Bench, name: str, rounds: list[dict[str, Any]]) -> str:
-    dispatched = [each["rate"] for each in bench.raw.get("dispatch", {}).get(name, [])]
-    sent = f"{median(dispatched):,.0f}" if dispatched else "-"
-    drained, cpu, total = (median(each[key] for each in rounds) for key in ("rate", "cpu_us_per_job", "total_seconds"))
-    worker = bench.raw.get("chosen", {}).get(
-        name, f"{rounds[0]['processes']} process" + "es" * (rounds[0]["processes"] > 1)
-    )
-    return f"{name:<22}{worker:<14}{sent:>12}{drained:>10,.0f}{cpu:>12,.0f}{total:>9.1f}"
+def _line(row: Row) -> str:
+    sent, many = (f"{rate:,.0f}" if rate else "-" for rate in (row.dispatch, row.bulk))
+    commands = f"{row.dispatch_commands or 0:.0f} + {row.drain_commands:.0f}" if row.drain_commands else "-"
+    begin = f"{row.title:<28.27}{row.worker:<24.23}{sent:>12}{many:>10}{row.drain:>10,.0f}"
+    return f"{begin}{row.cpu_us:>12,.0f}{commands:>10}{row.total_seconds:>9.1f}"
 
 
 def _count(bench: Bench) -> str:

@@ -11,8 +11,6 @@ from benchmarks.subjects import SUBJECTS, Subject, Variant
 
 __all__ = ["Rounds", "quickest"]
 
-_TRIES = 2
-
 
 @dataclass(slots=True)
 class Rounds:
@@ -91,7 +89,7 @@ def quickest(bench: Bench, subject: Subject) -> Variant | None:
 
 def _tried(bench: Bench, subject: Subject) -> Variant | None:
     best: tuple[float, Variant] | None = None
-    for variant in subject.variants * _TRIES:
+    for variant in subject.variants * bench.plan.tries:
         try:
             outcome = bench.drain(subject, variant, round(subject.pace * bench.plan.trial_seconds))
         except Broken as broken:

@@ -6,7 +6,8 @@ from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.environments import Missing
-from benchmarks.measures.latency import idle_latency, percentile
+from benchmarks.measures.latency import idle_latency
+from benchmarks.percentile import percentile
 from benchmarks.site import Broken
 from benchmarks.subjects import SUBJECTS, Subject, Variant
 

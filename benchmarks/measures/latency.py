@@ -6,10 +6,11 @@ from statistics import median
 from benchmarks.bench import Bench
 from benchmarks.figure import Figure
 from benchmarks.measures.redis import SERVED
+from benchmarks.percentile import percentile
 from benchmarks.site import Broken
 from benchmarks.subjects import SUBJECTS, Subject, Variant
 
-__all__ = ["idle_latency", "latency", "percentile"]
+__all__ = ["idle_latency", "latency"]
 
 _GUEST = "umbel-redis from celery"
 _P50, _P99 = (0.5, "p50"), (0.99, "p99")
@@ -45,12 +46,6 @@ def latency(bench: Bench) -> None:
             _round(bench, name, found[name])
     for name, rounds in found.items():
         _show(bench, name, rounds)
-
-
-def percentile(values: list[float], share: float) -> float:
-    """The value below which ``share`` (0 to 1) of ``values`` lie, by nearest rank."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def idle_latency(

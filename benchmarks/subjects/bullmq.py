@@ -10,6 +10,7 @@ __all__ = ["BULLMQ"]
 
 class _BullMQ(Subject):
     name = "bullmq"
+    title = "BullMQ, Node"
     module = "benchmarks.inside.bullmq_jobs"
     language = "node"
     requirements = HERE / "requirements" / "bullmq" / "package.json"

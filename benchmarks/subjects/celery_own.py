@@ -18,8 +18,9 @@ class _Celery(Subject):
         Variant("prefork", ("-P", "prefork", "-c", "1")),
     )
 
-    def __init__(self, name: str, transport: str, less: str) -> None:
+    def __init__(self, name: str, title: str, transport: str, less: str) -> None:
         self.name = name
+        self.title = f"Celery, {title}"
         self.environment = {"BENCH_CELERY_TRANSPORT": transport}
         self.less = less
 
@@ -28,10 +29,11 @@ class _Celery(Subject):
         return [str(program), "-m", "celery", "-A", f"{self.module}:app", "worker", *variant.arguments, *quiet]
 
 
+_LATE = "a killed worker's jobs come back after the visibility timeout, an hour"
 _TAKES = "takes a message away when it is fetched: a killed worker loses what it had prefetched"
 
-SQLALCHEMY = _Celery("celery-sqlalchemy", "sqlalchemy", _TAKES)
-FILESYSTEM = _Celery("celery-filesystem", "filesystem", f"{_TAKES}; no fsync at all")
+SQLALCHEMY = _Celery("celery-sqlalchemy", "SQLAlchemy on SQLite", "sqlalchemy", _TAKES)
+FILESYSTEM = _Celery("celery-filesystem", "files", "filesystem", f"{_TAKES}; no fsync at all")
 
 
 class _OnRedis(_Celery):
@@ -39,7 +41,12 @@ class _OnRedis(_Celery):
     pace = 1000
 
     def __init__(self, name: str, variant: Variant, crowds: tuple[Variant, ...] = (), *, sends: bool = False) -> None:
-        super().__init__(name, "redis", "a killed worker's jobs come back after the visibility timeout, an hour")
+        super().__init__(
+            name,
+            name.partition("-")[2],
+            "redis",
+            "a killed worker's jobs come back after the visibility timeout, an hour",
+        )
         self.variants = (variant,)
         self.crowds = crowds
         self.sends = sends

@@ -9,6 +9,7 @@ __all__ = ["FLOOR"]
 
 class _Floor(Subject):
     name = "floor"
+    title = "hand-written loop"
     module = "benchmarks.inside.floor_jobs"
     server = "redis"
     bulk = True

@@ -23,8 +23,9 @@ class _Huey(Subject):
         Variant("4 processes", ("-k", "process", "-w", "4"), processes=4),
     )
 
-    def __init__(self, name: str, environment: Mapping[str, str], less: str) -> None:
+    def __init__(self, name: str, title: str, environment: Mapping[str, str], less: str) -> None:
         self.name = name
+        self.title = title
         self.environment = environment
         self.less = less
 
@@ -52,10 +53,11 @@ class _OnRedis(_Huey):
 
 _POLLS = f"{_LOSES}; polls every 2 ms here (100 ms as it ships)"
 
-AS_SHIPPED = _Huey("huey-sqlite", {}, f"{_POLLS}; synchronous=FULL, SQLite's default")
+AS_SHIPPED = _Huey("huey-sqlite", "Huey, SQLite", {}, f"{_POLLS}; synchronous=FULL, SQLite's default")
 NO_FSYNC = _Huey(
     "huey-sqlite-nofsync",
+    "Huey, SQLite without fsync",
     {"BENCH_HUEY_FSYNC": "off"},
     f"{_POLLS}; synchronous=OFF: a power loss may corrupt its file",
 )
-ON_REDIS = _OnRedis("huey-redis", {}, _LOSES)
+ON_REDIS = _OnRedis("huey-redis", "Huey", {}, _LOSES)

@@ -10,8 +10,9 @@ __all__ = ["DRAMATIQ", "PROCRASTINATE", "RQ", "SAQ", "STREAQ", "TASKIQ_LIST", "T
 class _Peer(Subject):
     server = "redis"
 
-    def __init__(self, name: str, less: str = "") -> None:
+    def __init__(self, name: str, title: str, less: str) -> None:
         self.name = name
+        self.title = title
         self.less = less
         self.requirements = HERE / "requirements" / f"{name}.txt"
         self.module = f"benchmarks.inside.{name}_jobs"
@@ -36,7 +37,7 @@ class _Taskiq(_Peer):
     crowds = (Variant("100 tasks", ("--max-async-tasks", "100")),)
 
     def __init__(self, transport: str, less: str) -> None:
-        super().__init__("taskiq", less)
+        super().__init__("taskiq", f"Taskiq, {transport}", less)
         self.name = f"taskiq-{transport}"
         self.environment = {"BENCH_TASKIQ": transport}
 
@@ -98,12 +99,14 @@ class _Procrastinate(_Peer):
         return [*begin, "worker", *variant.arguments]
 
 
-DRAMATIQ = _Dramatiq("dramatiq", "a killed worker's jobs come back after a minute")
+DRAMATIQ = _Dramatiq("dramatiq", "Dramatiq", "a killed worker's jobs come back after a minute")
 TASKIQ_LIST = _Taskiq("list", "removes a job when it is fetched, with no acknowledgement: a killed worker loses it")
 TASKIQ_STREAMS = _Taskiq("streams", "a killed worker's jobs come back after ten minutes")
-SAQ = _Saq("saq", "a killed worker's jobs come back when their heartbeat or time-out has passed")
-STREAQ = _Streaq("streaq", "a killed worker's jobs come back after a minute")
-RQ = _Rq("rq", "a killed worker's jobs fail, unless retries were asked for")
+SAQ = _Saq("saq", "SAQ", "a killed worker's jobs come back when their heartbeat or time-out has passed")
+STREAQ = _Streaq("streaq", "streaQ", "a killed worker's jobs come back after a minute")
+RQ = _Rq("rq", "RQ", "a killed worker's jobs fail, unless retries were asked for")
 PROCRASTINATE = _Procrastinate(
-    "procrastinate", "stores no results; a killed worker's jobs stay as they are until code of one's own looks for them"
+    "procrastinate",
+    "Procrastinate, PostgreSQL",
+    "stores no results; a killed worker's jobs stay as they are until code of one's own looks for them",
 )

@@ -12,6 +12,7 @@ _CODE = HERE / "inside" / "sidekiq_jobs.rb"
 
 class _Sidekiq(Subject):
     name = "sidekiq"
+    title = "Sidekiq, Ruby, no results"
     module = "benchmarks.inside.sidekiq_jobs"
     language = "ruby"
     less = "stores no results; removes a job when it is fetched: a killed worker loses it"

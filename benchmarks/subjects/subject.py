@@ -33,6 +33,8 @@ class Subject(ABC):
     """A queue under measurement; the code that runs in its own interpreter is ``module``."""
 
     name: str
+    #: As tables and plots call it.
+    title: str
     module: str
     #: ``python``, ``node`` or ``ruby``.
     language: str = "python"

@@ -14,8 +14,11 @@ class _Umbel(Subject):
     variants = (Variant("one process"), Variant("two processes", processes=2))
     crowds = (Variant("async", ("-c", "100")), Variant("threads", ("-c", "100")))
 
-    def __init__(self, name: str, environment: Mapping[str, str], less: str = "", *, server: str = "") -> None:
+    def __init__(
+        self, name: str, title: str, environment: Mapping[str, str], less: str = "", *, server: str = ""
+    ) -> None:
         self.name = name
+        self.title = title
         self.server = server
         self.environment = environment
         self.less = less
@@ -26,6 +29,8 @@ class _Umbel(Subject):
         return [*begin, "--processes", str(variant.processes), "--loglevel", "WARNING", *variant.arguments]
 
 
-UMBEL = _Umbel("umbel", {}, "survives the death of any process, not a power loss (synchronous=NORMAL)")
-DURABLE = _Umbel("umbel-full", {"UMBEL_DURABILITY": "full"})
-ON_REDIS = _Umbel("umbel-redis", {}, server="redis")
+UMBEL = _Umbel(
+    "umbel", "Umbel, one file", {}, "survives the death of any process, not a power loss (synchronous=NORMAL)"
+)
+DURABLE = _Umbel("umbel-full", "Umbel, one file, every commit synced", {"UMBEL_DURABILITY": "full"})
+ON_REDIS = _Umbel("umbel-redis", "Umbel", {}, server="redis")
