@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from umbel.engine import envelope
+from umbel.engine import envelope, redis_leases
 from umbel.engine.envelope import headers_of
 from umbel.engine.moving import Belongings, Cancelled, Chord, Crate, Group, Kept, Moving, Parcel, Tick
-from umbel.engine.redis_leases import LEASE_SECONDS, Leases
+from umbel.engine.redis_leases import Leases
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_wire import message, pack, queue_of, raw, stored, unpack
@@ -48,7 +48,7 @@ class RedisMoving(Moving):
         infos = self._leases.all()
         if any(self._leases.is_near(info) and self._leases.is_alive(info) for info in infos):
             return 0.0
-        return LEASE_SECONDS + _LOOK_SECONDS if infos else 0.0
+        return redis_leases.LEASE_SECONDS + _LOOK_SECONDS if infos else 0.0
 
     # -- at the source ----------------------------------------------------------------------------------------
 
@@ -109,7 +109,7 @@ class RedisMoving(Moving):
     def _chord(self, group_id: str) -> Chord | None:
         name = self._store.key(f"chord:{group_id}")
         with self._store.asking() as client:
-            pipe = client.pipeline(transaction=True)
+            pipe = client.pipeline(transaction=False)
             pipe.hgetall(name)
             pipe.pttl(name)
             pipe.hgetall(name + b":parts")

@@ -7,12 +7,15 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from celery import Celery
 
 from tests.integration.on_redis.conftest import umbel_command
+from umbel.cli.quiet import reap_all
+from umbel.engine import redis_leases
 from umbel.engine.redis import RedisEngine
 from umbel.engine.redis_release import Released, release
 from umbel.engine.redis_wire import BAND
@@ -166,3 +169,22 @@ def test_c45_a_chord_that_is_half_done_is_completed_by_a_plain_worker(
     callback.freeze("the-callback")
     plain.send_task("shared.add", (1, 1), task_id="second", group_id=group, group_index=1, chord=callback)
     assert plain.AsyncResult("the-callback").get(timeout=60) == 42
+
+
+def test_c14_what_a_dead_host_held_is_given_back_before_anything_goes(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No kernel tells here that it is dead: its lease is watched until it has stood still long enough."""
+    monkeypatch.setattr(redis_leases, "LEASE_SECONDS", 0.5)
+    with monkeypatch.context() as elsewhere:
+        folder = tmp_path / "elsewhere"
+        folder.mkdir()
+        elsewhere.setenv("TMPDIR", str(folder))
+        far = Peer(redis_url, QUEUE)
+    with far, contextlib.closing(RedisEngine(redis_url)) as engine:
+        put(engine, "a")
+        assert len(far.call("fetch", {QUEUE: 0}, 1)) == 1
+        far.kill()
+        assert [worker.in_flight for worker in engine.workers()] == [1], "it may live, for all that is known"
+        assert reap_all(engine) == []
+        assert ids(waiting(engine)) == ["a"]

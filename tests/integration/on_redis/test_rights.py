@@ -104,6 +104,10 @@ def test_c14_the_rights_of_the_manual_suffice_for_everything(plant: Plant, serve
     app.engine.sweep()
     until(plant.empty, "an empty queue")
     worker.stop()
+    plant.send("say", "back", countdown=3600)
+    assert "1 delayed jobs" in umbel(plant, "release")
+    assert "Moved 1 job (0 delayed" in umbel(plant, "migrate", "--to", f"sqlite:///{plant.folder}/moved.db")
+    assert "Moved 1 job" in umbel(plant, "migrate", "--from", f"sqlite:///{plant.folder}/moved.db")
     # What doctor may ask, and does without.
     assert {entry["object"] for entry in server.do("ACL", "LOG")} == {"config|get"}
     with server.client(db=DATABASE) as client:

@@ -8,7 +8,7 @@ for _, words in ipairs({
     {'SET', trial, 1, 'KEEPTTL'}, {'GET', trial}, {'MGET', trial}, {'INCR', trial}, {'INCRBY', trial, 1}, {'EXPIRE', trial, 9},
     {'PEXPIRE', trial, 9000}, {'PTTL', trial}, {'EXISTS', trial}, {'DEL', trial},
     {'HSET', trial, 'x', 1}, {'HSETNX', trial, 'x', 1}, {'HGET', trial, 'x'}, {'HMGET', trial, 'x'}, {'HGETALL', trial}, {'HKEYS', trial},
-    {'HLEN', trial}, {'HEXISTS', trial, 'x'}, {'HINCRBY', trial, 'x', 1}, {'HDEL', trial, 'x'},
+    {'HLEN', trial}, {'HRANDFIELD', trial}, {'HEXISTS', trial, 'x'}, {'HINCRBY', trial, 'x', 1}, {'HDEL', trial, 'x'},
     {'SADD', other, 'x'}, {'SISMEMBER', other, 'x'}, {'DEL', other},
     {'ZADD', other, 1, 'x'}, {'ZSCORE', other, 'x'}, {'ZRANGE', other, 0, 0}, {'ZRANGEBYSCORE', other, 0, 0}, {'ZREM', other, 'y'},
     {'ZREMRANGEBYSCORE', other, 0, 1}, {'PUBLISH', trial, ''}, {'TIME'}, {'DEL', other},
