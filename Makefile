@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help setup demo test check format bench chaos soak clean
+.PHONY: help setup demo test check format bench chaos soak long clean
 
 help: ## this list
 	@echo "Umbel: background jobs for Python web applications, on Celery."
@@ -38,6 +38,9 @@ chaos: setup ## workers and Redis killed and networks cut, under a hundred thous
 
 soak: setup ## twenty minutes at full rate on Redis: memory, descriptors and keys must not grow
 	@exec $(PY) -m tests.chaos.soak
+
+long: setup ## a job of ten minutes beside plain Celery's, and a million jobs for tomorrow (half an hour)
+	@exec $(PY) -m tests.long
 
 clean: ## remove .venv, caches and built files
 	@rm -rf .venv .bench build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

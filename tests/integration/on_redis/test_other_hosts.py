@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import miss, need_program
 from umbel.engine import redis_leases
 from umbel.engine.redis import RedisEngine
 from umbel.engine.registry import open_engine
@@ -143,6 +145,20 @@ def test_c15_a_tidied_folder_kills_nobody(redis_url: str, engine: RedisEngine) -
         (engine.run / f"{near.token}.lease").unlink()
         assert engine.reap() == 0
         assert near.call("settle", [Settled(held.seq, "ack")]).refused == []
+
+
+def test_c14_containers_that_share_a_folder_are_one_host(redis_url: str, engine: RedisEngine) -> None:
+    """A kernel's locks do not care for its namespaces of process ids: what had started is known."""
+    command = (need_program("unshare"), "--pid", "--fork", "--kill-child")
+    if os.geteuid() != 0 or subprocess.run([*command, "true"], check=False).returncode:
+        miss("namespaces of process ids (they need root)")
+    engine.enqueue([Outgoing(QUEUE, payload("a"), "a")])
+    with Peer(redis_url, QUEUE, prefix=command) as near:
+        (held,) = near.call("fetch", {QUEUE: 0}, 1)
+        near.call("started", held.seq)
+        assert engine.reap() == 0
+    until(engine.reap, "its lock is free")
+    assert engine.suspects() == 1
 
 
 def test_a_copied_folder_is_another_host(redis_url: str, engine: RedisEngine, tmp_path: Path) -> None:

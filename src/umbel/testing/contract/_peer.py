@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, Final, Self
 
 from umbel.engine import store
@@ -33,8 +34,9 @@ class PeerError(AssertionError):
 class Peer:
     """A process that opens the store by its URL; it holds a lease on ``queues`` if there are any."""
 
-    def __init__(self, url: str, *queues: str, crash_limit: int = 3) -> None:
-        command = [sys.executable, "-c", _SERVE, url, str(crash_limit)]
+    def __init__(self, url: str, *queues: str, crash_limit: int = 3, prefix: Sequence[str] = ()) -> None:
+        """``prefix``: what its command begins with."""
+        command = [*prefix, sys.executable, "-c", _SERVE, url, str(crash_limit)]
         path = os.pathsep.join(entry for entry in sys.path if entry)
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}, text=True
