@@ -10,7 +10,7 @@ from benchmarks.environments import Environments, Missing
 from benchmarks.figure import Figure
 from benchmarks.meter import metered
 from benchmarks.plan import Plan
-from benchmarks.site import Site, site
+from benchmarks.site import Site, reachable, site
 from benchmarks.subjects import Subject, Variant
 
 __all__ = ["Bench"]
@@ -47,23 +47,28 @@ class Bench:
             return False
         try:
             self.environments.program(subject)
+            reachable(subject.server)
         except Missing as missing:
-            self.lose(subject, f"not installed: {missing}")
+            self._miss(subject, str(missing))
             return False
         return True
 
     def lose(self, subject: Subject, reason: str) -> None:
-        """Go on without a subject, and say so; without Umbel itself the run has failed."""
-        lines = [line.strip() for line in reason.splitlines() if line.strip()]
-        self.missing[subject.name] = lines[-1][:160] if lines else "unknown"
-        self.say(f"{subject.name} is missing: {reason}")
-        if subject.requirements is None:
-            self.broken.append(f"{subject.name}: {reason}")
+        """Go on without a peer, and say so; Umbel is tried again in the next round, but the run has failed."""
+        if subject.ours:
+            self.fail(f"{subject.name}: {reason}")
+        else:
+            self._miss(subject, reason)
 
     def fail(self, reason: str) -> None:
         """Something of Umbel's own broke: the run goes on and ends with exit code 1."""
         self.broken.append(reason)
         self.say(f"broken: {reason}")
+
+    def _miss(self, subject: Subject, reason: str) -> None:
+        lines = [line.strip() for line in reason.splitlines() if line.strip()]
+        self.missing[subject.name] = lines[-1][:160] if lines else "unknown"
+        self.say(f"{subject.name} is missing: {reason}")
 
     def client(self, subject: Subject, verb: str, **options: Any) -> dict[str, Any]:
         """One client verb in a fresh place."""

@@ -14,13 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.environments import Missing
+
 __all__ = ["NoPostgres", "database"]
 
 _QUICK = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300"
 _numbers = itertools.count()
 
 
-class NoPostgres(Exception):
+class NoPostgres(Missing):
     """There is no PostgreSQL on this machine, or it did not start."""
 
 

@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from benchmarks.environments import Missing
+
 __all__ = ["NoRedis", "Used", "database", "used"]
 
 _DATABASES = 16
 _taken: set[int] = set()
 
 
-class NoRedis(Exception):
+class NoRedis(Missing):
     """There is no redis-server on this machine."""
 
 

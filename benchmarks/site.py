@@ -1,5 +1,6 @@
 """One subject in one fresh directory: its client, its worker, and what the outside can see of them."""
 
+import functools
 import json
 import os
 import shutil
@@ -16,11 +17,11 @@ from typing import Any
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
 from benchmarks import postgres_server, redis_server
-from benchmarks.environments import ROOT, prepare
+from benchmarks.environments import ROOT, Missing, prepare
 from benchmarks.inside import tally
 from benchmarks.subjects import Subject, Variant
 
-__all__ = ["Broken", "Site", "Watch", "Worker", "site"]
+__all__ = ["Broken", "Site", "Watch", "Worker", "reachable", "site"]
 
 _STOP = 20.0
 _CLIENT = 900.0
@@ -177,6 +178,13 @@ class Watch:
         return self._process.stdout.readline()
 
 
+@functools.cache
+def reachable(server: str) -> None:
+    """Start the server of that name, once. Raises :exc:`Missing` where there is none."""
+    with _SERVERS[server]():
+        return
+
+
 @contextmanager
 def site(subject: Subject, program: Path, keep: bool = False) -> Iterator[Site]:
     """A fresh directory on the project's own disk, removed afterwards unless ``keep``, and a fresh database."""
@@ -186,7 +194,7 @@ def site(subject: Subject, program: Path, keep: bool = False) -> Iterator[Site]:
     try:
         with _SERVERS[subject.server]() as url:
             yield Site(subject, program, directory, url)
-    except (redis_server.NoRedis, postgres_server.NoPostgres) as missing:
+    except Missing as missing:
         raise Broken(str(missing)) from missing
     finally:
         if keep:

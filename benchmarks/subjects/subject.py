@@ -40,6 +40,8 @@ class Subject(ABC):
     language: str = "python"
     #: A list of pinned packages for pip, or a package.json; None for what runs in the benchmark's own interpreter.
     requirements: Path | None = None
+    #: Umbel itself, so that a measurement which breaks is a failure of the run.
+    ours: bool = False
     less: str = ""
     stop_signal: signal.Signals = signal.SIGTERM
     variants: tuple[Variant, ...] = (Variant("default"),)

@@ -10,6 +10,7 @@ __all__ = ["DURABLE", "ON_REDIS", "UMBEL"]
 
 class _Umbel(Subject):
     module = "benchmarks.inside.umbel_jobs"
+    ours = True
     bulk = True
     variants = (Variant("one process"), Variant("two processes", processes=2))
     crowds = (Variant("async", ("-c", "100")), Variant("threads", ("-c", "100")))

@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import redis_server
+from benchmarks.bench import Bench
 from benchmarks.environments import Environments, Missing
+from benchmarks.plan import TINY
+from benchmarks.site import reachable
 from benchmarks.subjects import SUBJECTS
 from tests.conftest import need_program
 
@@ -53,6 +57,28 @@ def test_a_peer_that_cannot_be_installed_is_missing_and_says_why(
         with pytest.raises(Missing, match=words):
             environments.program(SUBJECTS[name])
     assert environments.program(SUBJECTS["umbel"]) == Path(sys.executable)
+
+
+def test_a_peer_that_breaks_is_left_out_and_umbel_makes_the_run_fail() -> None:
+    here = Bench(TINY)
+    here.lose(SUBJECTS["rq"], "first line\nno variant of its worker ran\n")
+    assert here.missing == {"rq": "no variant of its worker ran"}
+    assert not here.available(SUBJECTS["rq"])
+    assert not here.broken
+    here.lose(SUBJECTS["umbel"], "it hangs")
+    assert here.broken == ["umbel: it hangs"]
+    assert here.available(SUBJECTS["umbel"])
+
+
+def test_without_a_server_what_needs_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reachable.cache_clear()
+    redis_server._port.cache_clear()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    here = Bench(TINY)
+    assert not here.available(SUBJECTS["umbel-redis"])
+    assert here.missing == {"umbel-redis": "redis-server is not installed"}
+    assert here.available(SUBJECTS["umbel"])
+    assert not here.broken
 
 
 def test_every_subject_names_files_that_exist() -> None:
