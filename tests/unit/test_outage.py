@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from umbel.engine.outage import Outage
+from umbel.engine.outage import Outage, seldom
 
 
 @pytest.fixture
@@ -41,3 +41,12 @@ def test_pauses_grow_to_about_a_second_and_differ(outage: Outage) -> None:
     assert pauses[0] < 0.1
     assert max(pauses) <= 1.25
     assert len(set(pauses[5:])) > 1
+
+
+def test_what_is_said_at_each_try_is_said_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[int] = []
+    say, now = seldom(said.append), time.monotonic()
+    for seconds in range(0, 130, 10):
+        monkeypatch.setattr(time, "monotonic", lambda at=now + seconds: at)
+        say(seconds)
+    assert said == [0, 60, 120]

@@ -10,6 +10,7 @@ from celery.app import amqp
 
 from umbel.engine.channel import Transport
 from umbel.engine.execution import deferring
+from umbel.engine.outage import seldom
 
 __all__ = ("AMQP", "Connection")
 
@@ -21,6 +22,7 @@ class Connection(kombu.Connection):
         """Wait until the store answers. Kombu's own pauses grow to half a minute, which a worker would sleep on."""
         if issubclass(self.get_transport_cls(), Transport):
             options = {"interval_start": 0.25, "interval_step": 0.25, "interval_max": 1.0, **options}
+            errback = errback and seldom(errback)
         connection: kombu.Connection = super().ensure_connection(errback, max_retries, **options)
         return connection
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 from celery.exceptions import InvalidTaskError
@@ -25,6 +26,7 @@ from umbel.engine.execution import owned_by
 from umbel.engine.fetcher import Fetcher
 from umbel.engine.flusher import Flusher
 from umbel.engine.job import Job
+from umbel.engine.outage import Outage
 from umbel.engine.pool import TaskPool
 from umbel.engine.request import Request
 from umbel.engine.short_path import ShortPath, plain_task
@@ -45,6 +47,10 @@ class Consumer(celery_consumer.Consumer):
     lease_token: str | None = None
     #: Hears of it when it has another one.
     on_lease: Callable[[str], None] | None = None
+
+    @cached_property
+    def _outage(self) -> Outage:
+        return Outage("Cannot fetch", "Jobs are fetched again")
 
     def connect(self) -> Any:
         """Connect, and begin to fetch for this process."""
@@ -71,6 +77,7 @@ class Consumer(celery_consumer.Consumer):
             slots=self._slots,
             suspects=settings.suspects,
             in_process=isinstance(self.pool, TaskPool),
+            outage=self._outage,
         )
         fetcher.weigh({name: settings.queue_weights.get(name, 0) for name in queues})
         fetcher.on_cancelled = self._stop_cancelled

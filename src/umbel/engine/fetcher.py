@@ -52,10 +52,12 @@ class Fetcher:
         slots: Callable[[], int],
         suspects: str = "alone",
         in_process: bool = False,
+        outage: Outage | None = None,
     ) -> None:
         """``slots`` tells how many jobs may run at a time. ``suspects``: ``only``, ``never``, or ``alone``.
 
-        ``in_process``: jobs run in this very process, so that what is decoded need not be sent on.
+        ``in_process``: jobs run in this very process, so that what is decoded need not be sent on. ``outage``: what
+        those before this one, over connections that were given up, knew of the store's trouble.
         """
         self.engine = engine
         self.flusher = flusher
@@ -73,7 +75,7 @@ class Fetcher:
         self._paced_done = 0
         self._last_suspect = 0.0
         self._stopped = threading.Event()
-        self._outage = Outage("Cannot fetch", "Jobs are fetched again")
+        self._outage = outage or Outage("Cannot fetch", "Jobs are fetched again")
         self._inbox: deque[Delivery] = deque()
         self._inbox_lock = threading.Lock()
         self._hub: Any = None
@@ -157,9 +159,7 @@ class Fetcher:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                found = self._step()
-                self._outage.over()
-                if not found:
+                if not self._step():
                     self._sleep()
             except StoreError as error:
                 self._stopped.wait(self._outage.pause(error))
@@ -205,22 +205,27 @@ class Fetcher:
 
     def _fetch(self, room: int) -> list[Delivery]:
         if self._suspects == "only":
-            return self.engine.fetch(self._queues, 1, suspects=True) if self._is_empty() else []
+            return self._take(self._queues, 1, suspects=True) if self._is_empty() else []
         if self._suspects == "alone":
             if self._holding_suspect():
                 return []
             if self._is_empty():
-                suspects = self.engine.fetch(self._queues, 1, suspects=True)
+                suspects = self._take(self._queues, 1, suspects=True)
                 if suspects:
                     self._last_suspect = time.monotonic()
                     self._alone = suspects[0].seq
                     return suspects
-        batch = self.engine.fetch(self._queues, room)
+        batch = self._take(self._queues, room)
         if batch:
             least = max(delivery.rank for delivery in batch)
             # Of what waits here, which may be of earlier batches too.
             self._least_urgent = max(least, self._least_urgent) if self._outstanding else least
         return batch
+
+    def _take(self, queues: dict[str, int], limit: int, *, suspects: bool = False) -> list[Delivery]:
+        found = self.engine.fetch(queues, limit, suspects=suspects)
+        self._outage.over()
+        return found
 
     #: How many jobs this process may still run before it is replaced.
     allowance: Callable[[], int] = staticmethod(lambda: 1 << 30)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import random
 import time
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
-__all__ = ("Outage",)
+__all__ = ("Outage", "seldom")
 
 logger = logging.getLogger(__name__)
 
@@ -46,3 +47,17 @@ class Outage:
         self._times = 0
         logger.warning("%s after %.1f seconds.", self._relief, time.monotonic() - self._began)
         return True
+
+
+def seldom(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``call``, made the first time and once a minute after that."""
+    last = float("-inf")
+
+    def sometimes(*args: Any) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _AGAIN_SECONDS:
+            last = now
+            call(*args)
+
+    return sometimes
