@@ -29,7 +29,7 @@ from umbel.engine.job import Job
 from umbel.engine.outage import Outage
 from umbel.engine.pool import TaskPool
 from umbel.engine.request import Request
-from umbel.engine.short_path import ShortPath, plain_task
+from umbel.engine.short_path import ShortPath, is_watched, plain_task
 from umbel.engine.store import Delivery, Outgoing, Settled
 
 __all__ = ("Consumer",)
@@ -145,6 +145,8 @@ class Consumer(celery_consumer.Consumer):
 
     def _start_plain(self, transport: Transport, batch: list[Delivery]) -> list[Delivery]:
         """Give the pool what is plain of a batch, all at once; return what must go Celery's way, on Celery's loop."""
+        if is_watched(self.event_dispatcher):
+            return batch
         jobs: list[Job] = []
         rest: list[Delivery] = []
         for delivery in batch:

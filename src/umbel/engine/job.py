@@ -55,6 +55,7 @@ class Job:
 
     __slots__ = (
         "__weakref__",
+        "_interrupted",
         "_lock",
         "_thread_id",
         "asyncio_task",
@@ -96,6 +97,7 @@ class Job:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.asyncio_task: asyncio.Task[Any] | None = None
         self._thread_id: int | None = None
+        self._interrupted = False
         self._lock = threading.Lock()
 
     def goes_before(self, other: Job) -> bool:
@@ -120,6 +122,7 @@ class Job:
             return
         with self._lock:
             if self._thread_id is not None:
+                self._interrupted = True
                 _raise_in(self._thread_id, error)
 
     def cancellation(self, cancelled: BaseException) -> BaseException:
@@ -145,7 +148,8 @@ class Job:
             return
         with self._lock:
             ident, self._thread_id = self._thread_id, None
-            if ident is not None:
+            if ident is not None and self._interrupted:
+                # It may still be on its way.
                 _raise_in(ident, None)
 
     @property

@@ -9,12 +9,14 @@ log lines, states and callbacks. The same assertions are run through both paths.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 import weakref
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from billiard.einfo import ExceptionInfo
 from celery import signals, states
 from celery._state import _task_stack
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from umbel.engine.channel import Channel
     from umbel.engine.fetcher import Fetcher
 
-__all__ = ("ShortPath", "plain_task")
+__all__ = ("ShortPath", "is_watched", "plain_task")
 
 logger = logging.getLogger("celery.app.trace")
 received_logger = logging.getLogger("celery.worker.strategy")
@@ -50,6 +52,9 @@ _SIGNALS: Final = (
     signals.task_retry,
     signals.task_internal_error,
 )
+_quick: Final = msgspec.json.Encoder().encode
+_SCALARS: Final = frozenset({str, int, bool, type(None)})
+_FEW: Final = 32
 _EMBED: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 #: Headers that Celery writes itself; others are the sender's own and stand in ``request.headers``.
 _CELERY_HEADERS: Final = frozenset({*Context.__dict__, "lang", "task", "argsrepr", "kwargsrepr", "compression"})
@@ -67,6 +72,13 @@ def plain_task(task: Any, app: Any) -> bool:
         and task.backend.serializer == "json"
         and os.environ.get("UMBEL_SHORT_PATH") != "0"
     )
+
+
+def is_watched(eventer: Any) -> bool:
+    """Whether somebody listens to what jobs do, by signals or by events, so that none is plain."""
+    if any(signal.receivers for signal in _SIGNALS):
+        return True
+    return bool(eventer is not None and eventer.enabled and (not eventer.groups or "task" in eventer.groups))
 
 
 def _custom(task: Any, hook: str) -> bool:
@@ -125,6 +137,8 @@ class PlainRequest(Request):
         self.execution = Execution(delivery, flusher, headers, unrecorded=bool(self._ignore_result))
         self._channel = path.channel
 
+    _hard: float | None = None
+
     def _leave(self) -> None:
         self._channel.release_slot()
 
@@ -133,7 +147,7 @@ class PlainRequest(Request):
         assert self.execution is not None
         self.worker_pid = pid
         self.time_start = time.time()
-        self._channel.engine.started(self.execution.delivery.seq, self.limits()[0])
+        self._channel.engine.started(self.execution.delivery.seq, self._hard)
         worker_state.requests[self.id] = self
         worker_state.active_requests.add(self)
         worker_state.total_count[self.name] += 1
@@ -146,7 +160,10 @@ class PlainRequest(Request):
         worker_state.requests.pop(self.id, None)
         worker_state.active_requests.discard(self)
         worker_state.reserved_requests.discard(self)
-        self.acknowledge()
+        if not self.acknowledged and self.execution is not None:
+            self.acknowledged = True
+            self.execution.settle("ack")
+            self._leave()
 
 
 class ShortPath:
@@ -174,8 +191,6 @@ class ShortPath:
             or headers.get("stamped_headers")
             or headers.get("compression")
             or headers.get("id") in worker_state.revoked
-            or any(signal.receivers for signal in _SIGNALS)
-            or self._tells_events()
             or raw["properties"].get("body_encoding") != "utf-8"
         ):
             return None
@@ -186,10 +201,6 @@ class ShortPath:
         if not _is_plain_body(body):
             return None
         return self._received(PlainRequest(self, delivery, raw, body, fetcher.flusher))
-
-    def _tells_events(self) -> bool:
-        eventer = self.eventer
-        return bool(eventer is not None and eventer.enabled and (not eventer.groups or "task" in eventer.groups))
 
     def _received(self, request: PlainRequest) -> Job:
         if received_logger.isEnabledFor(logging.INFO):
@@ -204,6 +215,7 @@ class ShortPath:
         worker_state.requests[request.id] = request
         worker_state.reserved_requests.add(request)
         hard, soft = request.limits()
+        request._hard = hard
         job = Job(self._run, request, self.task, soft, hard)
         # Weak, as Celery's: with a cycle each job would wait for the garbage collector.
         request._apply_result = weakref.ref(job)
@@ -266,9 +278,17 @@ class ShortPath:
         meta["task_id"] = request.id
         if told is not None:
             meta["progress"] = [told.total, told.total, told.message]
-        return Record(
-            request.id, state, True, self._encode(meta), expires=time.time() + self._expires if self._expires else None
-        )
+        expires = time.time() + self._expires if self._expires else None
+        return Record(request.id, state, True, self._text(meta, result), expires=expires)
+
+    def _text(self, meta: dict[str, Any], result: Any) -> str:
+        # What needs no encoder of Kombu's is said by a quicker one.
+        if not meta["children"] and "progress" not in meta and _is_simple(result):
+            try:
+                return _quick(meta).decode()
+            except (msgspec.EncodeError, OverflowError, TypeError, UnicodeError):
+                pass
+        return str(self._encode(meta))
 
     def _started(self, request: PlainRequest) -> Record:
         meta = {
@@ -327,8 +347,23 @@ def _context(headers: dict[str, Any]) -> Context:
     if isinstance(limits, (list, tuple)) and len(limits) >= 2:
         values["time_limit"], values["soft_time_limit"] = limits[0], limits[1]
     if headers.get("headers") is None:
-        values["headers"] = {key: headers[key] for key in headers.keys() - _CELERY_HEADERS} or None
+        own = None if headers.keys() <= _CELERY_HEADERS else headers.keys() - _CELERY_HEADERS
+        values["headers"] = {key: headers[key] for key in own} if own else None
     return context
+
+
+def _is_simple(value: Any) -> bool:
+    """Whether every JSON encoder says ``value`` alike: a scalar, or a short list or dict of scalars."""
+    kind = type(value)
+    if kind is list:
+        return len(value) <= _FEW and all(map(_is_scalar, value))
+    if kind is dict:
+        return len(value) <= _FEW and all(type(key) is str for key in value) and all(map(_is_scalar, value.values()))
+    return _is_scalar(value)
+
+
+def _is_scalar(value: Any) -> bool:
+    return type(value) in _SCALARS or (type(value) is float and math.isfinite(value))
 
 
 def _is_plain_body(body: Any) -> bool:
