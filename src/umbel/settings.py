@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ _CELERY: Final = {
     "CELERY_TASK_TIME_LIMIT": "time_limit",
     "CELERY_TASK_SOFT_TIME_LIMIT": "soft_time_limit",
 }
+#: In a URL, up to the last "@" before its path.
+_PASSWORD: Final = re.compile(r"(://[^:@/]*:)[^/]*(@)")
 _SECRET_WORDS: Final = ("token", "password", "secret")
 
 
@@ -229,9 +232,7 @@ def _masked(name: str, value: Any) -> Any:
     if any(word in name for word in _SECRET_WORDS):
         return "********"
     if name.endswith("_url") or name == "result_backend":
-        from kombu.utils.url import maybe_sanitize_url
-
-        return maybe_sanitize_url(str(value))
+        return ";".join(_PASSWORD.sub(r"\1**\2", one.partition("?")[0]) for one in str(value).split(";"))
     return value
 
 

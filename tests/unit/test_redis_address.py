@@ -66,6 +66,7 @@ def test_broker_use_ssl_may_be_just_true() -> None:
 def test_what_is_shown_has_no_secret() -> None:
     url = "sentinel://user:secret1@a:1,b:2/0?master_name=m&sentinel_password=secret2&ssl_password=secret3"
     assert shown(url) == "sentinel://user:**@a:1,b:2/0"
+    assert shown("sentinel://:secret@a;sentinel://:secret@b/0") == "sentinel://:**@a;sentinel://:**@b/0"
     assert shown("redis://:secret@h/1") == "redis://:**@h/1"
     assert shown("unix:///run/redis.sock?db=3") == "unix:///run/redis.sock"
 

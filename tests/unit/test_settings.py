@@ -221,6 +221,9 @@ def test_secrets_are_masked_where_settings_are_shown() -> None:
     assert "secret" not in shown["web_token"]
     assert "hidden" not in shown["broker_url"]
     assert "host" in shown["broker_url"]
+    sentinels = "sentinel://:hidden@one:1;sentinel://:hidden@two:2/0?master_name=m&sentinel_password=hidden"
+    shown = {one.name: str(one.value) for one in Settings.load(broker_url=sentinels).explain()}
+    assert shown["broker_url"] == "sentinel://:**@one:1;sentinel://:**@two:2/0"
 
 
 # -- the data directory -----------------------------------------------------------------------------------------

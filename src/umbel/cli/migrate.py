@@ -58,9 +58,8 @@ def migrate(
 
 def _open(app: Umbel, url: str | None, option: str, *, reading: bool = False) -> tuple[Engine, str]:
     """Return an engine whose commits wait for the disk, and how it is called."""
-    from kombu.utils.url import maybe_sanitize_url
-
-    from umbel.engine.registry import is_embedded, is_served, open_engine, options_of, sqlite_path
+    from umbel.engine.redis_address import shown
+    from umbel.engine.registry import address_of, is_embedded, is_served, open_engine, options_of, sqlite_path
 
     place = str(url or app.conf.broker_url)
     if not is_served(place):
@@ -70,9 +69,9 @@ def _open(app: Umbel, url: str | None, option: str, *, reading: bool = False) ->
         raise Failure(
             f"There is no file {sqlite_path(place)}: name the store with --from. Nothing was moved.", EX_USAGE
         )
-    engine = open_engine(place, **{**options_of(app), "durability": "full"})
+    engine = open_engine(address_of(app, place) if url is None else place, **{**options_of(app), "durability": "full"})
     engine.check()
-    return engine, str(maybe_sanitize_url(place))
+    return engine, shown(place)
 
 
 def _prepare(app: Umbel, here: Engine, there: Engine, force: bool) -> None:

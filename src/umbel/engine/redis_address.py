@@ -97,6 +97,8 @@ def _database(parts: list[SplitResult]) -> str:
 
 def shown(url: str) -> str:
     """Return ``url`` without what may be secret: its password, and its options."""
+    if ";" in url:
+        return ";".join(map(shown, url.split(";")))
     parts = urlsplit(url)
     user, at, hosts = parts.netloc.rpartition("@")
     name, colon, _ = user.partition(":")

@@ -16,6 +16,8 @@ from tests.integration.on_redis.server import Server
 from tests.integration.worker.plant import ROOT, Plant, planted, until
 from umbel import JobState
 
+pytestmark = pytest.mark.slow
+
 PREFIX = "shop:"
 DATABASE = 3
 
