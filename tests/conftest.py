@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+import psycopg
 import pytest
+
+from tests.postgres import PostgresServer, running_postgres
+from tests.rabbit import RabbitServer, is_installed, running_rabbit
 
 __all__ = ["RedisServer", "free_port", "miss", "need_program"]
 
@@ -110,6 +114,43 @@ def redis_url(redis_server: RedisServer) -> str:
     """The URL of the private Redis, emptied for this test."""
     assert redis_server.command("FLUSHALL") == b"+OK"
     return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A private PostgreSQL on a free port."""
+    with running_postgres(need_program) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_server(postgres: PostgresServer) -> str:
+    """The URL of the private PostgreSQL, as SQLAlchemy takes it."""
+    return postgres.url
+
+
+@pytest.fixture
+def postgres_state_url(postgres: PostgresServer) -> str:
+    """The same, without a table of Umbel's."""
+    with psycopg.connect(postgres.url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("SET client_min_messages = warning")
+        connection.execute("DROP SCHEMA IF EXISTS umbel CASCADE")
+    return postgres.url
+
+
+@pytest.fixture(scope="session")
+def rabbit_server() -> Iterator[RabbitServer]:
+    """A private RabbitMQ node on free ports, ended by its pid."""
+    if not is_installed():
+        need_program("rabbitmq-server")
+    with running_rabbit() as server:
+        yield server
+
+
+@pytest.fixture
+def rabbit_url(rabbit_server: RabbitServer) -> str:
+    """The URL of a virtual host of this test's own."""
+    return rabbit_server.new_url()
 
 
 def _start_redis(program: str) -> tuple[subprocess.Popen[bytes], RedisServer]:

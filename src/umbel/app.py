@@ -15,7 +15,7 @@ from kombu.transport import TRANSPORT_ALIASES
 
 from umbel import checks
 from umbel.engine.dispatch import Dispatcher, inherited_owner
-from umbel.engine.registry import address_of, engine_of, is_redis, is_served, options_of
+from umbel.engine.registry import address_of, engine_of, is_rabbit, is_redis, is_served, options_of
 from umbel.errors import ConfigurationError
 from umbel.ineffective import ineffective_settings
 from umbel.jobs.cancel import cancel_job
@@ -42,12 +42,17 @@ R = TypeVar("R")
 
 # Kombu's table of transports, so that sqlite: URLs work wherever Celery takes one.
 TRANSPORT_ALIASES.setdefault("sqlite", "umbel.engine.channel:Transport")
+# Names that a connection shows as its scheme; amqp: stays Kombu's own.
+TRANSPORT_ALIASES.setdefault("rabbitmq", "umbel.engine.rabbit_channel:RabbitTransport")
+TRANSPORT_ALIASES.setdefault("rabbitmqs", "umbel.engine.rabbit_channel:RabbitSSLTransport")
 
 _BACKEND: Final = "umbel.engine.results:EngineBackend"
 _REDIS_TRANSPORT: Final = "umbel.engine.redis_channel:RedisTransport"
 #: Brokers that keep results too, when nothing else is named.
 _KEEPS_RESULTS: Final = ("redis", "sentinel:")
 _POOLS: Final = {"default": "umbel.engine.pool:TaskPool"}
+#: Queues that outlive the loss of a node, wherever Celery makes one.
+_RABBIT_DEFAULTS: Final = {"task_default_queue_type": "quorum", "task_create_missing_queue_type": "quorum"}
 #: Options that Celery wants in ``task_routes``; on the decorator they are set once the task is bound.
 _ROUTING: Final = ("queue", "exchange", "exchange_type", "routing_key", "delivery_mode", "priority")
 
@@ -123,6 +128,7 @@ class Umbel(Celery):
             "worker_max_memory_per_child": settings.max_memory_per_child,
             "worker_cancel_long_running_tasks_on_connection_loss": False,
             "beat_scheduler": "umbel.schedule.beat:LeaderScheduler",
+            **(_RABBIT_DEFAULTS if is_rabbit(url) else {}),
         }
 
     def _connection(self, url: Any, **kwargs: Any) -> Any:
@@ -134,6 +140,9 @@ class Umbel(Celery):
         if is_redis(url) and not (options.get("transport") or self.conf.broker_transport):
             # Kombu would take the part of the scheme before a plus for the transport.
             url, options["transport"] = address_of(self, url, **kwargs), _REDIS_TRANSPORT
+        if is_rabbit(url) and not (options.get("transport") or self.conf.broker_transport):
+            options["transport_options"]["url"] = str(url)
+            options["transport"] = "rabbitmqs" if str(url).partition(":")[0].endswith("s") else "rabbitmq"
         return super()._connection(url, **options)
 
     @property

@@ -13,6 +13,7 @@ from celery.utils.time import rate
 from kombu.transport import TRANSPORT_ALIASES
 
 from umbel.engine.redis_address import is_redis
+from umbel.engine.registry import NO_STATE, is_rabbit, is_state
 from umbel.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -76,9 +77,14 @@ def check_broker(url: str | None) -> None:
 
 def check_app(app: Umbel) -> None:
     """Raise :exc:`ConfigurationError` if anything declared cannot work; make the tasks' queues known otherwise."""
-    problems = [*_limits(app), *_rates(app), *_queues(app), *_routes(app), *_schedule(app)]
+    problems = [*_state(app), *_limits(app), *_rates(app), *_queues(app), *_routes(app), *_schedule(app)]
     if problems:
         raise ConfigurationError(" ".join(problems))
+
+
+def _state(app: Umbel) -> Iterator[str]:
+    if is_rabbit(app.conf.broker_url) and not app.conf.broker_transport and not is_state(app.settings.state_url):
+        yield NO_STATE
 
 
 def _own_tasks(app: Umbel) -> Iterator[tuple[str, Any]]:

@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     )
 
     broker_url: str | None = Field(None, description="Where messages are kept. Default: SQLite in the data directory.")
+    state_url: str | None = Field(
+        None, description="With RabbitMQ: where results and leases are kept, redis:// or postgresql+psycopg://."
+    )
     result_backend: str | None = Field(None, description="Where results are kept. Default: beside the messages.")
     data_dir: Path | None = Field(
         None, description="Folder of the embedded engine. Default: .umbel beside pyproject.toml."

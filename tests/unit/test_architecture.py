@@ -273,8 +273,9 @@ def test_what_is_imported_is_declared() -> None:
             allowed = declared("web", "services")
         else:
             allowed = declared("web") if part_of(path) in {"web", "cli", "app"} else declared()
-            # The Redis engine is only imported for a Redis URL.
-            allowed |= declared("redis") if path.name.startswith("redis") else set()
+            # What speaks to a server is only imported for a URL of its own.
+            for extra in ("redis", "postgres"):
+                allowed |= declared(extra) if path.name.startswith(extra) else set()
         missing = distributions_of(path) - allowed
         if missing:
             wrong.append(f"{path.relative_to(ROOT)}: {sorted(missing)}")

@@ -8,7 +8,7 @@ from typing import Any
 import kombu
 from celery.app import amqp
 
-from umbel.engine.channel import Transport
+from umbel.engine.delivered import Fed
 from umbel.engine.execution import deferring
 from umbel.engine.outage import seldom
 
@@ -20,7 +20,7 @@ class Connection(kombu.Connection):
 
     def ensure_connection(self, errback: Any = None, max_retries: Any = None, **options: Any) -> kombu.Connection:
         """Wait until the store answers. Kombu's own pauses grow to half a minute, which a worker would sleep on."""
-        if issubclass(self.get_transport_cls(), Transport):
+        if issubclass(self.get_transport_cls(), Fed):
             options = {"interval_start": 0.25, "interval_step": 0.25, "interval_max": 1.0, **options}
             errback = errback and seldom(errback)
         connection: kombu.Connection = super().ensure_connection(errback, max_retries, **options)

@@ -19,6 +19,7 @@ from kombu.transport import virtual
 from kombu.transport.virtual.exchange import FanoutExchange
 
 from umbel.engine import envelope
+from umbel.engine.delivered import Fed, Message, tagged
 from umbel.engine.execution import sink
 from umbel.engine.fetcher import Fetcher
 from umbel.engine.patience import until_back
@@ -32,19 +33,6 @@ logger = logging.getLogger(__name__)
 
 _POLL_SECONDS: Final = 0.02
 _TOUCH_SECONDS: Final = 10.0
-
-
-class Message(virtual.Message):
-    """A delivered message; ``delivery`` is what the engine knows of it."""
-
-    def __init__(self, payload: dict[str, Any], channel: Any = None, **kwargs: Any) -> None:
-        self.delivery: Delivery | None = payload.pop("umbel", None)
-        super().__init__(payload, channel, **kwargs)
-
-    def _decode(self) -> Any:
-        if self.content_type != "application/json" or "application/json" not in (self.accept or ()):
-            return super()._decode()
-        return envelope.decode_body(self.body)
 
 
 class QoS(virtual.QoS):
@@ -205,19 +193,10 @@ class Channel(virtual.Channel):
         if self.connection is not None:
             self.connection.changed()
 
-    def message_from(self, delivery: Delivery) -> dict[str, Any]:
-        """Return the envelope of ``delivery``, tagged with it. Raises :exc:`ValueError` if it is damaged."""
-        raw = envelope.decode(delivery.payload)
-        raw["properties"]["delivery_tag"] = delivery.seq
-        info = raw["properties"].setdefault("delivery_info", {})
-        info["redelivered"] = delivery.deliveries > 1
-        raw["umbel"] = delivery
-        return raw
-
     def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
         self.connection.ensure_lease()
         for delivery in self.engine.fetch({queue: 0}, 1):
-            return self.message_from(delivery)
+            return tagged(delivery)
         raise Empty()
 
     def poll_once(self, deliver: Callable[[dict[str, Any], str], None]) -> bool:
@@ -231,7 +210,7 @@ class Channel(virtual.Channel):
                 # The others come first next time.
                 self._active_queues.remove(queue)
                 self._active_queues.append(queue)
-                deliver(self.message_from(delivery), queue)
+                deliver(tagged(delivery), queue)
                 return True
         return False
 
@@ -268,7 +247,7 @@ class Channel(virtual.Channel):
             self.engine.settle([entry])
 
 
-class Transport(virtual.Transport):
+class Transport(virtual.Transport, Fed):
     """Kombu's view of an engine. The URL is kept whole."""
 
     Channel = Channel
@@ -290,7 +269,7 @@ class Transport(virtual.Transport):
             client.hostname,
             durability=options.get("durability", "normal"),
             crash_limit=options.get("crash_limit", 3),
-            prefix=options.get("global_keyprefix", ""),
+            prefix=options.get("prefix", options.get("global_keyprefix", "")),
         )
         self.max_payload_bytes: int = options.get("max_payload_bytes", 1 << 30)
         self.fetcher: Fetcher | None = None
@@ -356,7 +335,7 @@ class Transport(virtual.Transport):
             self._unwanted(delivery)
             return None
         try:
-            raw: dict[str, Any] = channel.message_from(delivery)
+            raw: dict[str, Any] = tagged(delivery)
             return raw
         except ValueError as error:
             logger.error("A message of queue %s is damaged and became a dead letter: %s", delivery.queue, error)
@@ -367,7 +346,7 @@ class Transport(virtual.Transport):
         """Return the envelope of ``delivery``; None if :meth:`open` has something to say about it."""
         channel = self._channel_of(delivery.queue)
         try:
-            return None if channel is None else channel.message_from(delivery)
+            return None if channel is None else tagged(delivery)
         except ValueError:
             return None
 

@@ -21,6 +21,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 
 from umbel.engine import garbage, remote_control
 from umbel.engine.channel import Transport
+from umbel.engine.delivered import Fed
 from umbel.engine.envelope import due_at
 from umbel.engine.execution import owned_by
 from umbel.engine.fetcher import Fetcher
@@ -30,7 +31,7 @@ from umbel.engine.outage import Outage
 from umbel.engine.pool import TaskPool
 from umbel.engine.request import Request
 from umbel.engine.short_path import ShortPath, is_watched, plain_task
-from umbel.engine.store import Delivery, Outgoing, Settled
+from umbel.engine.store import Delivery, Engine, Outgoing, Settled
 
 __all__ = ("Consumer",)
 
@@ -43,6 +44,7 @@ class Consumer(celery_consumer.Consumer):
     """Feeds Celery's strategies from an engine."""
 
     _flusher: Flusher | None = None
+    _engine: Engine | None = None
     #: The token of this process's lease, once it has one.
     lease_token: str | None = None
     #: Hears of it when it has another one.
@@ -55,13 +57,13 @@ class Consumer(celery_consumer.Consumer):
     def connect(self) -> Any:
         """Connect, and begin to fetch for this process."""
         connection = super().connect()
-        if isinstance(connection.transport, Transport) and self.hub is not None:
+        if issubclass(type(connection.transport), Fed) and self.hub is not None:
             self._attach(connection.transport)
         return connection
 
     def _attach(self, transport: Transport) -> None:
         queues = list(self.app.amqp.queues.consume_from)
-        engine = transport.engine
+        engine = self._engine = transport.engine
         if self._flusher is None:
             self.lease_token = engine.open_lease(self.hostname, queues, self._slots())
             engine.on_lease = self._take_lease
@@ -227,14 +229,13 @@ class Consumer(celery_consumer.Consumer):
 
     def shutdown(self) -> None:
         """Settle what has ended, give back what has not, and end the lease."""
-        transport = self.connection.transport if self.connection else None
         if self._flusher is not None:
             self._flusher.drain(10.0)
         super().shutdown()
         if self._flusher is not None:
             self._flusher.stop()
-            if isinstance(transport, Transport):
-                transport.engine.close_lease()
+        if self._engine is not None:
+            self._engine.close_lease()
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """A message that cannot be decoded: log it as Celery does, and keep it as a dead letter."""

@@ -235,6 +235,7 @@ class Fetcher:
         return self._outstanding == 0 and self.flusher.drain(1.0)
 
     _retired = False
+    _served: tuple[Any, ...] = ()
     _least_urgent = 0
     #: Gives back the jobs that wait in the pool for a slot.
     surrender: Callable[[], None] | None = None
@@ -256,6 +257,10 @@ class Fetcher:
                 self.engine.retire()
             return 0
         slots = max(1, self._slots())
+        told = (slots, *self._queues)
+        if told != self._served:
+            self.engine.serve(slots, list(self._queues))
+            self._served = told
         ahead = min(_AHEAD_MOST, int(self._measure() * _AHEAD_SECONDS))
         limit = slots + ahead
         self._refill_at = max(slots - 1, limit // 2)

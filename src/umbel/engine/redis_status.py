@@ -13,7 +13,7 @@ from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_wire import BAND, queue_of, unpack
 from umbel.engine.store import DeadLetter, Location, QueueStatus, WorkerStatus
 
-__all__ = ("dead", "locate", "queues", "workers")
+__all__ = ("dead", "held_queues", "locate", "queues", "workers")
 
 _BANDS: Final = (f"{BAND}9", f"{BAND}6", f"{BAND}3", "")
 #: So many messages at most are looked through for one, a chunk at a time.
@@ -26,7 +26,7 @@ def queues(store: RedisStore, names: RedisNames, leases: Leases) -> list[QueueSt
     known, paused = names.all(), names.paused()
     live = [info for info in leases.all() if leases.is_alive(info)]
     consumers = Counter(name for info in live for name in info.queues)
-    held = Counter(queue for info in leases.all() for queue in _held_queues(store, info))
+    held = Counter(queue for info in leases.all() for queue in held_queues(store, info))
     with store.asking() as client:
         pipe = client.pipeline(transaction=False)
         for name in known:
@@ -44,7 +44,8 @@ def queues(store: RedisStore, names: RedisNames, leases: Leases) -> list[QueueSt
     return found
 
 
-def _held_queues(store: RedisStore, info: LeaseInfo) -> Iterator[str]:
+def held_queues(store: RedisStore, info: LeaseInfo) -> Iterator[str]:
+    """Yield the queue of each message that a process holds."""
     with store.asking() as client:
         for value in client.hvals(store.key(f"held:{info.token}")):
             yield queue_of(store.prefix, value.split(b"\n", 2)[1])

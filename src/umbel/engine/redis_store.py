@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from redis import exceptions
 
-from umbel.engine.lua import digest, source
+from umbel.engine.lua import SPACE, digest, source
 from umbel.engine.redis_address import shown
 from umbel.engine.redis_connect import connect
 from umbel.engine.redis_errors import meaning
@@ -32,9 +32,11 @@ _PAUSES: Final = (0.0, 0.2, 0.4)
 class RedisStore:
     """One Redis database, shared by all threads of a process."""
 
-    def __init__(self, url: str, *, prefix: str = "") -> None:
+    def __init__(self, url: str, *, prefix: str = "", space: str = SPACE) -> None:
+        """``space``: how the keys of Umbel's own structures begin, after ``prefix``."""
         self.url: Final = url
         self.prefix: Final = prefix
+        self.space: Final = space
         self._prefix: Final = prefix.encode()
         self.reset()
 
@@ -60,7 +62,7 @@ class RedisStore:
 
     def key(self, name: str) -> bytes:
         """Return the key of one of Umbel's own structures."""
-        return self._prefix + b"umbel:" + name.encode()
+        return self._prefix + f"{self.space}{name}".encode()
 
     def kombu(self, name: str) -> bytes:
         """Return a key that Kombu and Celery use too."""
@@ -88,10 +90,10 @@ class RedisStore:
 
     def _call(self, line: Line, name: str, arguments: tuple[Any, ...]) -> Any:
         try:
-            return line.call("EVALSHA", digest(name), 0, self._prefix, *arguments)
+            return line.call("EVALSHA", digest(name, self.space), 0, self._prefix, *arguments)
         except exceptions.NoScriptError:
             # Whole, for what is loaded now may be forgotten again before it is called.
-            return line.call("EVAL", source(name), 0, self._prefix, *arguments)
+            return line.call("EVAL", source(name, self.space), 0, self._prefix, *arguments)
 
     @contextlib.contextmanager
     def _line(self) -> Iterator[Line]:

@@ -23,6 +23,7 @@ __all__ = (
     "queue_of",
     "raw",
     "record_fields",
+    "safe_id",
     "settled",
     "taken",
     "unpack",
@@ -89,10 +90,14 @@ def queue_of(prefix: str, key: bytes) -> str:
     return key.decode()[len(prefix) :].partition(BAND)[0]
 
 
+def safe_id(task_id: str | None) -> str:
+    """Return an id that an element can carry as it is; no text for any other."""
+    return task_id if task_id and _SAFE_ID.fullmatch(task_id) else ""
+
+
 def message(prefix: str, outgoing: Outgoing) -> list[Any]:
     """Return one message as ``push`` in the scripts takes it."""
-    task_id = outgoing.task_id or ""
-    known = task_id if _SAFE_ID.fullmatch(task_id) else ""
+    known = safe_id(outgoing.task_id)
     key = list_key(prefix, outgoing.queue, outgoing.priority)
     info = _info(outgoing) if known else ""
     return [key, outgoing.payload, outgoing.priority, known, info, outgoing.due or 0, outgoing.once]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from umbel.engine.redis_address import is_redis, redis_url
@@ -12,19 +12,33 @@ from umbel.engine.sqlite import SQLiteEngine
 from umbel.engine.store import Engine
 from umbel.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from umbel.engine.state import State
+
 __all__ = (
+    "NO_STATE",
     "address_of",
     "engine_of",
     "is_embedded",
+    "is_rabbit",
     "is_redis",
     "is_served",
+    "is_state",
     "open_engine",
+    "open_state",
     "options_of",
     "sqlite_path",
 )
 
-_ENGINES: Final[dict[tuple[str, str], Engine]] = {}
+_ENGINES: Final[dict[tuple[str, ...], Engine]] = {}
 _LOCK: Final = threading.Lock()
+_RABBIT: Final = ("amqp", "amqps", "pyamqp", "pyamqps")
+_POSTGRES: Final = ("postgresql", "postgresql+psycopg")
+#: What is said where a RabbitMQ has no state store beside it.
+NO_STATE: Final = (
+    "RabbitMQ keeps messages only: set UMBEL_STATE_URL to where results, leases and cancellations are kept, "
+    "redis://host:6379/0 or postgresql+psycopg://user:password@host/database."
+)
 
 
 def is_embedded(url: str | None) -> bool:
@@ -32,9 +46,14 @@ def is_embedded(url: str | None) -> bool:
     return bool(url) and str(url).partition(":")[0] == SQLiteEngine.scheme
 
 
+def is_rabbit(url: str | None) -> bool:
+    """Whether ``url`` names a RabbitMQ, or several nodes of one."""
+    return bool(url) and str(url).partition(":")[0] in _RABBIT
+
+
 def is_served(url: str | None) -> bool:
     """Whether ``url`` is served by an engine of Umbel's; others are Celery's own transports."""
-    return is_embedded(url) or is_redis(url)
+    return is_embedded(url) or is_redis(url) or is_rabbit(url)
 
 
 def sqlite_path(url: str) -> Path:
@@ -49,13 +68,25 @@ def sqlite_path(url: str) -> Path:
     return Path(name).resolve()
 
 
-def open_engine(url: str, *, durability: str = "normal", crash_limit: int = 3, prefix: str = "") -> Engine:
+def open_engine(
+    url: str,
+    *,
+    durability: str = "normal",
+    crash_limit: int = 3,
+    prefix: str = "",
+    state_url: str = "",
+    ssl: Any = None,
+) -> Engine:
     """Return this process's engine for ``url``; the first caller's options hold."""
-    place = redis_url(url) if is_redis(url) else str(sqlite_path(url))
+    place = url if is_rabbit(url) else redis_url(url) if is_redis(url) else str(sqlite_path(url))
     with _LOCK:
-        engine = _ENGINES.get((place, prefix))
+        engine = _ENGINES.get((place, prefix, state_url))
         if engine is None:
-            engine = _ENGINES[place, prefix] = _open(place, is_redis(url), durability, crash_limit, prefix)
+            if is_rabbit(url):
+                engine = _open_rabbit(url, state_url, crash_limit, prefix, ssl)
+            else:
+                engine = _open(place, is_redis(url), durability, crash_limit, prefix)
+            _ENGINES[place, prefix, state_url] = engine
         return engine
 
 
@@ -69,14 +100,45 @@ def _open(place: str, redis: bool, durability: str, crash_limit: int, prefix: st
     return RedisEngine(place, crash_limit=crash_limit, prefix=prefix)
 
 
+def _open_rabbit(url: str, state_url: str, crash_limit: int, prefix: str, ssl: Any) -> Engine:
+    from umbel.engine.rabbit import RabbitEngine
+
+    return RabbitEngine(url, open_state(state_url, prefix=prefix), crash_limit=crash_limit, ssl=ssl)
+
+
+def open_state(url: str, *, prefix: str = "") -> State:
+    """Return a state store. Raises :exc:`ConfigurationError` if ``url`` names none."""
+    try:
+        if is_redis(url):
+            from umbel.engine.redis_state import RedisState
+
+            return RedisState(redis_url(url), prefix=prefix)
+        if url.partition(":")[0] in _POSTGRES:
+            from umbel.engine.postgres_state import PostgresState
+
+            return PostgresState(url.replace("postgresql+psycopg:", "postgresql:", 1))
+    except ImportError as error:
+        package = "redis" if is_redis(url) else "postgres"
+        raise ConfigurationError(f"This state store needs a package: pip install 'umbel[{package}]'.") from error
+    raise ConfigurationError(NO_STATE)
+
+
+def is_state(url: str | None) -> bool:
+    """Whether ``url`` names a state store."""
+    return is_redis(url) or str(url or "").partition(":")[0] in _POSTGRES
+
+
 def options_of(app: Any) -> dict[str, Any]:
     """Return the options with which ``app`` opens its engine."""
     settings = getattr(app, "settings", None)
-    return {
+    options = {
         "durability": getattr(settings, "durability", "normal"),
         "crash_limit": getattr(settings, "crash_limit", 3),
         "prefix": (app.conf.broker_transport_options or {}).get("global_keyprefix", ""),
     }
+    if is_rabbit(app.conf.broker_url):
+        options.update(state_url=getattr(settings, "state_url", None) or "", ssl=app.conf.broker_use_ssl or None)
+    return options
 
 
 def address_of(app: Any, url: str | None = None, **options: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from celery.worker import control, state
 
-from umbel.engine.channel import Transport
+from umbel.engine.delivered import Fed
 
 __all__ = ("revoke", "shutdown")
 
@@ -21,7 +21,7 @@ def revoke(panel: Any, task_id: Any, terminate: bool = False, signal: Any = None
     """Revoke task by task id (or list of ids); remembered in the store, so that no restart forgets it."""
     ids = [str(one) for one in (task_id if isinstance(task_id, (list, tuple, set)) else [task_id])]
     transport = panel.consumer.connection.transport if panel.consumer.connection else None
-    if not isinstance(transport, Transport):
+    if not isinstance(transport, Fed):
         return control.revoke(panel, ids, terminate, signal, **kwargs)
     for one in ids:
         transport.engine.cancel(one, None, running=terminate)
@@ -32,7 +32,7 @@ def revoke(panel: Any, task_id: Any, terminate: bool = False, signal: Any = None
     return {"ok": f"tasks {set(ids)} flagged as revoked"}
 
 
-def _is_held_elsewhere(transport: Transport, task_id: str) -> bool:
+def _is_held_elsewhere(transport: Fed, task_id: str) -> bool:
     """Whether another process has the job: what becomes of its state is for that process to say.
 
     Celery asks the job's state instead, which here may not say yet that it has started.

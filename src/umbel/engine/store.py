@@ -253,6 +253,10 @@ class Engine(ABC):
     def ensure_lease(self, queues: Sequence[str]) -> None:
         """Open a lease if this process has none."""
 
+    def serve(self, slots: int, queues: Sequence[str]) -> None:
+        """Know that this process runs ``slots`` jobs of ``queues`` at a time now: for a broker that sends by itself."""
+        return
+
     @abstractmethod
     def renew(self, tokens: Sequence[str]) -> None:
         """Tell other hosts that the processes of these leases live."""

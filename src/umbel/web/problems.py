@@ -97,7 +97,7 @@ async def ask_store(ask: Callable[_P, _T], *args: _P.args, **options: _P.kwargs)
         detail = "The job store cannot be reached now: try again shortly."
         raise Problem(503, "store-unavailable", detail, retry=True) from error
     except ConfigurationError as error:
-        # A broker of Celery's own (redis:, amqp:) is not asked yet.
+        # A broker of Celery's own transports is not asked.
         raise Problem(501, "engine-without-status", str(error)) from error
 
 

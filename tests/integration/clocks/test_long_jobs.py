@@ -10,8 +10,8 @@ from tests.integration.worker.plant import Plant, Worker, planted
 
 #: Five times as fast as they are made, in the processes of this test.
 SHORT = """
-from umbel.engine import fetcher, redis, redis_leases
-redis_leases.LEASE_SECONDS = 3.0
+from umbel.engine import fetcher, leases, redis
+leases.LEASE_SECONDS = 3.0
 redis._RENEW_SECONDS = 0.6
 fetcher._REAP_SECONDS = 1.0
 """

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import miss, need_program
-from umbel.engine import redis_leases
+from umbel.engine import leases
 from umbel.engine.redis import RedisEngine
 from umbel.engine.registry import open_engine
 from umbel.engine.store import Outgoing, Settled
@@ -37,7 +37,7 @@ def far(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 @pytest.fixture
 def engine(redis_url: str, far: Peer, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisEngine]:
     """This host's engine, for which a lease is stale after half a second."""
-    monkeypatch.setattr(redis_leases, "LEASE_SECONDS", 0.5)
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.5)
     monkeypatch.delenv("TMPDIR")
     engine = RedisEngine(redis_url)
     engine.open_lease("here@test", [QUEUE], 1)
@@ -177,7 +177,7 @@ def test_a_folder_that_machines_share_is_not_one_host(
     """Locks of a network's file system may be no locks."""
     other = tmp_path / "boot_id"
     other.write_text("another-kernel\n")
-    monkeypatch.setattr(redis_leases, "_BOOT", other)
+    monkeypatch.setattr(leases, "_BOOT", other)
     assert RedisEngine(engine.url, run=engine.run).leases.host != engine.leases.host
 
 
@@ -219,7 +219,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr(redis_leases.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(leases.time, "monotonic", lambda: self.now)
 
 
 def cut(*_: object) -> Any:
@@ -227,7 +227,7 @@ def cut(*_: object) -> Any:
 
 
 def test_two_users_of_a_host_do_not_share_a_folder(redis_url: str, tmp_path: Path) -> None:
-    folder = redis_leases.run_directory(redis_url)
+    folder = leases.run_directory(redis_url)
     assert folder.stat().st_mode & 0o077 == 0
     assert folder.parent.stat().st_uid == os.getuid()
 

@@ -15,7 +15,7 @@ from celery import Celery
 
 from tests.integration.on_redis.conftest import umbel_command
 from umbel.cli.quiet import reap_all
-from umbel.engine import redis_leases
+from umbel.engine import leases
 from umbel.engine.redis import RedisEngine
 from umbel.engine.redis_release import Released, release
 from umbel.engine.redis_wire import BAND
@@ -175,7 +175,7 @@ def test_c14_what_a_dead_host_held_is_given_back_before_anything_goes(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No kernel tells here that it is dead: its lease is watched until it has stood still long enough."""
-    monkeypatch.setattr(redis_leases, "LEASE_SECONDS", 0.5)
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.5)
     with monkeypatch.context() as elsewhere:
         folder = tmp_path / "elsewhere"
         folder.mkdir()

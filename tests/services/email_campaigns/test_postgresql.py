@@ -3,43 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from services.email_campaigns import accounts, campaigns, database, letters, upkeep
 from services.email_campaigns.models import Base, MailState
 from services.email_campaigns.sending import Claimed, Waiting, claim, end
-from tests.conftest import free_port, need_program
 from tests.services.email_campaigns.conftest import Configure, the_mail
 
 MakeMails = Callable[..., list[int]]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """A private PostgreSQL on loopback, as another user where we are root, which it refuses to be."""
-    initdb, pg_ctl = (need_program(name, "postgresql", "/usr/lib/postgresql/*/bin") for name in ("initdb", "pg_ctl"))
-    as_nobody = [need_program("runuser"), "-u", "nobody", "--"] if os.getuid() == 0 else []
-    folder = Path(tempfile.mkdtemp(prefix="umbel-pg-"))
-    if as_nobody:
-        shutil.chown(folder, "nobody")
-    data, port = str(folder / "data"), free_port()
-    control = [*as_nobody, pg_ctl, "-D", data]
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    run = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder}
-    subprocess.run([*as_nobody, initdb, "-D", data, "-U", "umbel", "-A", "trust", "--no-sync"], **run)
-    subprocess.run([*control, "-o", options, "-l", str(folder / "log"), "-w", "start"], **run)
-    try:
-        yield f"postgresql+psycopg://umbel@127.0.0.1:{port}/postgres"
-    finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], **run)
-        shutil.rmtree(folder)
+@pytest.fixture
+def server(postgres_server: str) -> str:
+    """The URL of a private PostgreSQL, as SQLAlchemy takes it."""
+    return postgres_server
 
 
 @pytest.fixture(autouse=True)

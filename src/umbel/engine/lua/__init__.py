@@ -5,20 +5,28 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from importlib import resources
+from typing import Final
 
-__all__ = ("digest", "source")
+__all__ = ("SPACE", "digest", "source")
+
+#: How the keys of Umbel's own structures begin, where Redis is the broker too.
+SPACE: Final = "umbel:"
+
+#: The scripts of a state store beside another broker begin with what they share.
+_STATE = "state_"
 
 
 @cache
-def source(name: str) -> str:
-    """Return the whole text of script ``name``."""
-    return _read("keys.lua") + _read(f"{name}.lua")
+def source(name: str, space: str = SPACE) -> str:
+    """Return the whole text of script ``name``; ``space`` is how the keys of Umbel's own structures begin."""
+    shared = _read("keys.lua") + (_read("state_keys.lua") if name.startswith(_STATE) else "")
+    return f"local SPACE = '{space}'\n" + shared + _read(f"{name}.lua")
 
 
 @cache
-def digest(name: str) -> str:
+def digest(name: str, space: str = SPACE) -> str:
     """Return the name under which a server keeps script ``name``."""
-    return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()
+    return hashlib.sha1(source(name, space).encode(), usedforsecurity=False).hexdigest()
 
 
 def _read(file: str) -> str:

@@ -3,7 +3,7 @@
 -- Kombu's own, shared with plain Celery:
 --   QUEUE, QUEUE\6\22{3,6,9}     list    envelopes of a queue, one list a priority band; producers push left, takers pop right
 --   celery-task-meta-ID          string  a job's result document
--- Umbel's:
+-- Umbel's, in the space that the caller names (SPACE; "umbel:" but for what is kept beside another broker):
 --   umbel:queues                 set     names of lasting queues
 --   umbel:exchanges              set     exchanges that have been bound to a queue
 --   umbel:paused                 set     names of queues from which nothing is fetched
@@ -42,7 +42,7 @@ local function now()
     return string.format('%d.%06d', t[1], t[2])
 end
 
-local function key(name) return P .. 'umbel:' .. name end
+local function key(name) return P .. SPACE .. name end
 
 -- Let this script go on when the server's memory is full: after a first command that needs none the server asks no more.
 -- For what gives memory back, or keeps those alive who do. Not for what brings new jobs.
@@ -209,4 +209,37 @@ local function store(record, at)
         redis.call('SET', about, guard, 'PX', ttl)
     end
     redis.call('PUBLISH', document, meta)
+end
+
+-- Chords: the groups of which parts were counted in this step.
+local counted = {}
+
+local function count(part)
+    local group, id, place_of, result, size = unpack(part)
+    local chord = key('chord:' .. group)
+    -- A member that ran again after the callback was sent: its part has been counted.
+    if redis.call('HEXISTS', chord, 'fired') == 1 then return end
+    local new = redis.call('HSETNX', chord .. ':parts', id, place_of .. '\n' .. result)
+    redis.call('HINCRBY', chord, 'parts', new)
+    if size > 0 then redis.call('HSETNX', chord, 'size', size) end
+    redis.call('EXPIRE', chord, 604800)
+    redis.call('EXPIRE', chord .. ':parts', 604800)
+    counted[group] = true
+end
+
+local function is_complete(group)
+    local size, extra, parts, fired = unpack(redis.call('HMGET', key('chord:' .. group), 'size', 'extra', 'parts', 'fired'))
+    return not fired and size and tonumber(parts) >= tonumber(size) + tonumber(extra or 0)
+end
+
+-- Whether a chord's callback is still to be sent.
+local function fires(group)
+    local chord = key('chord:' .. group)
+    if redis.call('HSETNX', chord, 'fired', 1) == 0 then return false end
+    -- A member that runs again is known for as long as its result is.
+    local member = redis.call('HRANDFIELD', chord .. ':parts')
+    local left = member and redis.call('PTTL', key('about:' .. member)) or -2
+    if left ~= -1 then redis.call('PEXPIRE', chord, math.max(left, 60000)) end
+    redis.call('DEL', chord .. ':parts')
+    return true
 end

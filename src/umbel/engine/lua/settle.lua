@@ -5,37 +5,7 @@
 local token, limit = ARGV[2], tonumber(ARGV[3])
 local held = key('held:' .. token)
 local at = now()
-local refused, complete, counted = {}, {}, {}
-
-local function count(part)
-    local group, id, place_of, result, size = unpack(part)
-    local chord = key('chord:' .. group)
-    -- A member that ran again after the callback was sent: its part has been counted.
-    if redis.call('HEXISTS', chord, 'fired') == 1 then return end
-    local new = redis.call('HSETNX', chord .. ':parts', id, place_of .. '\n' .. result)
-    redis.call('HINCRBY', chord, 'parts', new)
-    if size > 0 then redis.call('HSETNX', chord, 'size', size) end
-    redis.call('EXPIRE', chord, 604800)
-    redis.call('EXPIRE', chord .. ':parts', 604800)
-    counted[group] = true
-end
-
-local function is_complete(group)
-    local size, extra, parts, fired = unpack(redis.call('HMGET', key('chord:' .. group), 'size', 'extra', 'parts', 'fired'))
-    return not fired and size and tonumber(parts) >= tonumber(size) + tonumber(extra or 0)
-end
-
--- Whether a chord's callback is still to be sent.
-local function fires(group)
-    local chord = key('chord:' .. group)
-    if redis.call('HSETNX', chord, 'fired', 1) == 0 then return false end
-    -- A member that runs again is known for as long as its result is.
-    local member = redis.call('HRANDFIELD', chord .. ':parts')
-    local left = member and redis.call('PTTL', key('about:' .. member)) or -2
-    if left ~= -1 then redis.call('PEXPIRE', chord, math.max(left, 60000)) end
-    redis.call('DEL', chord .. ':parts')
-    return true
-end
+local refused, complete = {}, {}
 
 -- Jobs whose message has gone, as pairs of id and when it was queued.
 local gone = {}

@@ -9,6 +9,7 @@
 
 A test class inherits :class:`EngineContract` and gives each test the URL of an empty store of its own. Processes that
 hold messages are real ones, and they die by SIGKILL. The tests' names tell the lines of the contract (C14, C18…).
+:class:`StateContract` is the same for a state store beside a broker.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from umbel.testing.contract._queueing import Queueing
 from umbel.testing.contract._schedules import Schedules
 from umbel.testing.contract._settling import Settling
 from umbel.testing.contract._sharing import Sharing
+from umbel.testing.contract._state_store import StateContract
 from umbel.testing.contract._states import States
 
-__all__ = ("EngineContract",)
+__all__ = ("EngineContract", "StateContract")
 
 
 class EngineContract(Queueing, Leases, Crashes, Settling, States, Cancelling, Operating, Moving, Sharing, Schedules):

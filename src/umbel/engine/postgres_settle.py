@@ -1,0 +1,142 @@
+"""What executions leave behind, in PostgreSQL, in one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from umbel.engine.envelope import decode, headers_of
+from umbel.engine.postgres_claims import Held, free, held_among
+from umbel.engine.postgres_groups import as_bytes
+from umbel.engine.postgres_store import Step
+from umbel.engine.state import ENDED_SECONDS, Outcome, Posted
+from umbel.engine.store import ChordPart, Outgoing, Record, Settled
+
+__all__ = ("letter", "note_rows", "post", "settle", "store")
+
+
+def settle(
+    step: Step, token: str, entries: Sequence[Settled], *, payloads: Mapping[int, str], crash_limit: int
+) -> Outcome:
+    """Write ``entries``, each guarded by the claim of lease ``token``."""
+    held = held_among(step, token, [entry.seq for entry in entries if entry.seq is not None])
+    stopped = _cancelled(step, held, entries)
+    accepted = [entry for entry in entries if entry.seq is None or entry.seq in held]
+    records: list[Record] = []
+    outgoing: list[Outgoing] = []
+    for entry in accepted:
+        fires = entry.fired is None or _fires(step, entry.fired)
+        if fires or entry.seq is not None:
+            records += entry.records
+        # What follows a job that was cancelled before its worker heard of it; its end is refused as well.
+        if fires and not (entry.seq is not None and held[entry.seq].task_id in stopped):
+            outgoing += entry.outgoing
+    store(step, records)
+    complete = _count(step, [part for entry in accepted for part in entry.parts])
+    _act(step, token, [(entry, held[entry.seq]) for entry in accepted if entry.seq is not None], payloads, crash_limit)
+    refused = tuple(entry for entry in entries if entry.seq is not None and entry.seq not in held)
+    return Outcome(refused, complete, post(step, token, outgoing))
+
+
+def _cancelled(step: Step, held: Mapping[int, Held], entries: Sequence[Settled]) -> set[str | None]:
+    ids = [held[one.seq].task_id for one in entries if one.outgoing and one.seq is not None and one.seq in held]
+    return {task_id for task_id, running in step.rows("cancelled_among", ids) if running} if ids else set()
+
+
+def _fires(step: Step, group_id: str) -> bool:
+    if not step.do("chord_fire", group_id):
+        return False
+    step.do("chord_forget_parts", group_id)
+    return True
+
+
+def store(step: Step, records: Sequence[Record]) -> None:
+    """Store states; an end is overwritten only by what was queued after it."""
+    now = time.time()
+    step.each("store", [_record(record, now) for record in records])
+
+
+def _record(one: Record, now: float) -> tuple[Any, ...]:
+    meta, is_text = as_bytes(one.meta)
+    left = None if one.expires is None else max(0.001, one.expires - now)
+    known = (one.task_id, one.state, one.final, one.attempt, one.task, one.queue, one.owner)
+    return (*known, meta, is_text, left, one.since)
+
+
+def _count(step: Step, parts: Sequence[ChordPart]) -> tuple[ChordPart, ...]:
+    """Count finished members, each once; return one part of each chord that is complete."""
+    if not parts:
+        return ()
+    order = sorted(parts, key=lambda part: (part.group_id, part.task_id))
+    rows = [(part.group_id, part.task_id, part.place, *as_bytes(part.result)) for part in order]
+    new: Counter[str] = Counter()
+    for part, count in zip(order, step.each_count("chord_part", rows), strict=True):
+        new[part.group_id] += count
+    last = {part.group_id: part for part in order}
+    counted = [(group_id, part.size, new[group_id]) for group_id, part in last.items()]
+    found = step.each_row("chord_count", counted)
+    return tuple(part for part, (complete,) in zip(last.values(), found, strict=True) if complete)
+
+
+def _act(
+    step: Step, token: str, entries: Sequence[tuple[Settled, Held]], payloads: Mapping[int, str], crash_limit: int
+) -> None:
+    ended = [(entry, held) for entry, held in entries if entry.action in ("ack", "dead")]
+    step.each("claim_end", [(ENDED_SECONDS, held.key) for _, held in ended])
+    step.each("job_end", [(held.task_id, token, held.seq) for _, held in ended if held.task_id is not None])
+    step.each(
+        "bury",
+        [
+            letter(held.queue, entry.reason, payloads[held.seq], held.deliveries + 1)
+            for entry, held in ended
+            if entry.action == "dead" and held.seq in payloads
+        ],
+    )
+    back = [held for entry, held in entries if entry.action == "requeue"]
+    free(step, token, back, crash_limit=crash_limit)
+    crashed = [held for entry, held in entries if entry.action == "crash"]
+    # A prefork child runs one job: it was alone.
+    free(step, token, crashed, crash_limit=crash_limit, struck=[held.seq for held in crashed], alone=True)
+
+
+def letter(queue: str, reason: str, payload: str, deliveries: int) -> tuple[Any, ...]:
+    """Return a dead letter's values."""
+    headers = headers_of(payload)
+    return headers.get("id"), headers.get("task"), queue, reason.replace("\0", ""), deliveries, payload
+
+
+def post(step: Step, token: str, outgoing: Sequence[Outgoing]) -> tuple[Posted, ...]:
+    """Put what is to be published into the outbox."""
+    rows = [(token, one.queue, one.payload, one.task_id, one.priority, one.due) for one in outgoing]
+    numbers = step.each_row("post", rows)
+    step.each("note", note_rows([(one, _key(one)) for one in outgoing if one.task_id is not None]))
+    now = time.time()
+    return tuple(Posted(number, token, now, one) for (number,), one in zip(numbers, outgoing, strict=True))
+
+
+def _key(one: Outgoing) -> str:
+    return str(decode(one.payload)["properties"].get("message_id") or "")
+
+
+def note_rows(messages: Sequence[tuple[Outgoing, str]]) -> list[dict[str, Any]]:
+    """Return what is known of jobs whose messages are on their way, with their keys."""
+    return [_noted(message, key, headers_of(message.payload)) for message, key in messages]
+
+
+def _noted(message: Outgoing, key: str, headers: dict[str, Any]) -> dict[str, Any]:
+    retries, expires = headers.get("retries"), headers.get("expires")
+    task, owner = headers.get("task"), headers.get("umbel_owner")
+    return {
+        "task_id": message.task_id,
+        "key": key,
+        "queue": message.queue,
+        "priority": message.priority,
+        "task": task if isinstance(task, str) else None,
+        "owner": owner if isinstance(owner, str) else None,
+        "retries": retries if isinstance(retries, int) else 0,
+        "expires": expires if isinstance(expires, str) else None,
+        "due": message.due,
+        "once": message.once,
+    }

@@ -1,0 +1,269 @@
+-- The statements of the state store on PostgreSQL.
+
+-- name: now
+SELECT extract(epoch FROM clock_timestamp())::double precision
+
+-- name: note_queue
+INSERT INTO umbel.queue (name) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING
+
+-- name: queue_names
+SELECT name FROM umbel.queue ORDER BY name
+
+-- name: note
+INSERT INTO umbel.job (task_id, key, queue, priority, task, owner, retries, expires, due, enqueued)
+VALUES (%(task_id)s, %(key)s, %(queue)s, %(priority)s, %(task)s, %(owner)s, %(retries)s, %(expires)s, %(due)s,
+    extract(epoch FROM clock_timestamp()))
+ON CONFLICT (task_id) DO UPDATE SET
+    key = excluded.key, queue = excluded.queue, priority = excluded.priority, task = excluded.task,
+    owner = excluded.owner, retries = excluded.retries, expires = excluded.expires, due = excluded.due,
+    enqueued = excluded.enqueued, token = NULL, seq = NULL
+WHERE NOT %(once)s
+
+-- name: unnote
+DELETE FROM umbel.job WHERE task_id = ANY(%s)
+
+-- name: lease_lives
+SELECT 1 FROM umbel.lease WHERE token = %s FOR SHARE
+
+-- name: claim_new
+INSERT INTO umbel.claim (key, kind, task_id, queue, ends)
+VALUES (%s, 'f', %s, %s, extract(epoch FROM clock_timestamp()) + 2592000)
+ON CONFLICT (key) DO NOTHING
+
+-- name: claim_lock
+SELECT key, kind, token, seq, enqueued, deliveries, crashes, verdict,
+    ends < extract(epoch FROM clock_timestamp()) AS old
+FROM umbel.claim WHERE key = ANY(%s) ORDER BY key FOR UPDATE
+
+-- name: claim_jobs
+SELECT task_id, enqueued FROM umbel.job WHERE task_id = ANY(%s)
+
+-- name: cancelled_among
+SELECT task_id, running FROM umbel.cancelled WHERE task_id = ANY(%s)
+
+-- name: claim_hold
+UPDATE umbel.claim SET kind = 'h', token = %(token)s, seq = %(seq)s, task_id = %(task_id)s, queue = %(queue)s,
+    enqueued = %(enqueued)s, alone = %(alone)s, moved = false, verdict = %(verdict)s,
+    ends = extract(epoch FROM clock_timestamp()) + 2592000
+WHERE key = %(key)s
+
+-- name: claim_moved
+UPDATE umbel.claim SET moved = true WHERE key = %s
+
+-- name: job_held
+UPDATE umbel.job SET token = %s, seq = %s, due = NULL WHERE task_id = %s
+
+-- name: held_among
+SELECT seq, key, task_id, queue, deliveries, crashes, alone, verdict FROM umbel.claim
+WHERE token = %s AND kind = 'h' AND seq = ANY(%s) ORDER BY key FOR UPDATE
+
+-- name: held_all
+SELECT seq, key, task_id, queue, deliveries, crashes, alone, verdict FROM umbel.claim
+WHERE token = %s AND kind = 'h' ORDER BY key FOR UPDATE
+
+-- name: claim_end
+UPDATE umbel.claim SET kind = 'e', token = NULL, seq = NULL, ends = extract(epoch FROM clock_timestamp()) + %s
+WHERE key = %s
+
+-- name: job_end
+DELETE FROM umbel.job WHERE task_id = %s AND token = %s AND seq = %s
+
+-- name: claim_free
+UPDATE umbel.claim SET kind = %s, token = NULL, seq = NULL, deliveries = deliveries + 1, crashes = %s, verdict = %s,
+    ends = extract(epoch FROM clock_timestamp()) + 2592000
+WHERE key = %s
+
+-- name: job_free
+UPDATE umbel.job SET token = NULL, seq = NULL WHERE task_id = %s AND token = %s AND seq = %s
+
+-- name: store
+INSERT INTO umbel.result (task_id, state, final, attempt, task, queue, owner, meta, is_text, updated, expires, since)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, extract(epoch FROM clock_timestamp()),
+    extract(epoch FROM clock_timestamp()) + %s::double precision, %s)
+ON CONFLICT (task_id) DO UPDATE SET
+    state = excluded.state, final = excluded.final, attempt = excluded.attempt,
+    task = coalesce(excluded.task, umbel.result.task), queue = coalesce(excluded.queue, umbel.result.queue),
+    owner = coalesce(excluded.owner, umbel.result.owner), meta = excluded.meta, is_text = excluded.is_text,
+    updated = excluded.updated, expires = excluded.expires, since = excluded.since
+WHERE NOT umbel.result.final OR excluded.since > umbel.result.updated
+
+-- name: read
+SELECT task_id, state, final, meta, is_text, attempt, task, queue, owner, updated FROM umbel.result
+WHERE task_id = ANY(%s) AND (expires IS NULL OR expires > extract(epoch FROM clock_timestamp()))
+
+-- name: forget
+DELETE FROM umbel.result WHERE task_id = %s
+
+-- name: chord_part
+INSERT INTO umbel.chord_part (group_id, task_id, place, result, is_text) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT DO NOTHING
+
+-- name: chord_count
+INSERT INTO umbel.chord AS chord (group_id, size, parts, expires)
+VALUES (%s, %s, %s, extract(epoch FROM clock_timestamp()) + 604800)
+ON CONFLICT (group_id) DO UPDATE SET
+    parts = chord.parts + excluded.parts, size = coalesce(chord.size, excluded.size), expires = excluded.expires
+RETURNING NOT fired AND size IS NOT NULL AND parts >= size + extra
+
+-- name: chord_fire
+INSERT INTO umbel.chord AS chord (group_id, fired, expires)
+VALUES (%s, true, extract(epoch FROM clock_timestamp()) + 604800)
+ON CONFLICT (group_id) DO UPDATE SET fired = true WHERE NOT chord.fired
+
+-- name: chord_forget_parts
+DELETE FROM umbel.chord_part WHERE group_id = %s
+
+-- name: chord_parts
+SELECT task_id, result, is_text FROM umbel.chord_part WHERE group_id = %s ORDER BY place, task_id
+
+-- name: chord_size
+INSERT INTO umbel.chord (group_id, size, expires) VALUES (%s, %s, %s)
+ON CONFLICT (group_id) DO UPDATE SET size = excluded.size
+
+-- name: chord_grow
+INSERT INTO umbel.chord AS chord (group_id, extra, expires) VALUES (%s, 1, %s)
+ON CONFLICT (group_id) DO UPDATE SET extra = chord.extra + 1
+
+-- name: save_group
+INSERT INTO umbel.result_group (group_id, meta, is_text, expires) VALUES (%s, %s, %s, %s)
+ON CONFLICT (group_id) DO UPDATE SET meta = excluded.meta, is_text = excluded.is_text, expires = excluded.expires
+
+-- name: read_group
+SELECT meta, is_text FROM umbel.result_group WHERE group_id = %s
+
+-- name: forget_group
+DELETE FROM umbel.result_group WHERE group_id = %s
+
+-- name: post
+INSERT INTO umbel.outbox (token, at, queue, payload, task_id, priority, due)
+VALUES (%s, extract(epoch FROM clock_timestamp()), %s, %s, %s, %s, %s) RETURNING number
+
+-- name: outbox
+SELECT number, token, at, queue, payload, task_id, priority, due FROM umbel.outbox ORDER BY number
+
+-- name: posted
+DELETE FROM umbel.outbox WHERE number = ANY(%s)
+
+-- name: suspects
+SELECT count(*) FROM umbel.claim WHERE kind = 's' AND moved AND (%s::text[] IS NULL OR queue = ANY(%s))
+
+-- name: cancel_look
+SELECT r.final, r.updated, j.enqueued FROM (SELECT %s::text AS task_id) AS t
+LEFT JOIN umbel.result AS r ON r.task_id = t.task_id LEFT JOIN umbel.job AS j ON j.task_id = t.task_id
+
+-- name: cancel
+INSERT INTO umbel.cancelled (task_id, at, running) VALUES (%s, extract(epoch FROM clock_timestamp()), %s)
+ON CONFLICT (task_id) DO UPDATE SET
+    at = excluded.at, running = excluded.running, number = nextval('umbel.cancelled_number_seq')
+
+-- name: cancelled_of
+SELECT c.task_id FROM umbel.claim AS m JOIN umbel.cancelled AS c USING (task_id)
+WHERE m.token = %s AND m.kind = 'h' AND c.running
+
+-- name: cancel_mark
+SELECT coalesce(max(number), 0) FROM umbel.cancelled
+
+-- name: ticked
+INSERT INTO umbel.tick (entry, last_run, runs) VALUES (%s, %s, %s)
+ON CONFLICT (entry) DO UPDATE SET last_run = excluded.last_run, runs = excluded.runs WHERE tick.runs < excluded.runs
+
+-- name: lead
+INSERT INTO umbel.leader AS leader (name, term, token, beat) VALUES (%(name)s, nextval('umbel.terms'), %(token)s, 0)
+ON CONFLICT (name) DO UPDATE SET
+    term = CASE WHEN leader.token = excluded.token THEN leader.term ELSE excluded.term END,
+    token = excluded.token,
+    beat = CASE WHEN leader.token = excluded.token THEN leader.beat + 1 ELSE 0 END
+WHERE leader.token = excluded.token OR (leader.term = %(dead_term)s AND leader.beat = %(dead_beat)s)
+RETURNING term
+
+-- name: leads
+SELECT term, beat FROM umbel.leader WHERE name = %s
+
+-- name: leader_holds
+SELECT 1 FROM umbel.leader WHERE name = %s AND term::text = %s FOR SHARE
+
+-- name: resign
+DELETE FROM umbel.leader WHERE name = %s AND token = %s
+
+-- name: pause
+INSERT INTO umbel.queue (name, paused) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET paused = excluded.paused
+
+-- name: paused
+SELECT name FROM umbel.queue WHERE paused
+
+-- name: last_ticks
+SELECT entry, last_run, runs FROM umbel.tick
+
+-- name: count_delayed
+SELECT queue, count(*) FROM umbel.job WHERE due > extract(epoch FROM clock_timestamp()) GROUP BY queue
+
+-- name: count_claims
+SELECT queue, kind, count(*) FROM umbel.claim WHERE kind = 'h' OR (kind = 's' AND moved) GROUP BY queue, kind
+
+-- name: drop_delayed
+WITH dropped AS (
+    DELETE FROM umbel.job WHERE queue = %s AND due > extract(epoch FROM clock_timestamp()) RETURNING key, task_id, queue, due
+)
+INSERT INTO umbel.claim (key, kind, task_id, queue, ends) SELECT key, 'e', task_id, queue, due + %s FROM dropped
+ON CONFLICT (key) DO UPDATE SET kind = 'e', token = NULL, seq = NULL, ends = excluded.ends
+
+-- name: locate
+SELECT j.queue, j.priority, j.task, j.owner, j.retries, j.expires, j.due, j.enqueued, l.number,
+    coalesce(c.deliveries, 0), coalesce(c.crashes, 0), coalesce(c.kind = 's' OR (c.kind = 'h' AND c.alone), false),
+    j.token IS NOT NULL,
+    EXISTS (SELECT 1 FROM umbel.cancelled AS x WHERE x.task_id = j.task_id)
+FROM umbel.job AS j LEFT JOIN umbel.lease AS l ON l.token = j.token LEFT JOIN umbel.claim AS c ON c.key = j.key
+WHERE j.task_id = %s
+
+-- name: bury
+INSERT INTO umbel.dead (task_id, task, queue, reason, deliveries, died, payload)
+VALUES (%s, %s, %s, %s, %s, extract(epoch FROM clock_timestamp()), %s)
+
+-- name: dead
+SELECT id, task_id, task, queue, reason, deliveries, died, payload FROM umbel.dead ORDER BY id DESC LIMIT %s
+
+-- name: lease_open
+INSERT INTO umbel.lease (token, hostname, pid, queues, concurrency, started, host, beat)
+VALUES (%s, %s, %s, %s, %s, %s, %s, extract(epoch FROM clock_timestamp())) RETURNING number
+
+-- name: lease_retire
+UPDATE umbel.lease SET queues = '{}' WHERE token = %s
+
+-- name: lease_renew
+UPDATE umbel.lease SET beat = extract(epoch FROM clock_timestamp()) WHERE token = ANY(%s) RETURNING token
+
+-- name: lease_all
+SELECT token, number, hostname, pid, queues, concurrency, started, host FROM umbel.lease ORDER BY number
+
+-- name: lease_beat
+SELECT beat FROM umbel.lease WHERE token = %s
+
+-- name: lease_end
+DELETE FROM umbel.lease WHERE token = %s AND (%s::double precision IS NULL OR beat = %s)
+
+-- name: lease_held
+SELECT count(*) FROM umbel.claim WHERE token = %s
+
+-- name: sweep_results
+DELETE FROM umbel.result WHERE expires < extract(epoch FROM clock_timestamp())
+
+-- name: sweep_claims
+DELETE FROM umbel.claim WHERE ends < extract(epoch FROM clock_timestamp()) AND kind <> 'h'
+
+-- name: sweep_groups
+DELETE FROM umbel.result_group WHERE expires < extract(epoch FROM clock_timestamp())
+
+-- name: sweep_parts
+DELETE FROM umbel.chord_part USING umbel.chord
+WHERE chord.group_id = chord_part.group_id AND chord.expires < extract(epoch FROM clock_timestamp())
+
+-- name: sweep_chords
+DELETE FROM umbel.chord WHERE expires < extract(epoch FROM clock_timestamp())
+
+-- name: sweep_cancelled
+DELETE FROM umbel.cancelled WHERE at < extract(epoch FROM clock_timestamp()) - 86400
+    AND NOT EXISTS (SELECT 1 FROM umbel.job WHERE job.task_id = cancelled.task_id)
+
+-- name: sweep_jobs
+DELETE FROM umbel.job WHERE enqueued < extract(epoch FROM clock_timestamp()) - 2592000
+    AND (due IS NULL OR due < extract(epoch FROM clock_timestamp()))

@@ -1,0 +1,125 @@
+-- The state store on PostgreSQL, beside RabbitMQ. Times are unix seconds by the server's clock.
+
+CREATE SCHEMA IF NOT EXISTS umbel;
+
+CREATE TABLE IF NOT EXISTS umbel.queue (name text PRIMARY KEY, paused boolean NOT NULL DEFAULT false);
+
+-- A job whose message is at the broker (token NULL) or claimed.
+CREATE TABLE IF NOT EXISTS umbel.job (
+    task_id text PRIMARY KEY,
+    key text NOT NULL,
+    queue text NOT NULL,
+    priority int NOT NULL,
+    task text,
+    owner text,
+    retries int NOT NULL,
+    expires text,
+    due double precision,
+    enqueued double precision NOT NULL,
+    token text,
+    seq bigint
+);
+CREATE INDEX IF NOT EXISTS job_due ON umbel.job (queue, due) WHERE due IS NOT NULL;
+
+-- Who runs a message: kind is h held, f free, s suspect, c condemned, e ended.
+CREATE TABLE IF NOT EXISTS umbel.claim (
+    key text PRIMARY KEY,
+    kind text NOT NULL,
+    token text,
+    seq bigint,
+    task_id text,
+    queue text NOT NULL,
+    enqueued double precision NOT NULL DEFAULT 0,
+    deliveries int NOT NULL DEFAULT 0,
+    crashes int NOT NULL DEFAULT 0,
+    verdict text,
+    alone boolean NOT NULL DEFAULT false,
+    moved boolean NOT NULL DEFAULT false,
+    ends double precision NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS claim_held ON umbel.claim (token, seq) WHERE token IS NOT NULL;
+CREATE INDEX IF NOT EXISTS claim_ends ON umbel.claim (ends);
+CREATE INDEX IF NOT EXISTS claim_suspect ON umbel.claim (queue) WHERE kind = 's';
+
+CREATE TABLE IF NOT EXISTS umbel.result (
+    task_id text PRIMARY KEY,
+    state text NOT NULL,
+    final boolean NOT NULL,
+    attempt int NOT NULL,
+    task text,
+    queue text,
+    owner text,
+    meta bytea NOT NULL,
+    is_text boolean NOT NULL,
+    updated double precision NOT NULL,
+    expires double precision,
+    since double precision NOT NULL
+);
+CREATE INDEX IF NOT EXISTS result_expires ON umbel.result (expires) WHERE expires IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS umbel.result_group (
+    group_id text PRIMARY KEY, meta bytea NOT NULL, is_text boolean NOT NULL, expires double precision
+);
+
+CREATE TABLE IF NOT EXISTS umbel.chord (
+    group_id text PRIMARY KEY,
+    size int,
+    extra int NOT NULL DEFAULT 0,
+    parts int NOT NULL DEFAULT 0,
+    fired boolean NOT NULL DEFAULT false,
+    expires double precision NOT NULL
+);
+CREATE TABLE IF NOT EXISTS umbel.chord_part (
+    group_id text NOT NULL,
+    task_id text NOT NULL,
+    place int NOT NULL,
+    result bytea NOT NULL,
+    is_text boolean NOT NULL,
+    PRIMARY KEY (group_id, task_id)
+);
+
+CREATE TABLE IF NOT EXISTS umbel.cancelled (
+    task_id text PRIMARY KEY, at double precision NOT NULL, running boolean NOT NULL, number bigserial
+);
+
+-- What jobs' ends publish, until the broker has confirmed it.
+CREATE TABLE IF NOT EXISTS umbel.outbox (
+    number bigserial PRIMARY KEY,
+    token text NOT NULL,
+    at double precision NOT NULL,
+    queue text NOT NULL,
+    payload text NOT NULL,
+    task_id text,
+    priority int NOT NULL,
+    due double precision
+);
+
+CREATE TABLE IF NOT EXISTS umbel.dead (
+    id bigserial PRIMARY KEY,
+    task_id text,
+    task text,
+    queue text NOT NULL,
+    reason text NOT NULL,
+    deliveries int NOT NULL,
+    died double precision NOT NULL,
+    payload text NOT NULL
+);
+
+CREATE SEQUENCE IF NOT EXISTS umbel.terms;
+CREATE TABLE IF NOT EXISTS umbel.leader (
+    name text PRIMARY KEY, term bigint NOT NULL, token text NOT NULL, beat bigint NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS umbel.tick (entry text PRIMARY KEY, last_run double precision NOT NULL, runs bigint NOT NULL);
+
+CREATE TABLE IF NOT EXISTS umbel.lease (
+    token text PRIMARY KEY,
+    number bigserial,
+    hostname text NOT NULL,
+    pid int NOT NULL,
+    queues text[] NOT NULL,
+    concurrency int NOT NULL,
+    started double precision NOT NULL,
+    host text NOT NULL,
+    beat double precision NOT NULL
+);
