@@ -17,6 +17,7 @@ from umbel import checks
 from umbel.engine.dispatch import Dispatcher, inherited_owner
 from umbel.engine.registry import address_of, engine_of, is_rabbit, is_redis, is_served, options_of
 from umbel.errors import ConfigurationError
+from umbel.ids import new_id
 from umbel.ineffective import ineffective_settings
 from umbel.jobs.cancel import cancel_job
 from umbel.jobs.status import JobStatus, read_status
@@ -223,12 +224,25 @@ class Umbel(Celery):
         if not complete:
             checks.check_app(self)
 
-    def send_task(self, name: str, *args: Any, **options: Any) -> Any:
+    def send_task(self, name: str, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
         """Queue a job by its name, with Celery's options; inside a job it belongs to that job's owner."""
+        if not rest:
+            known = options.get("task_id") or new_id()
+            plain = {key: value for key, value in options.items() if key != "task_id"}
+            if self.dispatcher.send_named(name, args, kwargs, known, plain):
+                return self._sent(known, options.get("ignore_result"))
         headers = {**inherited_owner(self), **(options.get("headers") or {})}
         if headers:
             options["headers"] = headers
-        return super().send_task(name, *args, **options)
+        return super().send_task(name, args, kwargs, *rest, **options)
+
+    def _sent(self, task_id: str, ignore_result: Any) -> Any:
+        result = self.AsyncResult(task_id)
+        result.ignored = ignore_result
+        parent = self.current_worker_task
+        if parent is not None:
+            parent.add_trail(result)
+        return result
 
     # -- jobs -------------------------------------------------------------------------------------------------
 

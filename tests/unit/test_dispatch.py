@@ -116,6 +116,37 @@ def test_c5_both_ways_send_the_same(
     assert short.due == (None if long.due is None else pytest.approx(long.due, abs=1e-3))
 
 
+def sent_by_name(jobs: Umbel, name: str, *, long: bool, **how: Any) -> Outgoing:
+    """Dispatch by name into a list; ``long`` takes Celery's way."""
+    collected: list[Outgoing] = []
+    kind = type(jobs.dispatcher)
+    way = {"return_value": False} if long else {"side_effect": kind._message}
+    watched = mock.patch.object(kind, "send_named" if long else "_message", autospec=True, **way)
+    with still(), publishing_into(collected), watched as seen:
+        result = jobs.send_task(name, task_id="the-id", **how)
+    assert seen.called, "it did not go the short way"
+    assert (result.id, result.ignored) == ("the-id", how.get("ignore_result"))
+    (message,) = collected
+    return message
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from(["shop.loose", "other.service"]),
+    args=st.none() | st.lists(values, max_size=5),
+    kwargs=st.none() | keywords,
+    how=options.map(lambda chosen: {key: value for key, value in chosen.items() if key != "owner"}),
+)
+def test_c5_both_ways_send_the_same_by_name(
+    jobs: Umbel, loose: Task[..., Any], name: str, args: Any, kwargs: Any, how: dict[str, Any]
+) -> None:
+    short = sent_by_name(jobs, name, long=False, args=args, kwargs=kwargs, **how)
+    long = sent_by_name(jobs, name, long=True, args=args, kwargs=kwargs, **how)
+    assert opened(short) == opened(long)
+    for field in ("queue", "task_id", "priority", "once"):
+        assert getattr(short, field) == getattr(long, field)
+
+
 @pytest.mark.parametrize(
     "declared",
     [

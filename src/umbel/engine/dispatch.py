@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,6 +52,8 @@ _DECISIVE: Final = (
 )
 _SIGNALS: Final = (signals.before_task_publish, signals.after_task_publish, signals.task_sent)
 _REPR_MOST: Final = 1024
+#: Names of other services' tasks that are remembered.
+_NAMES_MOST: Final = 1000
 _CELERY_QUEUE_TYPE: Final = "direct"
 
 _body: Final = JSONEncoder().encode
@@ -65,7 +67,7 @@ class _Plan:
     queue: str
     priority: int
     timelimit: tuple[float | None, float | None]
-    ignore_result: bool
+    ignore_result: bool | None
     delivery_mode: int
 
 
@@ -77,13 +79,23 @@ class Dispatcher:
         self._decisive: tuple[Any, ...] = ()
         self._engine: Engine | None = None
         self._plans: dict[str, _Plan | None] = {}
+        #: Of ``send_task``, by name.
+        self._named: dict[str, _Plan | None] = {}
         self._queues: dict[str, bool] = {}
         self._origin = (0, "")
 
     def send(self, task: Any, args: Any, kwargs: Any, task_id: str, options: Mapping[str, Any]) -> bool:
         """Queue the job if it is plain; False if it must go Celery's way. Raises :exc:`PayloadTooLarge`."""
         plan = self._plan(task)
-        if plan is None or not options.keys() <= _PLAIN:
+        return plan is not None and self._send(plan, args, kwargs, task_id, options)
+
+    def send_named(self, name: str, args: Any, kwargs: Any, task_id: str, options: Mapping[str, Any]) -> bool:
+        """Queue a job of the task ``name``, which may be another service's, if it is plain; False otherwise."""
+        plan = self._named_plan(name)
+        return plan is not None and self._send(plan, args, kwargs, task_id, options)
+
+    def _send(self, plan: _Plan, args: Any, kwargs: Any, task_id: str, options: Mapping[str, Any]) -> bool:
+        if not options.keys() <= _PLAIN:
             return False
         queue = options.get("queue") or plan.queue
         if not isinstance(queue, str) or not self._is_direct(queue):
@@ -100,12 +112,15 @@ class Dispatcher:
 
     # -- what is plain ----------------------------------------------------------------------------------------
 
-    def _plan(self, task: Any) -> _Plan | None:
+    def _is_plain_app(self) -> bool:
         changes = self._app.conf.changes
         decisive = tuple([changes.get(key) for key in _DECISIVE])
         if decisive != self._decisive or not self._plans:
             self._look(decisive)
-        if self._engine is None or any(signal.receivers for signal in _SIGNALS):
+        return self._engine is not None and not any(signal.receivers for signal in _SIGNALS)
+
+    def _plan(self, task: Any) -> _Plan | None:
+        if not self._is_plain_app():
             return None
         try:
             return self._plans[task.name]
@@ -113,10 +128,26 @@ class Dispatcher:
             plan = self._plans[task.name] = self._plan_for(task)
             return plan
 
+    def _named_plan(self, name: str) -> _Plan | None:
+        if not self._is_plain_app():
+            return None
+        try:
+            return self._named[name]
+        except KeyError:
+            task = self._app._tasks.get(name)
+            plan = self._plan_of(name, {}) if task is None else self._plan_for(task)
+            if plan is not None:
+                # Celery's way sends what the caller says of the result, and nothing that the task declares.
+                plan = replace(plan, ignore_result=None)
+            if task is not None or len(self._named) < _NAMES_MOST:
+                self._named[name] = plan
+            return plan
+
     def _look(self, decisive: tuple[Any, ...]) -> None:
         conf = self._app.conf
         self._decisive = decisive
         self._plans = {"": None}
+        self._named = {}
         self._queues = {}
         url = str(conf.broker_write_url or conf.broker_url)
         plain = (
@@ -141,13 +172,16 @@ class Dispatcher:
             or (task.soft_time_limit and task.time_limit and task.soft_time_limit > task.time_limit)
         ):
             return None
+        return replace(self._plan_of(task.name, declared), ignore_result=bool(task.ignore_result))
+
+    def _plan_of(self, name: str, declared: Mapping[str, Any]) -> _Plan:
         queue = declared.get("queue") or self._app.conf.task_default_queue
         return _Plan(
-            name=task.name,
+            name=name,
             queue=getattr(queue, "name", queue),
             priority=declared.get("priority") or 0,
             timelimit=(declared.get("time_limit"), declared.get("soft_time_limit")),
-            ignore_result=bool(task.ignore_result),
+            ignore_result=None,
             delivery_mode=2,
         )
 
