@@ -16,6 +16,7 @@ from tests.chaos.canvas import Canvas
 from tests.chaos.redis_campaign import RedisCampaign
 from tests.chaos.redis_site import RedisSite
 from tests.chaos.site import EmbeddedSite, Site
+from tests.chaos.stages import end_in_order
 from tests.chaos.verdict import Verdict
 from tests.chaos.workload import Workload
 
@@ -84,6 +85,7 @@ def main() -> int:
     unknown = set(options.campaigns) - _CAMPAIGNS.keys()
     if unknown:
         parser.error(f"there is no campaign {', '.join(sorted(unknown))}: say {', '.join(_CAMPAIGNS)}")
+    end_in_order()
     with tempfile.TemporaryDirectory(prefix="umbel-chaos-") as temporary:
         place = options.folder or Path(temporary)
         broken = [name for name in options.campaigns or _CAMPAIGNS if not _holds(name, options, place / name)]

@@ -90,6 +90,10 @@ class Fleet:
     def stop(self, seconds: float = 60.0) -> int:
         """End gracefully; return the exit code."""
         assert self._process is not None
+        deadline = time.monotonic() + seconds
+        # One that has just been started does not listen to signals yet; with its first child it does.
+        while self.alive() and not self.children() and time.monotonic() < deadline:
+            time.sleep(0.02)
         self._process.terminate()
         return self._process.wait(seconds)
 

@@ -53,13 +53,15 @@ class Outages:
             self._site.start()
             return Event(what, time.time(), ())
         self._site.cut(what)
-        seconds = self._chance.uniform(1.0, _LONGEST_CUT)
-        time.sleep(seconds / 2)
-        if companion:
-            kill = self._killer.strike("worker")
-            kills += [kill] if kill is not None else []
-        time.sleep(seconds / 2)
-        self._site.mend()
+        try:
+            seconds = self._chance.uniform(1.0, _LONGEST_CUT)
+            time.sleep(seconds / 2)
+            if companion:
+                kill = self._killer.strike("worker")
+                kills += [kill] if kill is not None else []
+            time.sleep(seconds / 2)
+        finally:
+            self._site.mend()
         ended = time.time()
         return Event(what, ended, tuple(replace(kill, ended=ended) for kill in kills))
 

@@ -120,11 +120,11 @@ class _Pair:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._client = (reader, writer)
         self._far: asyncio.StreamWriter | None = None
-        self._silent = False
+        self._silent = asyncio.Event()
 
     def silence(self) -> None:
         """Swallow what either side says from now on; the server sees its client go, the client sees nothing."""
-        self._silent = True
+        self._silent.set()
         if self._far is not None:
             self._far.transport.abort()
 
@@ -139,7 +139,7 @@ class _Pair:
     async def carry(self, target: int) -> None:
         """Carry bytes until either side is gone; a silenced client is kept until it goes by itself."""
         reader, writer = self._client
-        if not self._silent:
+        if not self._silent.is_set():
             try:
                 far, self._far = await asyncio.open_connection("127.0.0.1", target, limit=_CHUNK)
             except OSError:
@@ -147,18 +147,18 @@ class _Pair:
                 return
             await asyncio.gather(self._pass_on(reader, self._far), self._pass_on(far, writer))
         with contextlib.suppress(OSError):
-            while self._silent and await reader.read(_CHUNK):
+            while self._silent.is_set() and await reader.read(_CHUNK):
                 pass
         writer.transport.abort()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            while not self._silent and (data := await reader.read(_CHUNK)):
-                if self._silent:
+            while not self._silent.is_set() and (data := await reader.read(_CHUNK)):
+                if self._silent.is_set():
                     return
                 writer.write(data)
                 await writer.drain()
-        if not self._silent:
+        if not self._silent.is_set():
             for one in (self._client[1], self._far):
                 if one is not None:
                     one.transport.abort()

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 from tests.chaos import marks
 from tests.chaos.fleet import Fleet
@@ -111,7 +110,7 @@ class RedisCampaign:
         for number, what in enumerate(plan):
             point = 2 * self.jobs * (number + chance.random()) / (len(plan) + 1)
             until(partial(self._has, point), f"{point:.0f} marks", self._marked)
-            if what in get_args(Outage):
+            if what == "server" or what == "reset" or what == "freeze":
                 event = outages.strike(what, companion=what != "server" and next(companions))
             else:
                 kill = strike(killer, what)
@@ -124,10 +123,15 @@ class RedisCampaign:
             )
 
     def _plan(self, chance: random.Random) -> list[Victim | Outage]:
-        plan: list[Victim | Outage] = ["suspects"] * self.quarantine + ["everything"] * self.everything
-        plan += ["worker"] * (self.kills - len(plan) - self.cuts // 3)
-        plan += ["server"] * self.deaths
-        plan += ["reset"] * (self.cuts // 2) + ["freeze"] * (self.cuts - self.cuts // 2)
+        counts: dict[Victim | Outage, int] = {
+            "suspects": self.quarantine,
+            "everything": self.everything,
+            "worker": self.kills - self.quarantine - self.everything - self.cuts // 3,
+            "server": self.deaths,
+            "reset": self.cuts // 2,
+            "freeze": self.cuts - self.cuts // 2,
+        }
+        plan = [what for what, count in counts.items() for _ in range(count)]
         chance.shuffle(plan)
         return plan
 

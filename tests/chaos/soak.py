@@ -24,7 +24,7 @@ import psutil
 
 from tests.chaos.fleet import Fleet
 from tests.chaos.redis_site import RedisSite
-from tests.chaos.stages import application, until
+from tests.chaos.stages import application, end_in_order, until
 from tests.chaos.stream import parcels
 
 __all__ = ("Finding", "Sample", "Soak", "compare", "main")
@@ -207,6 +207,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     seconds = 60.0 * options.minutes
+    end_in_order()
     with tempfile.TemporaryDirectory(prefix="umbel-soak-") as folder:
         soak = Soak(folder=Path(folder), seconds=seconds, every=seconds / 120, processes=options.processes)
         samples = soak.run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from tests.chaos.killer import Kill, Killer, Victim
 
-__all__ = ("StoppedMoving", "application", "strike", "until")
+__all__ = ("StoppedMoving", "application", "end_in_order", "strike", "until")
 
 _QUIET_SECONDS: Final = 120.0
 _PAUSE: Final = 0.02
@@ -21,6 +22,11 @@ _JOBS: Final = "tests.chaos.jobs"
 
 class StoppedMoving(TimeoutError):
     """Nothing has changed for too long."""
+
+
+def end_in_order() -> None:
+    """Let SIGTERM end this program as Ctrl-C does, so that what it started is ended too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def until(condition: Callable[[], bool], what: str, moving: Callable[[], object] | None = None) -> None:

@@ -8,6 +8,7 @@ not at all, and it is sent again under another name, whose effects must be seen.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -50,15 +51,16 @@ class Stream:
     def run(self, tasks: Any, proceed: Callable[[int], bool]) -> None:
         """Dispatch as long as ``proceed`` (of the number of jobs so far) says so."""
         for number, parcel in enumerate(parcels(tasks)):
-            if not proceed(self.jobs):
-                return
-            while self.backlog() > self.most:
+            while proceed(self.jobs) and self.backlog() > self.most:
                 time.sleep(_LOOK_SECONDS)
-            self._dispatch(f"{number}", parcel)
+            if not self._dispatch(f"{number}", parcel, proceed):
+                return
 
-    def _dispatch(self, name: str, parcel: Parcel) -> None:
-        for attempt in range(10_000):
-            named = f"{name}~{attempt}"
+    def _dispatch(self, name: str, parcel: Parcel, proceed: Callable[[int], bool]) -> bool:
+        """Dispatch ``parcel``; return whether it was before the end."""
+        attempts = itertools.count()
+        while proceed(self.jobs):
+            named = f"{name}~{next(attempts)}"
             effects = set(parcel.effects(named))
             try:
                 parcel.send(named)
@@ -69,8 +71,8 @@ class Stream:
             else:
                 self.expected |= effects
                 self.jobs += len(effects)
-                return
-        raise TimeoutError(f"parcel {name} could not be dispatched")
+                return True
+        return False
 
 
 def parcels(tasks: Any) -> Iterator[Parcel]:
