@@ -168,6 +168,12 @@ def test_judge_asks_nothing_of_a_dispatch_that_ended_in_an_error() -> None:
     assert "under two ids" in "; ".join(judge(0, keys, marks(*twice), [], unknown={"k"}).faults)
 
 
+def test_judge_allows_an_end_that_was_on_its_way_over_the_network() -> None:
+    strike = [Kill(3.0, "worker", (1,), frozenset({("a", 0)}))]
+    assert judge(1, {"k"}, marks(*ONCE), strike, exact=False).faults == []
+    assert "never begun again" in "; ".join(judge(1, {"k"}, marks(*ONCE[:1]), strike, exact=False).faults)
+
+
 def test_judge_allows_a_second_successor_where_ends_are_not_atomic_c18() -> None:
     """With ``prefork`` a retry may be published twice when the attempt before it was in flight at a kill (C18)."""
     seen = []

@@ -26,7 +26,7 @@ from umbel.errors import StoreDenied, StoreReadOnly, StoreUnreachable
 __all__ = ("RedisStore",)
 
 #: Between the tries of what must have run once, in seconds: Celery's own policy for publishing.
-_PAUSES: Final = (0.0, 0.2, 0.4)
+_PAUSES: Final = (0.0, 0.2, 0.4, 0.0)
 
 
 class RedisStore:
@@ -80,13 +80,19 @@ class RedisStore:
         """
         with self.translated(), self._line() as line:
             ticket = line.ticket()
+            errors: list[exceptions.ConnectionError] = []
             for pause in _PAUSES:
                 try:
-                    return self._call(line, name, (*arguments, *ticket, int(pause > 0)))
-                except exceptions.ConnectionError:
+                    return self._call(line, name, (*arguments, *ticket, int(bool(errors))))
+                except exceptions.ConnectionError as error:
+                    errors.append(error)
                     self.distrust()
                     time.sleep(pause)
-            return self._call(line, name, (*arguments, *ticket, 1))
+            # What one try left open no later one that was refused can close.
+            raise next((error for error in errors if self._is_unsure(error)), errors[-1])
+
+    def _is_unsure(self, error: Exception) -> bool:
+        return bool(getattr(meaning(self.shown, error), "unsure", True))
 
     def _call(self, line: Line, name: str, arguments: tuple[Any, ...]) -> Any:
         try:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.chaos.proxy import Proxy
 from tests.conftest import RedisServer, free_port
@@ -146,6 +147,8 @@ def test_c6_what_was_never_sent_is_said_so() -> None:
 def test_c14_a_worker_asks_every_second_whether_the_store_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kombu's own pauses grow by two seconds each time, to half a minute."""
     monkeypatch.setattr("kombu.utils.functional.sleep", lambda _: None)
+    # Told of each try, and not of the first alone.
+    monkeypatch.setattr("umbel.engine.amqp.seldom", lambda errback: errback)
     pauses: list[float] = []
     enough = threading.Event()
 
@@ -208,3 +211,22 @@ def test_c14_a_retry_that_could_not_be_sent_runs_the_job_again(away: Umbel) -> N
         again.run()
     again.pop_request()
     assert caught.value.requeue
+
+
+def test_c14_a_dispatch_that_may_have_arrived_is_not_called_unsent_because_a_later_try_was_refused(
+    engine: RedisEngine, link: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else Kombu sends it again, under another name."""
+    call = engine.store._call
+
+    def unanswered(line: Any, name: str, arguments: tuple[Any, ...]) -> Any:
+        found = call(line, name, arguments)
+        if name == "enqueue":
+            link.cut("reset")
+            raise RedisConnectionError("Connection closed by server.")
+        return found
+
+    monkeypatch.setattr(engine.store, "_call", unanswered)
+    with pytest.raises(StoreUnreachable) as caught:
+        engine.enqueue([Outgoing(QUEUE, payload("a"), "a")])
+    assert caught.value.unsure
