@@ -45,6 +45,8 @@ class Consumer(celery_consumer.Consumer):
 
     _flusher: Flusher | None = None
     _engine: Engine | None = None
+    #: The short paths of plain tasks, by name; None for those that have none.
+    _paths: dict[str, ShortPath | None]
     #: The token of this process's lease, once it has one.
     lease_token: str | None = None
     #: Hears of it when it has another one.
@@ -93,6 +95,8 @@ class Consumer(celery_consumer.Consumer):
             fetcher.allowance = lambda: most - pool.completed
         if isinstance(self.pool, TaskPool):
             fetcher.start_plain = lambda batch: self._start_plain(transport, batch)
+        # What was found out of plain tasks settles over the connection that was lost.
+        self._paths = {}
         fetcher.start(self.hub, lambda delivery: self._deliver(transport, delivery), transport.touch)
         transport.attach(fetcher)
 
@@ -202,7 +206,7 @@ class Consumer(celery_consumer.Consumer):
 
     def reset_rate_limits(self) -> None:
         """Rate limits have changed: what is plain is found out anew."""
-        self._paths: dict[str, ShortPath | None] = {}
+        self._paths = {}
         super().reset_rate_limits()
 
     def _stop_cancelled(self, task_ids: Sequence[str]) -> None:

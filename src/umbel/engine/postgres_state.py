@@ -220,7 +220,9 @@ class PostgresState(State):
 
         names, delayed, claims = self.store.run(work)
         return [
-            QueueStatus(name, 0, delayed[name], claims[name, "h"], claims[name, "s"], 0, name in paused)
+            QueueStatus(
+                name, 0, delayed[name], claims[name, "h"], claims[name, "s"] + claims[name, "c"], 0, name in paused
+            )
             for name in names
         ]
 

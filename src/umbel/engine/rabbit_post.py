@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import amqp
 from kombu import Connection
@@ -16,6 +16,8 @@ from umbel.engine.rabbit_wire import SUSPECTS, to_amqp
 from umbel.errors import StoreError, StoreUnreachable
 
 __all__ = ("QUORUM", "Parcel", "Post", "declare")
+
+T = TypeVar("T")
 
 QUORUM: Final = {"x-queue-type": "quorum"}
 _CONFIRM_SECONDS: Final = 30.0
@@ -133,28 +135,37 @@ class Post:
 
     # -- asking -----------------------------------------------------------------------------------------------
 
+    def ask(self, question: Callable[[Connection], T]) -> T:
+        """Ask the broker; once more over a new connection, because one that was idle may have died unnoticed."""
+        try:
+            with self.line.using() as connection:
+                return question(connection)
+        except StoreUnreachable:
+            with self.line.using() as connection:
+                return question(connection)
+
     def sizes(self, names: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Return (messages ready, consumers) of those queues that exist."""
-        found = {}
-        with self.line.using():
-            for name in names:
-                try:
-                    _, ready, consumers = self._asking.queue_declare(name, passive=True)
-                except amqp.exceptions.NotFound:
-                    continue
-                except amqp.exceptions.ChannelError:
-                    # Exclusive to another connection, or being moved.
-                    continue
-                found[name] = (ready, consumers)
-        return found
+        known = list(names)
+        return self.ask(lambda connection: {name: found for name in known if (found := self._size(name)) is not None})
+
+    def _size(self, name: str) -> tuple[int, int] | None:
+        try:
+            _, ready, consumers = self._asking.queue_declare(name, passive=True)
+        except amqp.exceptions.ChannelError:
+            # It is not there, or is another connection's own.
+            return None
+        return ready, consumers
 
     def purge(self, name: str) -> int:
         """Drop what is ready in a queue; return how many that were."""
-        with self.line.using():
-            try:
-                return int(self._asking.queue_purge(name) or 0)
-            except amqp.exceptions.NotFound:
-                return 0
+        return self.ask(lambda connection: self._purge(name))
+
+    def _purge(self, name: str) -> int:
+        try:
+            return int(self._asking.queue_purge(name) or 0)
+        except amqp.exceptions.NotFound:
+            return 0
 
     def take(self, name: str, limit: int) -> list[Any]:
         """Take up to ``limit`` messages off a queue for good."""
@@ -169,8 +180,7 @@ class Post:
 
     def version(self) -> str:
         """Return the broker's version."""
-        with self.line.using() as connection:
-            return str(connection.connection.server_properties.get("version", ""))
+        return self.ask(lambda connection: str(connection.connection.server_properties.get("version", "")))
 
 
 def declare(channel: Any, name: str) -> str:

@@ -31,8 +31,10 @@ local function named(element) return string.match(element, '^{"key":"([^"]*)"') 
 local function free(found, verdict, struck, alone, limit)
     local head, rest = cut(found)
     local kind, known = string.sub(head, 1, 1), string.sub(head, 2)
-    local _, element = cut(rest)
+    local list, element = cut(rest)
     local _, _, _, deliveries, crashes, id = read(element)
+    -- The broker has it among the suspects.
+    if kind == 's' then redis.call('HSET', key('suspects'), named(element), (parts_of(list))) end
     if kind == 'q' then kind = 'f' end
     if kind == 'f' and known ~= '' then kind, verdict = 'c', known end
     if struck and kind ~= 'c' then

@@ -70,6 +70,7 @@ DELETE FROM umbel.job WHERE task_id = %s AND token = %s AND seq = %s
 
 -- name: claim_free
 UPDATE umbel.claim SET kind = %s, token = NULL, seq = NULL, deliveries = deliveries + 1, crashes = %s, verdict = %s,
+    moved = alone,
     ends = extract(epoch FROM clock_timestamp()) + 2592000
 WHERE key = %s
 
@@ -145,7 +146,7 @@ SELECT number, token, at, queue, payload, task_id, priority, due FROM umbel.outb
 DELETE FROM umbel.outbox WHERE number = ANY(%s)
 
 -- name: suspects
-SELECT count(*) FROM umbel.claim WHERE kind = 's' AND moved AND (%s::text[] IS NULL OR queue = ANY(%s))
+SELECT count(*) FROM umbel.claim WHERE kind IN ('s', 'c') AND moved AND (%s::text[] IS NULL OR queue = ANY(%s))
 
 -- name: cancel_look
 SELECT r.final, r.updated, j.enqueued FROM (SELECT %s::text AS task_id) AS t
@@ -198,7 +199,7 @@ SELECT entry, last_run, runs FROM umbel.tick
 SELECT queue, count(*) FROM umbel.job WHERE due > extract(epoch FROM clock_timestamp()) GROUP BY queue
 
 -- name: count_claims
-SELECT queue, kind, count(*) FROM umbel.claim WHERE kind = 'h' OR (kind = 's' AND moved) GROUP BY queue, kind
+SELECT queue, kind, count(*) FROM umbel.claim WHERE kind = 'h' OR (kind IN ('s', 'c') AND moved) GROUP BY queue, kind
 
 -- name: drop_delayed
 WITH dropped AS (

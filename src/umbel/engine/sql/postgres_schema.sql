@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS umbel.claim (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS claim_held ON umbel.claim (token, seq) WHERE token IS NOT NULL;
 CREATE INDEX IF NOT EXISTS claim_ends ON umbel.claim (ends);
-CREATE INDEX IF NOT EXISTS claim_suspect ON umbel.claim (queue) WHERE kind = 's';
+CREATE INDEX IF NOT EXISTS claim_suspect ON umbel.claim (queue) WHERE moved;
 
 CREATE TABLE IF NOT EXISTS umbel.result (
     task_id text PRIMARY KEY,

@@ -171,7 +171,9 @@ class StateContract:
             answer = self.claim("a", token, repeated=True, alone=True)
             assert answer.condemned is None
             self.release(token, crashed=True, started=[1])
-        answer = self.claim("a", "two", repeated=True)
+            assert self.state.suspects([_QUEUE]) == 1, "the broker has it among the suspects still"
+        answer = self.claim("a", "two", repeated=True, alone=True)
+        assert self.state.suspects() == 0
         assert answer.verdict is Verdict.RUN
         assert answer.condemned == "worker lost: its process died 2 times with this job alone in it"
         letters = {1: payload("a")}
