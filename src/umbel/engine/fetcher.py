@@ -32,13 +32,15 @@ logger = logging.getLogger(__name__)
 
 #: How much work may be fetched ahead, in seconds of the pace so far.
 _AHEAD_SECONDS: Final = 0.02
-_AHEAD_MOST: Final = 256
+_AHEAD_MOST: Final = 512
 _POLL_SECONDS: Final = 1.0
 _REAP_SECONDS: Final = 5.0
 _SWEEP_SECONDS: Final = 60.0
 _HEARD_SECONDS: Final = 0.05
 _CANCEL_SECONDS: Final = 0.05
 _URGENT_SECONDS: Final = 0.02
+#: A store that is far away and has told of nothing new is asked all the same so often.
+_UNASKED_SECONDS: Final = 5.0
 
 
 class Fetcher:
@@ -92,6 +94,7 @@ class Fetcher:
             "heard": 0.0,
             "cancel": 0.0,
             "urgent": 0.0,
+            "fetch": 0.0,
         }
         self._thread: threading.Thread | None = None
 
@@ -171,7 +174,7 @@ class Fetcher:
         if not self._full:
             if self.engine.wait(_POLL_SECONDS):
                 # Somebody rang: it may be for those who only listen.
-                self._next["heard"] = 0.0
+                self._next["heard"] = self._next["fetch"] = 0.0
             return
         self._asleep = True
         # A slot that got free since the last look rang nobody.
@@ -189,8 +192,14 @@ class Fetcher:
         if room <= 0 or not self._queues:
             self._make_way()
             return heard
+        if time.monotonic() < self._next["fetch"]:
+            return heard
         batch = self._fetch(room)
+        if not batch and self.engine.far and self._suspects == "never":
+            # Until something is told of, or this is over.
+            self._next["fetch"] = time.monotonic() + _UNASKED_SECONDS
         if batch:
+            self._filled = time.monotonic()
             with self._count_lock:
                 self._outstanding += len(batch)
             self._hand_over(self.start_plain(batch))
@@ -198,7 +207,14 @@ class Fetcher:
 
     def _make_way(self) -> None:
         """Give back what waits here for a slot, when something more urgent waits in the store."""
-        if self._outstanding > self._slots() and self.surrender is not None and self._due("urgent", _URGENT_SECONDS):
+        # What comes and goes within that time overtakes by itself.
+        waited = time.monotonic() - self._filled > _URGENT_SECONDS
+        if (
+            waited
+            and self._outstanding > self._slots()
+            and self.surrender is not None
+            and self._due("urgent", _URGENT_SECONDS)
+        ):
             urgent = self.engine.most_urgent(self._queues)
             if urgent is not None and urgent < self._least_urgent:
                 self.surrender()

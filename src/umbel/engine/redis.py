@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import os
 import secrets
 import socket
@@ -50,6 +51,7 @@ logger = logging.getLogger(__name__)
 _BANDS: Final = (f"{BAND}9", f"{BAND}6", f"{BAND}3", "")
 _OVERDUE: Final = "hard time limit exceeded, and its process had to be killed"
 _RENEW_SECONDS: Final = 3.0
+_MARK_SECONDS: Final = 0.05
 _READ_MOST: Final = 500
 
 
@@ -85,6 +87,8 @@ class RedisEngine(RedisOperations):
         #: Of the queues of the last fetch.
         self._paused: set[str] = set()
         self._next_due: float | None = None
+        #: When the last fetch was answered, and the number of cancellations that it brought.
+        self._marked = (-math.inf, 0)
         self._renewed = 0.0
         self._fetching = threading.Lock()
         #: What this process was given and has not settled.
@@ -142,7 +146,8 @@ class RedisEngine(RedisOperations):
                 return []
             self._paused = {name.decode() for name in answer[1]}
             self._watch(queues.keys() - self._paused)
-            found = deliveries(self.prefix, answer[2:], suspect=suspects)
+            self._marked = (time.monotonic(), int(answer[2]))
+            found = deliveries(self.prefix, answer[3:], suspect=suspects)
             self._known.update((one.seq, one) for one in found)
             self._doubtful = False
         self._next_due = time.monotonic() + float(answer[0]) if answer[0] else None
@@ -325,13 +330,13 @@ class RedisEngine(RedisOperations):
         self._renew()
         if full:
             return self._listener.rest(seconds)
-        due_in = seconds if self._next_due is None else max(self._next_due - time.monotonic(), 0.001)
+        due_in = math.inf if self._next_due is None else max(self._next_due - time.monotonic(), 0.001)
         try:
             if self._losses != self.store.losses:
                 self._losses = self.store.losses
                 self._listener.drop()
             self._listener.listen(self.fanout.fileno())
-            return self._listener.wait(self._watched, self._also, min(seconds, due_in))
+            return self._listener.wait(self._watched, self._also, min(seconds, due_in)) or due_in <= seconds
         except (RedisError, OSError):
             self.store.distrust()
             time.sleep(min(seconds, 0.2))
@@ -373,7 +378,10 @@ class RedisEngine(RedisOperations):
         return [one.decode() for one in ids if cancelled.get(one, b"").endswith(b" 1")]
 
     def cancel_mark(self) -> int:
-        """Return a number that grows with every cancellation."""
+        """Return a number that grows with every cancellation; a fetch of just now has brought it along."""
+        at, mark = self._marked
+        if time.monotonic() - at < _MARK_SECONDS:
+            return mark
         with self.store.asking() as client:
             return int(client.get(self.store.key("cancels")) or 0)
 

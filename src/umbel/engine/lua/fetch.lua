@@ -1,5 +1,5 @@
 -- ARGV: prefix, token, epoch, limit, suspects (0 or 1), then pairs of queue and share.
--- Returns [in how many seconds the next delayed one is due or "", [the paused ones of the queues], one entry a list that was
+-- Returns [in how many seconds the next delayed one is due or "", [the paused ones of the queues], how often something was cancelled, one entry a list that was
 -- taken from, …]; an entry is [list, verdict or "", seq of the first, [elements], [numbers of the cancelled ones, from 0]].
 -- Nil if the lease has ended, or this was asked in an earlier epoch of it and has been under way until now.
 local token, limit, suspects = ARGV[2], tonumber(ARGV[4]), ARGV[5] == '1'
@@ -14,7 +14,7 @@ if due_in ~= '' then due_in = string.format('%.6f', tonumber(due_in) - tonumber(
 local any_cancelled = redis.call('EXISTS', key('cancelled')) == 1
 local any_paused = redis.call('EXISTS', key('paused')) == 1
 local paused = {}
-local answer = {due_in, paused}
+local answer = {due_in, paused, tonumber(redis.call('GET', key('cancels')) or 0)}
 local taken = 0
 
 -- Which of ``elements`` have been cancelled, as numbers from 0.
