@@ -22,6 +22,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "UMBEL_DEBUG": ("true", True),
     "UMBEL_POOL": ("prefork", "prefork"),
     "UMBEL_CONCURRENCY": ("37", 37),
+    "UMBEL_STATE_URL": ("redis://state:6379/1", "redis://state:6379/1"),
     "UMBEL_PROCESSES": ("5", 5),
     "UMBEL_GRACE": ("45s", timedelta(seconds=45)),
     "UMBEL_TIME_LIMIT": ("1h30m", timedelta(minutes=90)),

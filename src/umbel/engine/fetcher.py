@@ -88,14 +88,8 @@ class Fetcher:
         self._touch: Callable[[], None] = lambda: None
         self.on_cancelled: Callable[[Sequence[str]], None] | None = None
         self._cancel_mark = -1
-        self._next: dict[str, float] = {
-            "reap": 0.0,
-            "sweep": time.monotonic() + 5.0,
-            "heard": 0.0,
-            "cancel": 0.0,
-            "urgent": 0.0,
-            "fetch": 0.0,
-        }
+        self._next = dict.fromkeys(("reap", "heard", "cancel", "urgent", "fetch"), 0.0)
+        self._next["sweep"] = time.monotonic() + 5.0
         self._thread: threading.Thread | None = None
 
     # -- the worker's side ------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from umbel.engine.outage import Outage
+from umbel.engine.signal_pipe import SignalPipe
 from umbel.engine.supervised import Child
 
 __all__ = ("Supervisor", "SupervisorOptions", "run")
@@ -105,12 +106,14 @@ class Supervisor:
         self.children: dict[int, Child] = {}
         self._selector = selectors.DefaultSelector()
         self._numbers = set[int]()
-        self._signals = _SignalPipe()
+        self._signals = SignalPipe()
         self._on_terminal = os.isatty(2)
         self._stopping = 0
         self._deadline = float("inf")
         self._not_before: dict[str, float] = {}
         self._failures = 0
+        #: Those whose jobs are still to be given back, and whether they crashed.
+        self._dead: list[tuple[Child, bool]] = []
         self._exit_code = 0
         self._url: str | None = None
         self._engine_options: dict[str, Any] = {}
@@ -134,6 +137,9 @@ class Supervisor:
                 for key, _ in self._selector.select(self._patience()):
                     key.data()
                 self._bury()
+                # First the new processes: the store may be slow to answer, or away.
+                self._replace()
+                self._reap_dead()
                 self._enforce()
         finally:
             for child in self.children.values():
@@ -151,14 +157,22 @@ class Supervisor:
 
     # -- starting ---------------------------------------------------------------------------------------------
 
-    def _keep_up(self) -> None:
+    def _replace(self) -> None:
         if self._stopping:
             return
-        working = [c for c in self.children.values() if c.role == "worker" and c.serves]
-        for _ in range(self.processes - self._dismissed - len(working)):
+        for _ in range(self.processes - self._dismissed - len(self._working())):
             self._start("worker")
         if self.options.beat and not any(c.role == "beat" and c.serves for c in self.children.values()):
             self._start("beat")
+
+    def _working(self) -> list[Child]:
+        return [child for child in self.children.values() if child.role == "worker" and child.serves]
+
+    def _keep_up(self) -> None:
+        if self._stopping:
+            return
+        working = self._working()
+        self._replace()
         if sum(child.ready for child in working) >= self.processes - self._dismissed:
             self._hand_over()
         if time.monotonic() >= self._next_check:
@@ -277,10 +291,8 @@ class Supervisor:
 
     def _after(self, child: Child) -> None:
         code = child.poll() or 0
-        if child.lease and self._url:
-            self._reap(child, crashed=code != 0 and not child.killed)
+        self._dead.append((child, code != 0 and not child.killed))
         if self._stopping or child.role == "suspects":
-            self._look_for_suspects()
             return
         if child.leaving:
             self._dismiss(child)
@@ -308,9 +320,12 @@ class Supervisor:
         if self._dismissed >= self.processes:
             self._stop()
 
-    def _reap(self, child: Child, *, crashed: bool) -> None:
-        self._ask(methodcaller("reap", child.lease, crashed=crashed, overdue=child.overdue))
-        if crashed:
+    def _reap_dead(self) -> None:
+        dead, self._dead = self._dead, []
+        for child, crashed in dead:
+            if child.lease and self._url:
+                self._ask(methodcaller("reap", child.lease, crashed=crashed, overdue=child.overdue))
+        if any(crashed or child.role == "suspects" for child, crashed in dead):
             self._look_for_suspects()
 
     def _renew(self) -> None:
@@ -354,31 +369,6 @@ class Supervisor:
             return None
         self._outage.over()
         return answer
-
-
-class _SignalPipe:
-    """Signals as bytes in a pipe, so that the loop handles them between two steps."""
-
-    def __init__(self) -> None:
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._read, False)
-        os.set_blocking(self._write, False)
-
-    def fileno(self) -> int:
-        return self._read
-
-    def install(self, numbers: tuple[Any, ...]) -> None:
-        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        for number in numbers:
-            found = getattr(signal, number, None) if isinstance(number, str) else number
-            if found is not None:
-                signal.signal(found, lambda *_: None)
-
-    def read(self) -> list[int]:
-        try:
-            return list(os.read(self._read, 4096))
-        except BlockingIOError:
-            return []
 
 
 def _said(code: int) -> str:
