@@ -116,6 +116,29 @@ def test_c5_both_ways_send_the_same(
     assert short.due == (None if long.due is None else pytest.approx(long.due, abs=1e-3))
 
 
+finite = st.floats(allow_nan=False, allow_infinity=False)
+scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | finite | st.text(max_size=80)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    args=st.lists(scalars | st.text(st.characters(max_codepoint=127), max_size=2000), max_size=5),
+    kwargs=st.dictionaries(st.text("abcdefgh_", min_size=1, max_size=8), scalars, max_size=4),
+    how=st.fixed_dictionaries({}, optional={"priority": st.integers(0, 9), "ignore_result": st.booleans()}),
+)
+def test_c5_an_envelope_that_is_filled_in_is_the_same(
+    loose: Task[..., Any], args: list[Any], kwargs: dict[str, Any], how: dict[str, Any]
+) -> None:
+    filled = mock.patch.object(dispatch.Dispatcher, "_filled", autospec=True, side_effect=_FILLED)
+    with filled as way:
+        short, long = short_and_long(loose, tuple(args), kwargs, **how)
+    assert way.called
+    assert opened(short) == opened(long)
+
+
+_FILLED = dispatch.Dispatcher._filled
+
+
 def sent_by_name(jobs: Umbel, name: str, *, long: bool, **how: Any) -> Outgoing:
     """Dispatch by name into a list; ``long`` takes Celery's way."""
     collected: list[Outgoing] = []

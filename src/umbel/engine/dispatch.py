@@ -7,12 +7,14 @@ serializers, other brokers) goes Celery's way. A property test holds the two equ
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from celery import signals
 from celery.app.task import Task as CeleryTask
 from celery.utils.nodenames import anon_nodename
@@ -21,7 +23,9 @@ from kombu.exceptions import OperationalError
 from kombu.utils.json import JSONEncoder
 
 from umbel.engine import envelope
+from umbel.engine.envelope import is_simple
 from umbel.engine.execution import sink
+from umbel.engine.form import Form, mark
 from umbel.engine.registry import engine_of, is_served
 from umbel.engine.store import Outgoing
 from umbel.errors import PayloadTooLarge, StoreError
@@ -56,7 +60,15 @@ _REPR_MOST: Final = 1024
 _NAMES_MOST: Final = 1000
 _CELERY_QUEUE_TYPE: Final = "direct"
 
+#: Options with which a dispatch still is like others.
+_USUAL: Final = frozenset({"queue", "priority", "ignore_result"})
+_NO_CANVAS: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+#: Where such dispatches differ.
+_PLACES: Final = ("body", "id", "argsrepr", "kwargsrepr", "reply_to", "tag")
+_FORMS_MOST: Final = 256
+
 _body: Final = JSONEncoder().encode
+_json: Final = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +93,7 @@ class Dispatcher:
         self._plans: dict[str, _Plan | None] = {}
         #: Of ``send_task``, by name.
         self._named: dict[str, _Plan | None] = {}
+        self._forms: dict[tuple[Any, ...], Form] = {}
         self._queues: dict[str, bool] = {}
         self._origin = (0, "")
 
@@ -148,6 +161,7 @@ class Dispatcher:
         self._decisive = decisive
         self._plans = {"": None}
         self._named = {}
+        self._forms = {}
         self._queues = {}
         url = str(conf.broker_write_url or conf.broker_url)
         plain = (
@@ -213,26 +227,73 @@ class Dispatcher:
             raise TypeError("task keyword arguments must be a mapping")
         priority = options.get("priority")
         priority = plan.priority if priority is None else priority
+        if options.keys() <= _USUAL and self._app.current_worker_task is None and is_simple(args) and is_simple(kwargs):
+            ignore_result = options.get("ignore_result")
+            with contextlib.suppress(msgspec.EncodeError, OverflowError, TypeError, UnicodeError):
+                payload = self._filled(plan, args, kwargs, task_id, queue, priority, ignore_result)
+                return self._outgoing(plan, payload, task_id, queue, priority)
         eta, due = self._eta(options.get("countdown"))
         headers = self._headers(plan, args, kwargs, task_id, eta, options.get("ignore_result"))
         extra = options.get("headers")
         if extra:
             headers.update(extra)
-        body = _body([args, kwargs, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
-        properties = {
+        body = _body([args, kwargs, _NO_CANVAS])
+        tag = self._engine.new_tag() if self._engine is not None else 0
+        properties = self._properties(plan, task_id, self._app.thread_oid, queue, priority, tag)
+        payload = self._text(body, headers, properties, plain=not extra)
+        return self._outgoing(plan, payload, task_id, queue, priority, due, once=envelope.is_once(headers))
+
+    def _outgoing(
+        self,
+        plan: _Plan,
+        payload: str,
+        task_id: str,
+        queue: str,
+        priority: Any,
+        due: float | None = None,
+        *,
+        once: bool = False,
+    ) -> Outgoing:
+        limit = self._app.settings.max_payload_bytes
+        if len(payload) > limit:
+            raise PayloadTooLarge(plan.name, len(payload), limit)
+        return Outgoing(queue, payload, task_id, max(0, min(9, int(priority))), due, once)
+
+    def _filled(
+        self, plan: _Plan, args: Any, kwargs: Any, task_id: str, queue: str, priority: Any, ignore_result: Any
+    ) -> str:
+        """Return the envelope of a dispatch that differs from others in its id and its arguments only."""
+        key = (plan, queue, priority, ignore_result, os.getpid())
+        form = self._forms.get(key)
+        if form is None:
+            form = self._form(plan, queue, priority, ignore_result)
+            if len(self._forms) >= _FORMS_MOST:
+                self._forms.clear()
+            self._forms[key] = form
+        tag = self._engine.new_tag() if self._engine is not None else 0
+        argsrepr, kwargsrepr = _represented(args), "{}" if not kwargs else _represented(kwargs)
+        body = _json([args, kwargs, _NO_CANVAS]).decode()
+        values = (body, task_id, argsrepr, kwargsrepr, self._app.thread_oid, tag)
+        return form.fill([_json(value).decode() for value in values])
+
+    def _form(self, plan: _Plan, queue: str, priority: Any, ignore_result: Any) -> Form:
+        body, task_id, argsrepr, kwargsrepr, reply_to, tag = map(mark, _PLACES)
+        headers = self._headers(plan, (), {}, task_id, None, ignore_result)
+        headers.update(argsrepr=argsrepr, kwargsrepr=kwargsrepr)
+        properties = self._properties(plan, task_id, reply_to, queue, priority, tag)
+        return Form(self._text(body, headers, properties, plain=True), _PLACES)
+
+    @staticmethod
+    def _properties(plan: _Plan, task_id: str, reply_to: str, queue: str, priority: Any, tag: Any) -> dict[str, Any]:
+        return {
             "correlation_id": task_id,
-            "reply_to": self._app.thread_oid,
+            "reply_to": reply_to,
             "delivery_mode": plan.delivery_mode,
             "delivery_info": {"exchange": "", "routing_key": queue},
             "priority": priority,
             "body_encoding": "utf-8",
-            "delivery_tag": self._engine.new_tag() if self._engine is not None else 0,
+            "delivery_tag": tag,
         }
-        payload = self._text(body, headers, properties, plain=not extra)
-        limit = self._app.settings.max_payload_bytes
-        if len(payload) > limit:
-            raise PayloadTooLarge(plan.name, len(payload), limit)
-        return Outgoing(queue, payload, task_id, max(0, min(9, int(priority))), due, envelope.is_once(headers))
 
     @staticmethod
     def _text(body: str, headers: dict[str, Any], properties: dict[str, Any], *, plain: bool) -> str:

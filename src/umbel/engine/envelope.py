@@ -16,11 +16,13 @@ from kombu.utils import json as kombu_json
 
 from umbel.engine.store import Outgoing
 
-__all__ = ("decode", "decode_body", "due_at", "encode", "headers_of", "is_once", "moment", "outgoing")
+__all__ = ("decode", "decode_body", "due_at", "encode", "headers_of", "is_once", "is_simple", "moment", "outgoing")
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 _MARK: Final = '"__type__"'
+_SCALARS: Final = frozenset({str, int, bool, type(None)})
+_FEW: Final = 32
 
 
 def encode(message: dict[str, Any], *, plain: bool = False) -> str:
@@ -42,6 +44,20 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, dict):
         return all(map(_is_plain, value.values()))
     return isinstance(value, list) and all(map(_is_plain, value))
+
+
+def is_simple(value: Any) -> bool:
+    """Whether every JSON encoder says ``value`` alike: a scalar, or a short list, tuple or dict of scalars."""
+    kind = type(value)
+    if kind is list or kind is tuple:
+        return len(value) <= _FEW and all(map(_is_scalar, value))
+    if kind is dict:
+        return len(value) <= _FEW and all(type(key) is str for key in value) and all(map(_is_scalar, value.values()))
+    return _is_scalar(value)
+
+
+def _is_scalar(value: Any) -> bool:
+    return type(value) in _SCALARS or (type(value) is float and math.isfinite(value))
 
 
 def decode(payload: str) -> dict[str, Any]:

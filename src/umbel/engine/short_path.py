@@ -9,7 +9,6 @@ log lines, states and callbacks. The same assertions are run through both paths.
 from __future__ import annotations
 
 import logging
-import math
 import os
 import time
 import weakref
@@ -26,7 +25,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from celery.utils.saferepr import saferepr
 from celery.worker import state as worker_state
 
-from umbel.engine.envelope import decode_body
+from umbel.engine.envelope import decode_body, is_simple
 from umbel.engine.execution import Execution, current_execution
 from umbel.engine.job import Job, current_job
 from umbel.engine.request import Request
@@ -53,8 +52,6 @@ _SIGNALS: Final = (
     signals.task_internal_error,
 )
 _quick: Final = msgspec.json.Encoder().encode
-_SCALARS: Final = frozenset({str, int, bool, type(None)})
-_FEW: Final = 32
 _EMBED: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 #: Headers that Celery writes itself; others are the sender's own and stand in ``request.headers``.
 _CELERY_HEADERS: Final = frozenset({*Context.__dict__, "lang", "task", "argsrepr", "kwargsrepr", "compression"})
@@ -283,7 +280,7 @@ class ShortPath:
 
     def _text(self, meta: dict[str, Any], result: Any) -> str:
         # What needs no encoder of Kombu's is said by a quicker one.
-        if not meta["children"] and "progress" not in meta and _is_simple(result):
+        if not meta["children"] and "progress" not in meta and is_simple(result):
             try:
                 return _quick(meta).decode()
             except (msgspec.EncodeError, OverflowError, TypeError, UnicodeError):
@@ -350,20 +347,6 @@ def _context(headers: dict[str, Any]) -> Context:
         own = None if headers.keys() <= _CELERY_HEADERS else headers.keys() - _CELERY_HEADERS
         values["headers"] = {key: headers[key] for key in own} if own else None
     return context
-
-
-def _is_simple(value: Any) -> bool:
-    """Whether every JSON encoder says ``value`` alike: a scalar, or a short list or dict of scalars."""
-    kind = type(value)
-    if kind is list:
-        return len(value) <= _FEW and all(map(_is_scalar, value))
-    if kind is dict:
-        return len(value) <= _FEW and all(type(key) is str for key in value) and all(map(_is_scalar, value.values()))
-    return _is_scalar(value)
-
-
-def _is_scalar(value: Any) -> bool:
-    return type(value) in _SCALARS or (type(value) is float and math.isfinite(value))
 
 
 def _is_plain_body(body: Any) -> bool:
