@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from kombu.utils.limits import TokenBucket
 
 from umbel.engine.consumer import Consumer
 from umbel.engine.request import Request
+from umbel.engine.store import Delivery
 
 
 class Waiting(Request):
@@ -49,3 +51,21 @@ def test_c14_what_waits_for_its_time_or_its_rate_goes_back_and_what_runs_goes_on
     consumer_with(bucket, None).on_close()
     assert [one.given_back for one in (limited, timed, running, in_the_pool)] == [1, 1, 0, 0]
     assert not bucket.contents
+
+
+def test_c14_a_message_that_makes_no_sense_keeps_no_other_of_its_batch() -> None:
+    """It goes Celery's way, which says what is wrong with it."""
+    consumer: Any = consumer_with()
+    started: list[Any] = []
+    consumer.pool = SimpleNamespace(take=lambda *jobs: started.extend(jobs))
+    consumer.event_dispatcher = None
+
+    def plain_job(_: Any, delivery: Delivery) -> str | None:
+        if delivery.payload == "odd":
+            raise KeyError("id")
+        return None if delivery.payload == "canvas" else delivery.payload
+
+    consumer._plain_job = plain_job
+    batch = [Delivery(number, "default", text, 1) for number, text in enumerate(("a", "odd", "canvas", "b"))]
+    assert consumer._start_plain(None, batch) == [batch[1], batch[2]]
+    assert started == ["a", "b"]

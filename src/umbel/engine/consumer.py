@@ -6,6 +6,7 @@ than Umbel's own engines it is Celery's consumer unchanged.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -156,7 +157,11 @@ class Consumer(celery_consumer.Consumer):
         jobs: list[Job] = []
         rest: list[Delivery] = []
         for delivery in batch:
-            job = None if delivery.cancelled or delivery.verdict is not None else self._plain_job(transport, delivery)
+            job = None
+            if not delivery.cancelled and delivery.verdict is None:
+                # Whatever is wrong with a message, Celery's way says so, and the others of the batch start.
+                with contextlib.suppress(Exception):
+                    job = self._plain_job(transport, delivery)
             if job is None:
                 rest.append(delivery)
             else:

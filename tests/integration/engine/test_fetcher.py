@@ -80,3 +80,32 @@ def test_c14_what_comes_after_the_end_goes_back_too(
         go_on.set()
         ending.join(30.0)
     until(lambda: flusher.drain(30.0) and engine.names.size(QUEUE) == 1, "given back")
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["nothing told", "told of something"])
+def test_a_store_that_is_far_away_is_asked_again_when_it_has_told_of_something(
+    engine: SQLiteEngine, flusher: Flusher, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    engine.open_lease("here@test", [QUEUE], 4)
+    asked, waits = threading.Semaphore(0), threading.Semaphore(0)
+
+    def fetch(*args: object, **options: object) -> list[Delivery]:
+        asked.release()
+        return []
+
+    def wait(seconds: float, *, full: bool = False) -> bool:
+        waits.release()
+        return told
+
+    monkeypatch.setattr(type(engine), "far", True)
+    monkeypatch.setattr(engine, "fetch", fetch)
+    monkeypatch.setattr(engine, "wait", wait)
+    fetcher = fetcher_of(engine, flusher)
+    fetcher.start(Hub(), lambda delivery: None, lambda: None)
+    fetcher.consume([QUEUE], [])
+    assert asked.acquire(timeout=30.0)
+    for _ in range(20):
+        assert waits.acquire(timeout=30.0)
+    # Among twenty rounds: all of them, or the one that a store is asked now and then all the same.
+    assert asked.acquire(timeout=30.0 if told else 0.0) == told
+    fetcher.stop()
