@@ -59,12 +59,14 @@ def migrate(
 def _open(app: Umbel, url: str | None, option: str, *, reading: bool = False) -> tuple[Engine, str]:
     """Return an engine whose commits wait for the disk, and how it is called."""
     from umbel.engine.redis_address import shown
-    from umbel.engine.registry import address_of, is_embedded, is_served, open_engine, options_of, sqlite_path
+    from umbel.engine.registry import address_of, is_embedded, is_redis, open_engine, options_of, sqlite_path
 
     place = str(url or app.conf.broker_url)
-    if not is_served(place):
+    if not (is_embedded(place) or is_redis(place)):
         scheme = place.partition(":")[0]
-        raise Failure(f"{option} {scheme}: is no store of Umbel's: name a sqlite: or redis: URL.", EX_USAGE)
+        raise Failure(
+            f"{option} {scheme}: is no store that jobs can be moved from or to: name a sqlite: or redis: URL.", EX_USAGE
+        )
     if reading and is_embedded(place) and not sqlite_path(place).exists():
         raise Failure(
             f"There is no file {sqlite_path(place)}: name the store with --from. Nothing was moved.", EX_USAGE

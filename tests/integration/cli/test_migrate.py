@@ -142,7 +142,7 @@ def test_what_cannot_be_moved_is_said(shop: Cli, redis_url: str) -> None:
     shop.ok("enqueue", "add", "1", "2")
     for arguments, text in (
         ((), "Name the other store"),
-        (("--to", "amqp://localhost"), "--to amqp: is no store of Umbel's"),
+        (("--to", "amqp://localhost"), "--to amqp: is no store that jobs can be moved from or to"),
         (("--from", "sqlite:////nowhere/at/all.db", "--to", redis_url), "There is no file /nowhere/at/all.db"),
     ):
         done = shop.run("migrate", *arguments)
