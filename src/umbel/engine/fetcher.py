@@ -247,6 +247,8 @@ class Fetcher:
     _retired = False
     _served: tuple[Any, ...] = ()
     _least_urgent = 0
+    #: When the last batch came.
+    _filled = 0.0
     #: Gives back the jobs that wait in the pool for a slot.
     surrender: Callable[[], None] | None = None
 
