@@ -288,6 +288,7 @@ class RabbitEngine(RabbitOperations):
         """Let the broker send as many messages as there are slots, and none when there are no queues."""
         if self._intake is not None:
             self._intake.slots = max(1, slots)
+            self._intake.ring()  # the next fetch tells the broker
             if not queues:
                 self._intake.consume([])
 
@@ -355,8 +356,9 @@ class RabbitEngine(RabbitOperations):
         if self._intake is None:
             time.sleep(min(seconds, 0.02))
             return True
+        paused = self._paused
         self._renew()
-        return self._intake.wait(seconds, full=full)
+        return self._intake.wait(seconds, full=full) or self._paused != paused
 
     def ring(self) -> None:
         if self._intake is not None:

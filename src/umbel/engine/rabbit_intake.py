@@ -45,7 +45,8 @@ class Intake:
         self._on_dead = on_dead
         self.slots = 1
         self._wanted: list[str] = []
-        self._tags: dict[str, str] = {}
+        #: The consumers of each queue: tags, and how many messages each of them may hold.
+        self._tags: dict[str, list[tuple[str, int]]] = {}
         self._prefetch = 0
         self._arrived: dict[str, deque[Raw]] = {}
         self._parked: list[Raw] = []
@@ -70,16 +71,26 @@ class Intake:
         with self.line.using() as connection:
             if self._tags.keys() == set(queues) and self._prefetch == self.slots:
                 return
-            for name in [name for name in self._tags if name not in queues or self._prefetch != self.slots]:
-                self._channel.basic_cancel(self._tags.pop(name))
-            self._give_up({name for name in self._arrived if name not in queues})
             self._prefetch, self._wanted = self.slots, list(queues)
-            self._channel.basic_qos(0, self.slots, False)
+            for name in [name for name in self._tags if name not in queues]:
+                for tag, _ in self._tags.pop(name):
+                    self._channel.basic_cancel(tag)
+            self._give_up({name for name in self._arrived if name not in queues})
             for name in queues:
-                if name not in self._tags:
-                    self._tags[name] = self._start(connection, name)
+                self._fit(connection, name)
             if not self._dead_consumed:
                 self._consume_dead(connection)
+
+    def _fit(self, connection: Connection, name: str) -> None:
+        # More slots are one more consumer. One that took the place of another would be sent as many as there are slots
+        # beside what the other holds and runs, and keep them from processes that are free.
+        consumers = self._tags.setdefault(name, [])
+        while sum(most for _, most in consumers) > self.slots:
+            self._channel.basic_cancel(consumers.pop()[0])
+        missing = self.slots - sum(most for _, most in consumers)
+        if missing:
+            self._channel.basic_qos(0, missing, False)
+            consumers.append((self._start(connection, name), missing))
 
     def _start(self, connection: Connection, name: str) -> str:
         # On a channel of its own, which a refusal closes.
@@ -189,8 +200,9 @@ class Intake:
             if not self.line.is_open:
                 return
             with self.line.using():
-                for tag in self._tags.values():
-                    self._channel.basic_cancel(tag)
+                for consumers in self._tags.values():
+                    for tag, _ in consumers:
+                        self._channel.basic_cancel(tag)
                 self._tags.clear()
                 self._wanted.clear()
                 self._give_up(list(self._arrived))
@@ -200,7 +212,7 @@ class Intake:
     # -- waiting ----------------------------------------------------------------------------------------------
 
     def wait(self, seconds: float, *, full: bool = False) -> bool:
-        """Block until a message is here, or somebody rings, at most ``seconds``."""
+        """Block until a message is here or is to be looked at again, or somebody rings, at most ``seconds``."""
         with self.line.using() as connection:
             connection.heartbeat_check()
             sock = connection.connection.sock
@@ -210,9 +222,10 @@ class Intake:
         with contextlib.suppress(BlockingIOError):
             os.read(self._read, 4096)
         self.pump()
-        return bool(ready)
+        return bool(ready) or self._patience(seconds) <= 0
 
     def _patience(self, seconds: float) -> float:
+        """Return after how many of ``seconds`` there is something to take without anybody's telling."""
         with self.line.lock:
             if any(self._arrived.values()):
                 return 0.0

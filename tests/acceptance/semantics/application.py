@@ -38,9 +38,9 @@ _CONFIGURATION: Final = {
 }
 
 
-def make(kind: str, broker: str, backend: str | None = None, **configuration: Any) -> Celery:
+def make(kind: str, broker: str, backend: str | None = None, state: str | None = None, **configuration: Any) -> Celery:
     """Build the application: ``kind`` is "celery" or "umbel"."""
-    app = _plain(broker, backend) if kind == "celery" else _umbel(broker)
+    app = _plain(broker, backend) if kind == "celery" else _umbel(broker, state)
     app.conf.update(_CONFIGURATION, **configuration)
     build(app, coroutines=kind == "umbel")
     app.finalize()
@@ -51,10 +51,11 @@ def _plain(broker: str, backend: str | None) -> Celery:
     return Celery("semantics", broker=broker, backend=backend)
 
 
-def _umbel(broker: str) -> Celery:
+def _umbel(broker: str, state: str | None) -> Celery:
     from umbel import Umbel
+    from umbel.settings import Settings
 
-    return Umbel("semantics", broker=broker)
+    return Umbel("semantics", broker=broker, settings=Settings.load(**{"state_url": state} if state else {}))
 
 
 def _reverse(text: str) -> str:

@@ -1,6 +1,6 @@
 """Every test of the table asks for ``jobs`` (a world and a flavour of its tasks), or for ``world`` alone.
 
-``@pytest.mark.worlds(...)`` names other worlds than the usual three; ``@pytest.mark.flavours(...)`` other flavours.
+``@pytest.mark.worlds(...)`` names other worlds than the usual ones; ``@pytest.mark.flavours(...)`` other flavours.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from tests.acceptance.semantics.jobs import Jobs
 from tests.acceptance.semantics.worlds import PLANS, World, open_world
 
-_USUAL: Final = ("celery-redis", "umbel", "umbel-prefork", "umbel-redis")
+_USUAL: Final = ("celery-redis", "umbel", "umbel-prefork", "umbel-redis", "umbel-rabbit")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,7 +40,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A running world, started once for all tests of this process that follow each other in it."""
     plan = PLANS[request.param]
-    with open_world(plan, tmp_path_factory.mktemp(plan.name)) as opened:
+
+    def rabbit() -> str:
+        # One node for all tests of this process: it takes seconds to start.
+        return str(request.getfixturevalue("rabbit_server").new_url())
+
+    with open_world(plan, tmp_path_factory.mktemp(plan.name), rabbit) as opened:
         yield opened
 
 

@@ -17,6 +17,7 @@ from tests.acceptance.semantics.test_command_line import _ROOT, celery
 from tests.acceptance.semantics.waiting import DEADLINE, until
 from tests.acceptance.semantics.worlds import MODULE, World, environment
 
+# In one world: each command takes a second or more, and what it asks is asked in every world elsewhere in the table.
 pytestmark = [pytest.mark.worlds("umbel-redis"), pytest.mark.flavours("sync")]
 
 

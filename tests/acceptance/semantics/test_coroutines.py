@@ -10,10 +10,10 @@ from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError
 from tests.acceptance.semantics.jobs import Jobs, failure, outcome, reaches
 from tests.acceptance.semantics.waiting import DEADLINE
 
-pytestmark = [pytest.mark.worlds("umbel", "umbel-prefork"), pytest.mark.flavours("async")]
+pytestmark = [pytest.mark.worlds("umbel", "umbel-prefork", "umbel-rabbit"), pytest.mark.flavours("async")]
 
 #: Where coroutines of many jobs share one event loop.
-_ON_THE_LOOP = pytest.mark.worlds("umbel")
+_ON_THE_LOOP = pytest.mark.worlds("umbel", "umbel-rabbit")
 
 
 def test_request_is_the_same_on_both_sides_of_an_await(jobs: Jobs, key: str) -> None:

@@ -61,7 +61,7 @@ def test_events_of_a_revoked_job(jobs: Jobs, key: str) -> None:
     assert revoked["expired"] is False
 
 
-@pytest.mark.worlds("celery-prefork", "umbel", "umbel-prefork")
+@pytest.mark.worlds("celery-prefork", "umbel", "umbel-prefork", "umbel-rabbit")
 def test_events_of_a_terminated_job(jobs: Jobs, key: str) -> None:
     """C23, C22"""
     with listen(jobs.world) as heard:

@@ -13,7 +13,7 @@ from tests.acceptance.semantics.jobs import Jobs, outcome, reaches
 from tests.acceptance.semantics.waiting import DEADLINE
 
 #: Where a running body can be interrupted; a thread of plain Celery cannot.
-_INTERRUPTING = pytest.mark.worlds("celery-prefork", "umbel", "umbel-prefork")
+_INTERRUPTING = pytest.mark.worlds("celery-prefork", "umbel", "umbel-prefork", "umbel-rabbit")
 
 
 def _never_ran(jobs: Jobs, result: AsyncResult) -> None:

@@ -198,7 +198,7 @@ def test_rate_limit_that_makes_no_sense(world: World) -> None:
     )
 
 
-@pytest.mark.worlds("celery-prefork", "umbel", "umbel-prefork")
+@pytest.mark.worlds("celery-prefork", "umbel", "umbel-prefork", "umbel-rabbit")
 def test_pool_grows_and_shrinks(world: World) -> None:
     """C45"""
     usual = world.plan.concurrency
@@ -213,7 +213,7 @@ def test_pool_grows_and_shrinks(world: World) -> None:
     until(lambda: sizes() == {usual}, "the pool has shrunk")
 
 
-@pytest.mark.worlds("umbel")
+@pytest.mark.worlds("umbel", "umbel-rabbit")
 def test_grown_pool_really_runs_more(jobs: Jobs, key: str) -> None:
     """C45"""
     slots = (jobs.world.plan.concurrency + 2) * jobs.world.plan.nodes

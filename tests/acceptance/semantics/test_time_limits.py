@@ -8,7 +8,7 @@ from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from tests.acceptance.semantics.jobs import Jobs, failure, outcome
 
 #: A thread of plain Celery has no limits at all.
-pytestmark = pytest.mark.worlds("celery-prefork", "umbel", "umbel-prefork")
+pytestmark = pytest.mark.worlds("celery-prefork", "umbel", "umbel-prefork", "umbel-rabbit")
 
 
 def test_soft_limit_can_be_caught(jobs: Jobs, key: str) -> None:

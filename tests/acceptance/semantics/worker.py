@@ -24,4 +24,9 @@ if os.environ.get("UMBEL_PARENT_FD"):
     _line = int(os.environ.pop("UMBEL_PARENT_FD"))
     threading.Thread(target=_end_with, args=(_line,), daemon=True).start()
 
-app = make(os.environ["SEMANTICS_KIND"], os.environ["SEMANTICS_BROKER"], os.environ.get("SEMANTICS_BACKEND"))
+app = make(
+    os.environ["SEMANTICS_KIND"],
+    os.environ["SEMANTICS_BROKER"],
+    os.environ.get("SEMANTICS_BACKEND"),
+    os.environ.get("SEMANTICS_STATE"),
+)

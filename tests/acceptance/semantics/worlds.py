@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -21,7 +21,7 @@ from tests.acceptance.semantics.application import CONSUMED, make
 from tests.acceptance.semantics.trail import VARIABLE, Trail
 from tests.acceptance.semantics.waiting import DEADLINE, until
 
-__all__ = ("MODULE", "PLANS", "Plan", "Worker", "World", "environment", "open_world")
+__all__ = ("MODULE", "PLANS", "Addresses", "Plan", "Worker", "World", "environment", "open_world")
 
 _ROOT: Final = Path(__file__).parents[3]
 #: What the command lines load with ``-A``.
@@ -54,8 +54,18 @@ PLANS: Final = {
         Plan("umbel", "umbel", "default", nodes=2),
         Plan("umbel-prefork", "umbel", "prefork", concurrency=4),
         Plan("umbel-redis", "umbel", "default", nodes=2, store="redis"),
+        Plan("umbel-rabbit", "umbel", "default", nodes=2, store="rabbit"),
     )
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a world keeps messages, and what is not kept beside them: results, or all that is no message."""
+
+    broker: str
+    backend: str | None = None
+    state: str | None = None
 
 
 @dataclass(slots=True)
@@ -64,8 +74,7 @@ class World:
 
     plan: Plan
     folder: Path
-    broker: str
-    backend: str | None
+    addresses: Addresses
     app: Celery
     trail: Trail
 
@@ -144,26 +153,30 @@ class Worker:
 
 
 @contextlib.contextmanager
-def open_world(plan: Plan, folder: Path) -> Iterator[World]:
-    """Start the broker, the application and the worker of a plan, and end them all."""
+def open_world(plan: Plan, folder: Path, rabbit: Callable[[], str]) -> Iterator[World]:
+    """Start the broker, the application and the worker of a plan, and end them all.
+
+    ``rabbit`` returns the URL of an unused virtual host, where the plan wants one.
+    """
     with contextlib.ExitStack() as stack:
-        broker, backend = _store(plan, folder, stack)
-        app = make(plan.kind, broker, backend)
+        addresses = _store(plan, folder, rabbit, stack)
+        app = make(plan.kind, addresses.broker, addresses.backend, addresses.state)
         stack.callback(app.close)
-        world = World(plan, folder, broker, backend, app, Trail(folder / "trail.jsonl"))
+        world = World(plan, folder, addresses, app, Trail(folder / "trail.jsonl"))
         stack.enter_context(world.worker("-E", nodes=plan.nodes))
         yield world
         # results that a failed test still holds must not look for a broker that is gone
         app.backend.remove_pending_result = lambda result: result  # type: ignore[method-assign]
 
 
-def _store(plan: Plan, folder: Path, stack: contextlib.ExitStack) -> tuple[str, str | None]:
+def _store(plan: Plan, folder: Path, rabbit: Callable[[], str], stack: contextlib.ExitStack) -> Addresses:
     if plan.kind == "umbel" and plan.store == "sqlite":
-        return f"sqlite:///{folder / 'umbel.db'}", None
-    url = stack.enter_context(_redis())
-    if plan.kind == "umbel":
-        return f"redis+{url}", None
-    return f"redis+{url}", f"redis+{url}"
+        return Addresses(f"sqlite:///{folder / 'umbel.db'}")
+    if plan.store == "rabbit":
+        broker = rabbit()
+        return Addresses(broker, state=f"redis+{stack.enter_context(_redis())}")
+    url = f"redis+{stack.enter_context(_redis())}"
+    return Addresses(url, backend=None if plan.kind == "umbel" else url)
 
 
 @contextlib.contextmanager
@@ -207,14 +220,13 @@ def _command(plan: Plan, nodes: int) -> list[str]:
 
 def environment(world: World) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("UMBEL_", "CELERY_"))}
-    backend = {"SEMANTICS_BACKEND": world.backend} if world.backend else {}
+    addresses = {f"SEMANTICS_{name.upper()}": url for name, url in asdict(world.addresses).items() if url}
     return {
         **kept,
-        **backend,
+        **addresses,
         "PYTHONPATH": os.pathsep.join((str(_ROOT), str(_ROOT / "src"))),
         "PYTHONUNBUFFERED": "1",
         "SEMANTICS_KIND": world.plan.kind,
-        "SEMANTICS_BROKER": world.broker,
         VARIABLE: str(world.trail.path),
     }
 

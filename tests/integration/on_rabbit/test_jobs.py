@@ -13,7 +13,7 @@ from celery import chain, chord, group
 
 from tests.integration.on_rabbit.conftest import WAIT, lines, umbel_command, until
 from umbel import JobState, Umbel
-from umbel.engine.store import Outgoing
+from umbel.engine.store import Delivery, Outgoing
 from umbel.errors import JobFinished, JobNotFound, PayloadTooLarge
 from umbel.testing.contract._suite import payload
 
@@ -51,6 +51,36 @@ def test_c16_c26_delays_and_retries_wait_at_the_broker(umbel: Umbel, umbel_worke
     assert umbel.engine.purge("shared") == 1
     with pytest.raises(JobNotFound):
         umbel.status(late.id)
+
+
+def test_c16_what_waits_in_the_process_is_told_of_when_its_time_has_come(umbel: Umbel) -> None:
+    """The fetch thread asks only when it is told: of what comes, and of what came too early for the broker's delay."""
+    engine = umbel.engine
+    engine.open_lease("worker", ["shared"], 2)
+    assert engine.fetch({"shared": 0}, 2) == []
+    due = datetime.now(UTC) + timedelta(seconds=0.9)
+    message = payload("soon", eta=due.isoformat())
+    engine.enqueue([Outgoing("shared", message, "soon", due=due.timestamp())])
+    found: list[Delivery] = []
+    while not found:
+        assert engine.wait(WAIT), "nothing was told"
+        found = engine.fetch({"shared": 0}, 2)
+    assert time.time() >= due.timestamp()
+    assert [one.task_id for one in found] == ["soon"]
+
+
+def test_a_pause_and_its_end_are_told_of(umbel: Umbel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fetch thread is told, so that it consumes no more, and again at once."""
+    monkeypatch.setattr("umbel.engine.rabbit._RENEW_SECONDS", -1.0)  # look at every turn
+    engine = umbel.engine
+    engine.open_lease("worker", ["shared"], 2)
+    engine.names.mark_paused("shared", paused=True)
+    engine.enqueue([Outgoing("shared", payload("held"), "held")])
+    assert engine.wait(0.0)
+    assert engine.fetch({"shared": 0}, 2) == []
+    engine.names.mark_paused("shared", paused=False)
+    assert engine.wait(0.0)
+    until(lambda: engine.fetch({"shared": 0}, 2), "the job comes")
 
 
 def test_c20_c22_status_and_cancel(umbel: Umbel, start: Any, tmp_path: Path) -> None:
