@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.concurrency.prefork import TaskPool as Prefork
 from celery.worker import state
 from kombu.utils.limits import TokenBucket
 
@@ -22,10 +23,16 @@ class Waiting(Request):
 
     def __init__(self, name: str) -> None:
         self.id = name
-        self.given_back = 0
+        self.given_back = self.cancelled = 0
+        self.execution = object()  # type: ignore[assignment]
+        self.acknowledged = False
 
     def interrupt(self) -> None:
+        state.task_ready(self)
         self.given_back += 1
+
+    def terminate(self, pool: Any, signal: Any = None) -> None:
+        self.cancelled += 1
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +58,37 @@ def test_c14_what_waits_for_its_time_or_its_rate_goes_back_and_what_runs_goes_on
     consumer_with(bucket, None).on_close()
     assert [one.given_back for one in (limited, timed, running, in_the_pool)] == [1, 1, 0, 0]
     assert not bucket.contents
+
+
+def test_c22_a_cancel_after_a_lost_connection_finds_what_the_pool_holds() -> None:
+    running, in_the_pool, ended, elsewhere = (Waiting(name) for name in ("running", "pool", "ended", "elsewhere"))
+    for one in (running, in_the_pool, ended, elsewhere):
+        state.task_reserved(one)
+    state.active_requests.add(running)
+    state.task_ready(ended)
+    # Of a broker that is none of Umbel's: it is delivered again to whoever comes.
+    elsewhere.execution = None
+    consumer: Any = consumer_with()
+    consumer.hub = SimpleNamespace(call_soon=lambda call: call())
+    consumer.on_close()
+    consumer._stop_cancelled(["running", "pool", "ended", "elsewhere"])
+    assert [one.cancelled for one in (running, in_the_pool, ended, elsewhere)] == [1, 1, 0, 0]
+    assert set(state.requests) == {"running", "pool"}
+    assert set(state.reserved_requests) == {running, in_the_pool}
+
+
+def test_c14_what_a_prefork_pool_drops_with_its_connection_goes_back() -> None:
+    running, unbegun = Waiting("running"), Waiting("unbegun")
+    for one in (running, unbegun):
+        state.task_reserved(one)
+    state.active_requests.add(running)
+    consumer: Any = consumer_with()
+    consumer.pool = object.__new__(Prefork)
+    consumer.pool.flush = lambda: None
+    consumer.on_close()
+    assert [running.given_back, unbegun.given_back] == [0, 1]
+    assert set(state.requests) == {"running"}
+    assert set(state.reserved_requests) == {running}
 
 
 def test_c14_a_message_that_makes_no_sense_keeps_no_other_of_its_batch() -> None:

@@ -12,7 +12,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
+from weakref import WeakSet
 
+from celery.concurrency.prefork import TaskPool as Prefork
 from celery.exceptions import InvalidTaskError
 from celery.utils.collections import AttributeDict
 from celery.utils.imports import symbol_by_name
@@ -225,10 +227,21 @@ class Consumer(celery_consumer.Consumer):
         self.hub.call_soon(stop)
 
     def on_close(self) -> None:
-        """The connection was lost: give back what waited here for its time or for its rate, which Celery forgets."""
+        """The connection was lost: give back what waits here and is forgotten now, by Celery or by the pool.
+
+        What the pool keeps settles without the connection. It stays known, for a cancel that comes later.
+        """
+        begun = set(_members(state.active_requests))
         waiting = {*state.scheduled_requests, *(item for item in self._in_buckets() if isinstance(item, Request))}
+        given = {one for one in _members(state.reserved_requests) if _is_ours(one)} - waiting
+        # Celery forgets what it finds there.
+        state.reserved_requests.difference_update(given)
         super().on_close()
-        for request in waiting - set(state.active_requests):
+        if isinstance(self.pool, Prefork):
+            # It drops what no child has begun.
+            waiting |= given
+        state.reserved_requests.update(one for one in given if not one.acknowledged)
+        for request in waiting - begun:
             request.interrupt()
 
     def _in_buckets(self) -> Iterator[Any]:
@@ -285,3 +298,12 @@ class Consumer(celery_consumer.Consumer):
         """A task message that makes no sense."""
         message.channel.qos.reason = f"invalid task message: {exc}"
         super().on_invalid_task(body, message, exc)
+
+
+def _is_ours(request: Any) -> bool:
+    return isinstance(request, Request) and request.execution is not None
+
+
+def _members(requests: WeakSet[Any]) -> list[Any]:
+    # The threads of the pool add to it and take from it, which an iteration of its own does not bear.
+    return [request for found in list(requests.data) if (request := found()) is not None]  # type: ignore[attr-defined]
