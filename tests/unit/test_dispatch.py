@@ -134,6 +134,7 @@ def test_c5_an_envelope_that_is_filled_in_is_the_same(
         short, long = short_and_long(loose, tuple(args), kwargs, **how)
     assert way.called
     assert opened(short) == opened(long)
+    assert json.loads(short.payload)["body"] == json.loads(long.payload)["body"]
 
 
 _FILLED = dispatch.Dispatcher._filled

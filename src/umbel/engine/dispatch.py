@@ -23,7 +23,6 @@ from kombu.exceptions import OperationalError
 from kombu.utils.json import JSONEncoder
 
 from umbel.engine import envelope
-from umbel.engine.envelope import is_simple
 from umbel.engine.execution import sink
 from umbel.engine.form import Form, mark
 from umbel.engine.registry import engine_of, is_served
@@ -227,7 +226,7 @@ class Dispatcher:
             raise TypeError("task keyword arguments must be a mapping")
         priority = options.get("priority")
         priority = plan.priority if priority is None else priority
-        if options.keys() <= _USUAL and self._app.current_worker_task is None and is_simple(args) and is_simple(kwargs):
+        if options.keys() <= _USUAL and self._app.current_worker_task is None:
             ignore_result = options.get("ignore_result")
             with contextlib.suppress(msgspec.EncodeError, OverflowError, TypeError, UnicodeError):
                 payload = self._filled(plan, args, kwargs, task_id, queue, priority, ignore_result)
@@ -272,7 +271,7 @@ class Dispatcher:
             self._forms[key] = form
         tag = self._engine.new_tag() if self._engine is not None else 0
         argsrepr, kwargsrepr = _represented(args), "{}" if not kwargs else _represented(kwargs)
-        body = _json([args, kwargs, _NO_CANVAS]).decode()
+        body = _body([args, kwargs, _NO_CANVAS])
         values = (body, task_id, argsrepr, kwargsrepr, self._app.thread_oid, tag)
         return form.fill([_json(value).decode() for value in values])
 
