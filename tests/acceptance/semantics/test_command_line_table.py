@@ -85,14 +85,30 @@ def test_inspect_shows_what_runs(jobs: Jobs, key: str) -> None:
         (("add_consumer", "parked-for-commands"), "add consumer parked-for-commands"),
         (("cancel_consumer", "parked-for-commands"), "no longer consuming from parked-for-commands"),
         (("enable_events",), "task events"),
-        (("pool_grow", "1"), "pool will grow"),
-        (("pool_shrink", "1"), "pool will shrink"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
 def test_control(world: World, words: tuple[str, ...], says: str) -> None:
     """C45"""
     done(world, *words, says=says)
+
+
+def sizes(world: World) -> list[int]:
+    found = world.inspect().stats() or {}
+    return [said["pool"]["max-concurrency"] for said in found.values()]
+
+
+def test_control_pool(world: World) -> None:
+    """C45: what may not be repeated is told once, and looked at; the others find the pool as it was."""
+    usual = world.plan.concurrency
+    try:
+        for command, size in (("pool_grow", usual + 1), ("pool_shrink", usual)):
+            celery(world, "control", command, "1")
+            until(lambda size=size: sizes(world) == [size] * world.plan.nodes, f"every pool has {size}")  # type: ignore[misc]
+    finally:
+        for size in sizes(world):
+            if size != usual:
+                world.control("pool_grow" if size < usual else "pool_shrink", n=abs(usual - size))
 
 
 def test_control_revoke_and_terminate(jobs: Jobs, key: str) -> None:
