@@ -180,14 +180,18 @@ class Fetcher:
 
     def _step(self) -> bool:
         self._housekeeping()
-        heard = self._listen()
+        # Jobs first: what is only listened to can wait for the moment that a fetch takes.
+        found = self._fill()
+        return self._listen() or found
+
+    def _fill(self) -> bool:
         room = self._room()
         self._full = room <= 0
         if room <= 0 or not self._queues:
             self._make_way()
-            return heard
+            return False
         if time.monotonic() < self._next["fetch"]:
-            return heard
+            return False
         batch = self._fetch(room)
         if not batch and self.engine.far and self._suspects == "never":
             # Until something is told of, or this is over.
@@ -197,7 +201,7 @@ class Fetcher:
             with self._count_lock:
                 self._outstanding += len(batch)
             self._hand_over(self.start_plain(batch))
-        return heard or bool(batch)
+        return bool(batch)
 
     def _make_way(self) -> None:
         """Give back what waits here for a slot, when something more urgent waits in the store."""

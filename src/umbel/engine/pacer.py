@@ -1,9 +1,9 @@
 """Decides how many threads of a pool are awake: as few as keep up.
 
 Threads that run jobs of microseconds side by side spend their time handing the interpreter to each other. So jobs that
-wait are left to the thread that runs, and this one looks every millisecond whether it keeps up: when no job has begun
+wait are left to the thread that runs, and this one looks every two milliseconds whether it keeps up: when no job has begun
 since the last look every job that waits gets a thread, and when few have, one more thread is woken.
-Costs nothing while nothing waits; a burst of slow jobs starts a millisecond later.
+Costs nothing while nothing waits; a burst of slow jobs starts two milliseconds later.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ("Pacer",)
 
-_LOOK_SECONDS: Final = 0.001
+_LOOK_SECONDS: Final = 0.002
 #: So many jobs begun a look, on all threads together, are kept up with: more threads would not be quicker.
-_QUICK: Final = 4
+_QUICK: Final = 8
 
 
 class Pacer:

@@ -122,9 +122,8 @@ class TaskPool(BasePool):
                 else:
                     waiting.insert(at, job)
         # Whoever is between two jobs takes the next one: a crowd needs no second knock.
-        if not self._running or not (crowded or self._pacer.rushes()):
-            self.wake()
-        if waiting:
+        woken = self.wake() if not self._running or not (crowded or self._pacer.rushes()) else False
+        if len(waiting) > woken:
             self._pacer.watch()
 
     def surrender(self) -> None:
