@@ -1,8 +1,8 @@
 """Decides how many threads of a pool are awake: as few as keep up.
 
 Threads that run jobs of microseconds side by side spend their time handing the interpreter to each other. So jobs that
-wait are left to the thread that runs, and this one looks every two milliseconds whether it keeps up: when no job has begun
-since the last look every job that waits gets a thread, and when few have, one more thread is woken.
+wait are left to the thread that runs, and this one looks every two milliseconds whether it keeps up: when no job has
+begun since the last look every job that waits gets a thread, and when few have, one more thread is woken.
 Costs nothing while nothing waits; a burst of slow jobs starts two milliseconds later.
 """
 
