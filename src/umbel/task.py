@@ -7,7 +7,7 @@ import contextvars
 import inspect
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, TypeVar
@@ -18,9 +18,8 @@ from celery.app.task import Task as CeleryTask
 from celery.exceptions import Reject, Retry
 from kombu.exceptions import OperationalError
 
-from umbel.engine.dispatch import as_celery_says
-from umbel.engine.execution import deferring, is_calling_back, publishing_into
-from umbel.engine.store import Outgoing
+from umbel.engine.bulk import in_batches
+from umbel.engine.execution import deferring, is_calling_back
 from umbel.errors import DispatchTimeout, InvalidArguments
 from umbel.ids import new_id
 from umbel.request_stack import ContextStack
@@ -34,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_BATCH: Final = 500
 
 
 class _Dispatchers:
@@ -162,35 +159,7 @@ class Task(CeleryTask, Generic[P, R]):
         An item is a tuple of arguments, a dict of keyword arguments, a pair of both, or a single argument. Memory
         is bounded however many there are. Nothing is queued until the iterator is consumed.
         """
-        sending: tuple[Any, list[str]] | None = None
-        try:
-            for ids, batch in self._batches(items, options):
-                yield from _sent(sending)
-                sending = None
-                if batch and self.app.engine.far:
-                    # The next batch is put together while this one is on its way.
-                    sending = (_DISPATCHERS.submit(self._send, batch), ids)
-                else:
-                    self._send(batch)
-                    yield from ids
-        except Exception:
-            # The source's own: what is on its way is queued, and its ids are told first.
-            yield from _sent(sending)
-            raise
-        yield from _sent(sending)
-
-    def _batches(self, items: Iterable[Any], options: dict[str, Any]) -> Iterator[tuple[list[str], list[Outgoing]]]:
-        batch: list[Outgoing] = []
-        ids: list[str] = []
-        for item in items:
-            args, kwargs = _arguments(item)
-            with publishing_into(batch):
-                ids.append(self._queue(args, kwargs, options))
-            if len(ids) >= _BATCH:
-                yield ids, batch
-                batch, ids = [], []
-        if ids:
-            yield ids, batch
+        return in_batches(self, self._queue, items, options)
 
     def _queue(self, args: Any, kwargs: Any, options: dict[str, Any]) -> str:
         if not options.keys() & {"owner", "task_id"}:
@@ -199,12 +168,6 @@ class Task(CeleryTask, Generic[P, R]):
             if self.app.dispatcher.send(self, args, kwargs, task_id, options):
                 return task_id
         return str(self.apply_async(args, kwargs, **options).id)
-
-    def _send(self, batch: list[Outgoing]) -> None:
-        # A broker that is not one of Umbel's engines has sent them one by one already.
-        if batch:
-            with as_celery_says():
-                self.app.engine.enqueue(batch)
 
     def _check_arguments(self, args: Any, kwargs: Any) -> None:
         check = getattr(self, "__header__", None) if self.typing else None
@@ -293,14 +256,6 @@ class AsyncCall:
         return function(self, *args, **kwargs) if self.bind_self else function(*args, **kwargs)  # type: ignore[attr-defined]
 
 
-def _sent(sending: tuple[Any, list[str]] | None) -> list[str]:
-    if sending is None:
-        return []
-    written, ids = sending
-    written.result()
-    return ids
-
-
 def _as_child_of(parent: Any, call: Callable[[], R]) -> R:
     """Call in the name of a running task: Celery keeps it by thread, except in Umbel's own pool."""
     if parent is None or get_current_worker_task() is parent:
@@ -377,16 +332,6 @@ def _values(task: Any) -> dict[str, Any] | None:
         top.__dict__["_task_attributes"] = (id(top), values)
     found: dict[str, Any] = values
     return found
-
-
-def _arguments(item: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if isinstance(item, tuple):
-        if len(item) == 2 and isinstance(item[0], (tuple, list)) and isinstance(item[1], Mapping):
-            return tuple(item[0]), dict(item[1])
-        return item, {}
-    if isinstance(item, Mapping):
-        return (), dict(item)
-    return (item,), {}
 
 
 def _reason(error: TypeError) -> str:

@@ -230,7 +230,8 @@ class Dispatcher:
             ignore_result = options.get("ignore_result")
             with contextlib.suppress(msgspec.EncodeError, OverflowError, TypeError, UnicodeError):
                 payload = self._filled(plan, args, kwargs, task_id, queue, priority, ignore_result)
-                return self._outgoing(plan, payload, task_id, queue, priority)
+                about = (plan.name, None, 0, None)
+                return self._outgoing(plan, payload, task_id, queue, priority, about=about)
         eta, due = self._eta(options.get("countdown"))
         headers = self._headers(plan, args, kwargs, task_id, eta, options.get("ignore_result"))
         extra = options.get("headers")
@@ -252,11 +253,12 @@ class Dispatcher:
         due: float | None = None,
         *,
         once: bool = False,
+        about: tuple[Any, ...] | None = None,
     ) -> Outgoing:
         limit = self._app.settings.max_payload_bytes
         if len(payload) > limit:
             raise PayloadTooLarge(plan.name, len(payload), limit)
-        return Outgoing(queue, payload, task_id, max(0, min(9, int(priority))), due, once)
+        return Outgoing(queue, payload, task_id, max(0, min(9, int(priority))), due, once, about)
 
     def _filled(
         self, plan: _Plan, args: Any, kwargs: Any, task_id: str, queue: str, priority: Any, ignore_result: Any

@@ -26,19 +26,16 @@ def mark(name: str) -> str:
 class Form:
     """``text`` with an open place wherever the encoded mark of one of ``names`` stands."""
 
-    __slots__ = ("_first", "_rest")
+    __slots__ = ("_order", "_text")
 
     def __init__(self, text: str, names: Sequence[str]) -> None:
         marks = {_encode(mark(name)).decode(): at for at, name in enumerate(names)}
         pieces = re.split(f"({'|'.join(map(re.escape, marks))})", text)
-        self._first: Final = pieces[0]
-        #: Which value comes next, and the text after it.
-        self._rest: Final = tuple((marks[pieces[at]], pieces[at + 1]) for at in range(1, len(pieces), 2))
+        self._text: Final = "%s".join(piece.replace("%", "%%") for piece in pieces[::2])
+        #: Which value stands in each place.
+        self._order: Final = tuple(marks[piece] for piece in pieces[1::2])
 
     def fill(self, values: Sequence[str]) -> str:
         """Return the text with the JSON texts ``values`` in its places, in the order of the names."""
-        found = [self._first]
-        for at, text in self._rest:
-            found.append(values[at])
-            found.append(text)
-        return "".join(found)
+        filled: str = self._text % tuple(map(values.__getitem__, self._order))
+        return filled

@@ -16,7 +16,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -126,9 +126,12 @@ class RedisEngine(RedisOperations):
     # -- messages ---------------------------------------------------------------------------------------------
 
     def enqueue(self, messages: Sequence[Outgoing]) -> int:
+        return self.begin_enqueue(messages)()
+
+    def begin_enqueue(self, messages: Sequence[Outgoing]) -> Callable[[], int]:
         self._here()
         self.names.note({one.queue for one in messages})
-        return int(self.store.run_once("enqueue", pack([message(self.prefix, one) for one in messages])))
+        return self.store.begin_once("enqueue", pack([message(self.prefix, one) for one in messages]))
 
     def fetch(self, queues: Mapping[str, int], limit: int, *, suspects: bool = False) -> list[Delivery]:
         self._here()

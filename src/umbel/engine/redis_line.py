@@ -36,16 +36,28 @@ class Line:
 
     def call(self, *words: Any) -> Any:
         """Send one command and return its answer. Raises redis-py's errors."""
+        self.send(*words)
+        return self.answer()
+
+    def send(self, *words: Any) -> None:
+        """Send one command, whose answer must be read before the next one is sent. Raises redis-py's errors."""
         connection = self.connection
         try:
             connection.send_packed_command(connection.pack_command(*words))
-            return connection.read_response()
+        except BaseException:
+            connection.disconnect()
+            raise
+
+    def answer(self) -> Any:
+        """Wait for the answer to what was sent. Raises redis-py's errors."""
+        try:
+            return self.connection.read_response()
         except exceptions.ResponseError:
             # An answer like any other.
             raise
         except BaseException:
             # Whatever is still on its way must not be taken for the next call's answer.
-            connection.disconnect()
+            self.connection.disconnect()
             raise
 
     def look_over(self) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from redis import exceptions
@@ -70,48 +70,45 @@ class RedisStore:
 
     def run(self, name: str, *arguments: Any) -> Any:
         """Run a script in one round trip. Raises :exc:`StoreError`."""
-        with self.translated(), self._line() as line:
-            return self._call(line, name, arguments)
+        with self.translated():
+            lines = self._open_lines()
+            line = lines.take()
+            try:
+                self.send(line, name, arguments)
+                return self.answer(line, name, arguments)
+            finally:
+                lines.give_back(line)
 
     def run_once(self, name: str, *arguments: Any) -> Any:
         """Run a script whose answer may be lost, again, until it has run just once. Raises :exc:`StoreError`.
 
         It is given the line's name, the number of this call, and whether the call is a repeated one.
         """
-        with self.translated(), self._line() as line:
-            ticket = line.ticket()
-            errors: list[exceptions.ConnectionError] = []
-            for pause in _PAUSES:
-                try:
-                    return self._call(line, name, (*arguments, *ticket, int(bool(errors))))
-                except exceptions.ConnectionError as error:
-                    errors.append(error)
-                    self.distrust()
-                    time.sleep(pause)
-            # What one try left open no later one that was refused can close.
-            raise next((error for error in errors if self._is_unsure(error)), errors[-1])
+        return self.begin_once(name, *arguments)()
 
-    def _is_unsure(self, error: Exception) -> bool:
-        return bool(getattr(meaning(self.shown, error), "unsure", True))
+    def begin_once(self, name: str, *arguments: Any) -> Callable[[], Any]:
+        """Send such a script, and return what waits for its answer and must be called. Raises :exc:`StoreError`."""
+        with self.translated():
+            return _Once(self, self._open_lines(), name, arguments).answer
 
-    def _call(self, line: Line, name: str, arguments: tuple[Any, ...]) -> Any:
+    def send(self, line: Line, name: str, arguments: tuple[Any, ...]) -> None:
+        """Send a script over ``line``. Raises redis-py's errors."""
+        line.send("EVALSHA", digest(name, self.space), 0, self._prefix, *arguments)
+
+    def answer(self, line: Line, name: str, arguments: tuple[Any, ...]) -> Any:
+        """Wait for the answer to the script that was sent. Raises redis-py's errors."""
         try:
-            return line.call("EVALSHA", digest(name, self.space), 0, self._prefix, *arguments)
+            return line.answer()
         except exceptions.NoScriptError:
             # Whole, for what is loaded now may be forgotten again before it is called.
             return line.call("EVAL", source(name, self.space), 0, self._prefix, *arguments)
 
-    @contextlib.contextmanager
-    def _line(self) -> Iterator[Line]:
+    def _open_lines(self) -> Lines:
         client = self.client
         lines = self._lines
         if lines is None:
             lines = self._lines = Lines(client.connection_pool)
-        line = lines.take()
-        try:
-            yield line
-        finally:
-            lines.give_back(line)
+        return lines
 
     def sustain(self, *commands: list[Any]) -> Any:
         """Run commands without which nobody could work off what waits, also when the server's memory is full."""
@@ -175,6 +172,58 @@ class RedisStore:
             if lines is not None:
                 lines.close()
             client.close()
+
+
+class _Once:
+    """A script under way that runs just once, however often its answer is lost."""
+
+    def __init__(self, store: RedisStore, lines: Lines, name: str, arguments: tuple[Any, ...]) -> None:
+        self._store = store
+        self._lines = lines
+        self._line = lines.take()
+        self._name = name
+        self._arguments = (*arguments, *self._line.ticket())
+        self._errors: list[exceptions.ConnectionError] = []
+        try:
+            self._send()
+        except exceptions.ConnectionError as error:
+            self._lost(error)
+        except BaseException:
+            lines.give_back(self._line)
+            raise
+
+    def answer(self) -> Any:
+        """Wait for the answer, and ask again when it is lost. Raises :exc:`StoreError`."""
+        # In this order: what is wrong with the server may be wrong with this line.
+        with self._store.translated():
+            try:
+                return self._insist()
+            finally:
+                self._lines.give_back(self._line)
+
+    def _insist(self) -> Any:
+        while True:
+            try:
+                if self._errors:
+                    self._send()
+                return self._store.answer(self._line, self._name, self._words)
+            except exceptions.ConnectionError as error:
+                self._lost(error)
+
+    def _send(self) -> None:
+        self._words = (*self._arguments, int(bool(self._errors)))
+        self._store.send(self._line, self._name, self._words)
+
+    def _lost(self, error: exceptions.ConnectionError) -> None:
+        self._errors.append(error)
+        self._store.distrust()
+        if len(self._errors) == len(_PAUSES):
+            # What one try left open no later one that was refused can close.
+            raise next((one for one in self._errors if self._is_unsure(one)), error)
+        time.sleep(_PAUSES[len(self._errors) - 1])
+
+    def _is_unsure(self, error: Exception) -> bool:
+        return bool(getattr(meaning(self._store.shown, error), "unsure", True))
 
 
 def _text(word: Any) -> Any:

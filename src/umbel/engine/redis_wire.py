@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import struct
 import time
@@ -104,12 +105,19 @@ def message(prefix: str, outgoing: Outgoing) -> list[Any]:
 
 
 def _info(outgoing: Outgoing) -> msgspec.Raw:
+    if outgoing.about is not None:
+        return _known(outgoing.queue, outgoing.priority, outgoing.about)
     try:
         headers = _envelope(outgoing.payload).headers
     except msgspec.MsgspecError:
         headers = _Headers()
-    known = [outgoing.queue, outgoing.priority, headers.task, headers.umbel_owner, headers.retries, headers.expires]
-    return raw(pack(known))
+    about = (headers.task, headers.umbel_owner, headers.retries, headers.expires)
+    return raw(pack([outgoing.queue, outgoing.priority, *about]))
+
+
+@functools.lru_cache(maxsize=256)
+def _known(queue: str, priority: int, about: tuple[Any, ...]) -> msgspec.Raw:
+    return raw(pack([queue, priority, *about]))
 
 
 def record_fields(record: Record) -> list[Any]:

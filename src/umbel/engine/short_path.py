@@ -12,6 +12,7 @@ import logging
 import os
 import time
 import weakref
+from base64 import b64decode
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -188,11 +189,16 @@ class ShortPath:
             or headers.get("stamped_headers")
             or headers.get("compression")
             or headers.get("id") in worker_state.revoked
-            or raw["properties"].get("body_encoding") != "utf-8"
+            or raw.get("content-encoding") != "utf-8"
+            # What a plain client sent for later waits at the store first.
+            or (headers.get("eta") is not None and not delivery.enqueued)
         ):
             return None
+        text = _body_of(raw)
+        if text is None:
+            return None
         try:
-            body = decode_body(raw["body"])
+            body = decode_body(text)
         except Exception:
             return None
         if not _is_plain_body(body):
@@ -347,6 +353,14 @@ def _context(headers: dict[str, Any]) -> Context:
         own = None if headers.keys() <= _CELERY_HEADERS else headers.keys() - _CELERY_HEADERS
         values["headers"] = {key: headers[key] for key in own} if own else None
     return context
+
+
+def _body_of(raw: dict[str, Any]) -> str | bytes | None:
+    """Return the body as Umbel's clients and as plain Celery's send it; None for any other."""
+    body, encoding = raw["body"], raw["properties"].get("body_encoding")
+    if encoding == "utf-8":
+        return body  # type: ignore[no-any-return]
+    return b64decode(body) if encoding == "base64" else None
 
 
 def _is_plain_body(body: Any) -> bool:

@@ -42,6 +42,8 @@ class Outgoing:
     due: float | None = None
     #: Not queued again while the store still knows this id.
     once: bool = False
+    #: What its headers say of its task, owner, retries and expiry, where the sender has them at hand.
+    about: tuple[Any, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,11 @@ class Engine(ABC):
     @abstractmethod
     def enqueue(self, messages: Sequence[Outgoing]) -> int:
         """Store ``messages`` durably in one step and wake who waits; return how many were new."""
+
+    def begin_enqueue(self, messages: Sequence[Outgoing]) -> Callable[[], int]:
+        """Begin :meth:`enqueue`, and return what waits for its answer and must be called."""
+        new = self.enqueue(messages)
+        return lambda: new
 
     @abstractmethod
     def fetch(self, queues: Mapping[str, int], limit: int, *, suspects: bool = False) -> list[Delivery]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -106,16 +106,21 @@ class Unanswered:
     """Lets the server do what is asked, and loses the answer however often it is asked again."""
 
     def __init__(self, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.ask = engine.store.run_once
+        self.ask = engine.store.begin_once
         self.asked = 0
-        monkeypatch.setattr(engine.store, "run_once", self)
+        monkeypatch.setattr(engine.store, "begin_once", self)
 
     def __call__(self, name: str, *arguments: object) -> Any:
-        found = self.ask(name, *arguments)
+        answer = self.ask(name, *arguments)
         self.asked += 1
-        if self.asked == 1:
+        return self._lost(answer) if self.asked == 1 else answer
+
+    def _lost(self, answer: Callable[[], Any]) -> Callable[[], Any]:
+        def lose() -> Any:
+            answer()
             raise StoreUnreachable("redis://test", "cut")
-        return found
+
+        return lose
 
 
 @pytest.mark.parametrize("options", [{}, {"expires": 600}], ids=["short way", "Celery's way"])
@@ -217,16 +222,16 @@ def test_c14_a_dispatch_that_may_have_arrived_is_not_called_unsent_because_a_lat
     engine: RedisEngine, link: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else Kombu sends it again, under another name."""
-    call = engine.store._call
+    answer = engine.store.answer
 
     def unanswered(line: Any, name: str, arguments: tuple[Any, ...]) -> Any:
-        found = call(line, name, arguments)
+        found = answer(line, name, arguments)
         if name == "enqueue":
             link.cut("reset")
             raise RedisConnectionError("Connection closed by server.")
         return found
 
-    monkeypatch.setattr(engine.store, "_call", unanswered)
+    monkeypatch.setattr(engine.store, "answer", unanswered)
     with pytest.raises(StoreUnreachable) as caught:
         engine.enqueue([Outgoing(QUEUE, payload("a"), "a")])
     assert caught.value.unsure
