@@ -49,7 +49,7 @@ FULL = Plan(
     idle_seconds=20.0,
     few=10_000,
     many=1_000_000,
-    million_rounds=9,
+    million_rounds=15,
 )
 
 QUICK = Plan(
@@ -69,7 +69,7 @@ QUICK = Plan(
     idle_seconds=8.0,
     few=10_000,
     many=200_000,
-    million_rounds=5,
+    million_rounds=9,
 )
 
 #: Shows that everything runs; its figures mean nothing.

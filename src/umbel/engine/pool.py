@@ -21,13 +21,12 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Final
 
-import greenlet
 from celery import signals
-from celery._state import _task_stack
 from celery.app.trace import task_has_custom
 from celery.concurrency.base import BasePool, apply_target
 from celery.worker import state as worker_state
 
+from umbel.engine import current_task
 from umbel.engine.bridge import Drive
 from umbel.engine.job import Job, current_job
 from umbel.engine.limits import Watchman
@@ -81,8 +80,7 @@ class TaskPool(BasePool):
 
     def on_start(self) -> None:
         """Let Celery's stack of current tasks follow the job's context, so that gathered children see their task."""
-        if hasattr(_task_stack, "__ident_func__"):
-            _task_stack.__ident_func__ = _job_ident
+        current_task.follow_jobs()
 
     # -- Celery's side ----------------------------------------------------------------------------------------
 
@@ -231,8 +229,11 @@ class TaskPool(BasePool):
                 return
 
     def _work_on(self) -> None:
+        job: Job | None = None
         while True:
             with self._lock:
+                if job is not None:
+                    self._end_of(job)
                 if (
                     self._closing
                     or worker_state.should_stop is not None
@@ -263,14 +264,12 @@ class TaskPool(BasePool):
             context.run(job.run, job)
         except BaseException:
             logger.exception("A job's end could not be handled.")
-        self._finished(job)
 
-    def _finished(self, job: Job) -> None:
-        with self._lock:
-            self._running.discard(job)
-            self.completed += 1
-            if self._closing:
-                self._done.notify_all()
+    def _end_of(self, job: Job) -> None:
+        self._running.discard(job)
+        self.completed += 1
+        if self._closing:
+            self._done.notify_all()
 
     def _run(self, job: Job, target: Any, args: Any, kwargs: Any, callback: Any, accept_callback: Any) -> None:
         current_job.set(job)
@@ -322,7 +321,8 @@ class TaskPool(BasePool):
             if not job.cancelled:
                 logger.error("A job's end could not be handled: %r", error, exc_info=error)
         finally:
-            self._finished(job)
+            with self._lock:
+                self._end_of(job)
             self.wake()
 
     def _start_loop(self) -> asyncio.AbstractEventLoop:
@@ -368,10 +368,6 @@ class TaskPool(BasePool):
         self._loop_ended = True
         if loop is not None:
             loop.call_soon_threadsafe(loop.stop)
-
-
-def _job_ident() -> Any:
-    return current_job.get() or greenlet.getcurrent()
 
 
 _TASKS: Final[set[asyncio.Task[None]]] = set()

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from billiard.einfo import ExceptionInfo
 from celery import signals, states
-from celery._state import _task_stack
 from celery.app import trace
 from celery.app.task import Context
 from celery.exceptions import Ignore, Reject, Retry
 from celery.utils.saferepr import saferepr
 from celery.worker import state as worker_state
 
+from umbel.engine import current_task
 from umbel.engine.envelope import decode_body, is_simple
 from umbel.engine.execution import Execution, current_execution
 from umbel.engine.job import Job, current_job
@@ -177,7 +177,9 @@ class ShortPath:
         self.loads_started = bool(task.track_started)
         self._expires = task.backend.expires
         self._encode = task.backend.encode
+        self._prepared = task.backend.prepare_value
         self._pid = os.getpid()
+        current_task.follow_jobs()
 
     def job(self, delivery: Delivery, raw: dict[str, Any], fetcher: Fetcher) -> Job | None:
         """Return the job for the pool if it is plain; None if it must go Celery's way. Called on the fetch thread."""
@@ -239,16 +241,16 @@ class ShortPath:
             return
         if job.soft or job.hard:
             self.pool.watch()
-        self._trace(request, execution, began)
+        self._trace(job, request, execution, began)
         execution.finish()
 
-    def _trace(self, request: PlainRequest, execution: Execution, began: float) -> None:
+    def _trace(self, job: Job, request: PlainRequest, execution: Execution, began: float) -> None:
         task = self.task
         context = _context(request._request_dict)
         stored = not request._ignore_result
         if stored and self.loads_started:
             execution.note(request.id, lambda: self._started(request))
-        _task_stack.push(task)
+        current_task.begin(job, task)
         task.request_stack.push(context)
         try:
             try:
@@ -261,7 +263,7 @@ class ShortPath:
                 self._log_success(request, result, began)
                 request.succeeded()
         finally:
-            _task_stack.pop()
+            current_task.end(job)
             task.request_stack.pop()
 
     def _record(self, request: PlainRequest, context: Context, state: str, result: Any) -> Record:
@@ -269,7 +271,7 @@ class ShortPath:
         children = context._children
         meta = {
             "status": state,
-            "result": self.task.backend.prepare_value(result),
+            "result": self._prepared(result),
             "traceback": None,
             "children": [child.as_tuple() for child in children] if children else [],
             "date_done": datetime.now(UTC).isoformat(),

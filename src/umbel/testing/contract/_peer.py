@@ -16,6 +16,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final, Self
 
+import msgspec
+
 from umbel.engine import store
 from umbel.engine.registry import open_engine
 from umbel.engine.store import Engine, Settled
@@ -97,14 +99,23 @@ class Peer:
 
 
 def _packed(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: _packed(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return {_KIND: type(value).__name__, **fields}
+    names = _fields_of(value)
+    if names is not None:
+        return {_KIND: type(value).__name__, **{name: _packed(getattr(value, name)) for name in names}}
     if isinstance(value, dict):
         return {key: _packed(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [_packed(one) for one in value]
     return value
+
+
+def _fields_of(value: Any) -> tuple[str, ...] | None:
+    """Return the names of the fields of one of the engine's shapes; None for anything else."""
+    if isinstance(value, msgspec.Struct):
+        return value.__struct_fields__
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return tuple(field.name for field in dataclasses.fields(value))
+    return None
 
 
 def _unpacked(value: Any) -> Any:
