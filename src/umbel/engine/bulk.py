@@ -13,7 +13,7 @@ from umbel.engine.dispatch import as_celery_says
 from umbel.engine.execution import publishing_into
 from umbel.engine.store import Outgoing
 
-__all__ = ("in_batches",)
+__all__ = ("in_batches", "one_by_one")
 
 _BATCH: Final = 500
 
@@ -27,7 +27,12 @@ class _UnderWay:
         # A broker that is not one of Umbel's engines has sent them one by one already.
         if batch:
             with as_celery_says():
-                self._answer = app.engine.begin_enqueue(batch)
+                if any(message.unique for message in batch):
+                    holders = zip(batch, app.engine.uniques.enqueue(batch), strict=True)
+                    held = {message.task_id: holder for message, holder in holders}
+                    self._ids = [held.get(one, one) for one in ids]
+                else:
+                    self._answer = app.engine.begin_enqueue(batch)
 
     def ids(self) -> list[str]:
         """Return the ids once they are queued."""
@@ -59,6 +64,13 @@ def in_batches(
         raise
     if before is not None:
         yield from before.ids()
+
+
+def one_by_one(task: Any, items: Iterable[Any], options: dict[str, Any]) -> Iterator[str]:
+    """Queue a job for each item, each by itself, and yield their ids."""
+    for item in items:
+        args, kwargs = _arguments(item)
+        yield str(task.apply_async(args, kwargs, **options).id)
 
 
 def _batches(

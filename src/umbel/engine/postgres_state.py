@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from umbel.engine import postgres_claims, postgres_settle
+from umbel.engine import postgres_claims, postgres_settle, postgres_uniques
 from umbel.engine.envelope import moment
 from umbel.engine.leader import Leader
 from umbel.engine.leases import run_directory
@@ -33,7 +33,7 @@ from umbel.engine.store import (
 __all__ = ("PostgresState",)
 
 _OVERDUE: Final = "hard time limit exceeded, and its process had to be killed"
-_SWEEPS: Final = ("results", "claims", "groups", "parts", "chords", "cancelled", "jobs")
+_SWEEPS: Final = ("results", "claims", "groups", "parts", "chords", "cancelled", "jobs", "uniques")
 
 
 class PostgresState(State):
@@ -74,6 +74,14 @@ class PostgresState(State):
     def unnote(self, messages: Sequence[Keyed]) -> None:
         ids = [one.message.task_id for one in messages]
         self.store.run(lambda step: step.do("unnote", ids))
+
+    def note_unique(self, messages: Sequence[Keyed]) -> list[str]:
+        self._note_new({one.message.queue for one in messages})
+        return self.store.run(lambda step: postgres_uniques.note_unique(step, messages))
+
+    def unique_holder(self, name: str) -> str | None:
+        rows = self.store.run(lambda step: step.rows("unique_holder", name))
+        return str(rows[0][0]) if rows else None
 
     def queue_names(self) -> list[str]:
         return [name for (name,) in self.store.run(lambda step: step.rows("queue_names"))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -81,10 +82,16 @@ class PostgresStore:
         return self._connection
 
     def _prepare(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
-        with connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
-            connection.execute("SET LOCAL client_min_messages = warning")
-            connection.execute(script("postgres_schema.sql").encode())
+        text = script("postgres_schema.sql").encode()
+        version = f"umbel {hashlib.sha256(text).hexdigest()[:16]}"
+        # To say it again would lock tables that others are writing to, although nothing is to be made.
+        if _described(connection) != version:
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
+                if _described(connection) != version:
+                    connection.execute("SET LOCAL client_min_messages = warning")
+                    connection.execute(text)
+                    connection.execute(f"COMMENT ON SCHEMA umbel IS '{version}'".encode())
         self._prepared = True
 
     def _said(self, error: psycopg.Error) -> StoreError:
@@ -107,6 +114,12 @@ class PostgresStore:
         if self._pid == os.getpid():
             with self._lock:
                 self._drop()
+
+
+def _described(connection: psycopg.Connection[tuple[Any, ...]]) -> str | None:
+    """Return which tables are there; None where there are none of ours."""
+    row = connection.execute("SELECT obj_description(to_regnamespace('umbel'), 'pg_namespace')").fetchone()
+    return row[0] if row else None
 
 
 class Step:

@@ -19,9 +19,10 @@ from typing import Any, Final
 from umbel.engine import envelope
 from umbel.engine.lease import Lease, read_overdue
 from umbel.engine.leases import Stale
+from umbel.engine.rabbit_dispatch import publish
 from umbel.engine.rabbit_intake import Intake
 from umbel.engine.rabbit_operations import RabbitOperations
-from umbel.engine.rabbit_outbox import Outbox, parcel_of
+from umbel.engine.rabbit_outbox import Outbox
 from umbel.engine.rabbit_post import Parcel, Post, suspects_of
 from umbel.engine.rabbit_wire import Raw, keyed
 from umbel.engine.state import Claim, Claimed, LeaseEnded, State, Verdict
@@ -89,14 +90,7 @@ class RabbitEngine(RabbitOperations):
         jobs = [one for one, _ in known if one.message.task_id is not None]
         if jobs:
             self.state.note(jobs)
-        try:
-            self.post.send([parcel_of(one.message, raw) for one, raw in known])
-        except BaseException:
-            # A dispatch that may be repeated stays known: its first message may have got through.
-            fresh = [one for one in jobs if not one.message.once]
-            if fresh:
-                self.state.unnote(fresh)
-            raise
+        publish(self.state, self.post, known)
         return len(messages)
 
     def fetch(self, queues: Mapping[str, int], limit: int, *, suspects: bool = False) -> list[Delivery]:

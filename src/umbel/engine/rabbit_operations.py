@@ -9,8 +9,10 @@ from typing import Any
 
 from umbel.engine.leader import Leader
 from umbel.engine.moving import Moving
+from umbel.engine.rabbit_dispatch import publish
 from umbel.engine.rabbit_outbox import Outbox
 from umbel.engine.rabbit_post import Post, declare, suspects_of
+from umbel.engine.rabbit_uniques import RabbitUniques
 from umbel.engine.rabbit_wire import from_amqp, keyed
 from umbel.engine.state import State
 from umbel.engine.store import (
@@ -83,6 +85,11 @@ class RabbitOperations(Engine):
     def names(self) -> RabbitNames:  # type: ignore[override]
         """The queues, as the broker knows them."""
         return RabbitNames(self)
+
+    @property
+    def uniques(self) -> RabbitUniques:  # type: ignore[override]
+        """The keys that one job has at a time."""
+        return RabbitUniques(self.state, lambda known: publish(self.state, self.post, known))
 
     @property
     def moving(self) -> Moving:  # type: ignore[override]

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import amqp
+from msgspec import structs
 
 from umbel.engine import envelope
 from umbel.engine.state import Keyed
@@ -59,9 +60,7 @@ def keyed(message: Outgoing) -> tuple[Keyed, dict[str, Any]]:
     if not key:
         key = _once(message.task_id) if message.once else secrets.token_hex(12)
         properties["message_id"] = key
-        message = Outgoing(
-            message.queue, envelope.encode(raw), message.task_id, message.priority, message.due, message.once
-        )
+        message = structs.replace(message, payload=envelope.encode(raw))
     known = Keyed(
         str(key),
         message,

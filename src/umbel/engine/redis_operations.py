@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Final
 
 from umbel.engine import redis_status
@@ -12,6 +13,7 @@ from umbel.engine.redis_leader import RedisLeader
 from umbel.engine.redis_leases import Leases
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_store import RedisStore
+from umbel.engine.redis_uniques import RedisUniques
 from umbel.engine.redis_wire import message, pack
 from umbel.engine.store import DeadLetter, Engine, Location, Outgoing, QueueStatus, WorkerStatus
 from umbel.errors import StoreError
@@ -27,6 +29,11 @@ class RedisOperations(Engine):
     store: RedisStore
     names: RedisNames
     leases: Leases
+
+    @cached_property
+    def uniques(self) -> RedisUniques:  # type: ignore[override]
+        """The keys that one job has at a time."""
+        return RedisUniques(self.store, self.names.note)
 
     def leader(self, name: str) -> RedisLeader:
         return RedisLeader(self.store, name)

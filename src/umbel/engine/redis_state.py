@@ -19,6 +19,7 @@ from umbel.engine.redis_leader import RedisLeader
 from umbel.engine.redis_leases import Leases
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_store import RedisStore
+from umbel.engine.redis_uniques import key_fields
 from umbel.engine.redis_wire import (
     list_key,
     message,
@@ -78,11 +79,24 @@ class RedisState(State):
 
     def note(self, messages: Sequence[Keyed]) -> None:
         self.names.note({one.message.queue for one in messages})
-        noted = []
-        for one in messages:
-            key, _, *rest = message(self.prefix, one.message)
-            noted.append([one.key, key, *rest])
-        self.store.run("state_note", pack(noted))
+        self.store.run("state_note", pack([self._noted(one) for one in messages]))
+
+    def note_unique(self, messages: Sequence[Keyed]) -> list[str]:
+        self.names.note({one.message.queue for one in messages})
+        packed = pack([[*self._noted(one), *key_fields(one.message)] for one in messages])
+        holders = self.store.run("state_unique", packed)
+        return [holder.decode() or str(one.message.task_id) for holder, one in zip(holders, messages, strict=True)]
+
+    def unique_holder(self, name: str) -> str | None:
+        with self.store.asking() as client:
+            found: bytes | None = client.get(self.store.key(f"unique:{name}"))
+            if found is None or not client.exists(self.store.key(f"job:{found[1:].decode()}")):
+                return None
+        return found[1:].decode()
+
+    def _noted(self, one: Keyed) -> list[Any]:
+        key, _, *rest = message(self.prefix, one.message)
+        return [one.key, key, *rest]
 
     def unnote(self, messages: Sequence[Keyed]) -> None:
         with self.store.asking() as client:

@@ -29,6 +29,7 @@ from umbel.engine.sqlite_reaper import reap_leases
 from umbel.engine.sqlite_records import store_records
 from umbel.engine.sqlite_schedule import SQLiteSchedule
 from umbel.engine.sqlite_settle import settle as settle_entries
+from umbel.engine.sqlite_uniques import UniqueTable
 from umbel.engine.store import (
     DeadLetter,
     Delivery,
@@ -62,12 +63,14 @@ class SQLiteEngine(SQLiteSchedule):
     scheme = "sqlite"
     names: QueueNames
     groups: GroupTable
+    uniques: UniqueTable
 
     def __init__(self, path: Path, *, durability: str = "normal", crash_limit: int = 3) -> None:
         self.path = path
         self.file = StoreFile(path, durability=durability)
         self.names = QueueNames(self.file)
         self.groups = GroupTable(self.file)
+        self.uniques = UniqueTable(self.file, self._row, self._ring_all)
         self.moving = SQLiteMoving(self.file, self.names)
         self.crash_limit: Final = crash_limit
         self._forget_process()
@@ -366,6 +369,7 @@ class SQLiteEngine(SQLiteSchedule):
                 connection.execute(_RESULTS[name], (now,))
             connection.execute(_RESULTS["expire_cancelled"], (now - _CANCELLED_SECONDS,))
             self.names.sweep(connection, now)
+        self.uniques.sweep(_SWEEP_ROWS)
 
     def shrink(self) -> None:
         """Give free pages back to the file system."""

@@ -137,6 +137,14 @@ class State(ABC):
         """Forget jobs whose messages could not be published."""
 
     @abstractmethod
+    def note_unique(self, messages: Sequence[Keyed]) -> list[str]:
+        """Know those of the jobs whose keys no other job has; return for each the id of the job that has it."""
+
+    @abstractmethod
+    def unique_holder(self, name: str) -> str | None:
+        """Return the id of the job that has the key ``name``; None if it is free."""
+
+    @abstractmethod
     def queue_names(self) -> list[str]:
         """Return the names of the lasting queues that anybody has used."""
 

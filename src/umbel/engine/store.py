@@ -17,6 +17,7 @@ from msgspec import Struct, field
 from umbel.engine.leader import Leader
 from umbel.engine.moving import Moving
 from umbel.engine.registers import Groups, Names
+from umbel.engine.uniques import UniqueKey, Uniques
 
 __all__ = (
     "ChordPart",
@@ -46,6 +47,7 @@ class Outgoing(Struct, frozen=True, gc=False):
     once: bool = False
     #: What its headers say of its task, owner, retries and expiry, where the sender has them at hand.
     about: tuple[Any, ...] | None = None
+    unique: UniqueKey | None = None
 
 
 class Delivery(Struct, frozen=True, gc=False):
@@ -197,6 +199,7 @@ class Engine(ABC):
     far: bool = False
     names: Names
     groups: Groups
+    uniques: Uniques
     moving: Moving
     #: Hears of a new lease's token when this process's old one was taken from it.
     on_lease: Callable[[str], None] | None = None

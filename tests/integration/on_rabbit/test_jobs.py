@@ -13,8 +13,9 @@ from celery import chain, chord, group
 
 from tests.integration.on_rabbit.conftest import WAIT, lines, umbel_command, until
 from umbel import JobState, Umbel
-from umbel.engine.store import Delivery, Outgoing
-from umbel.errors import JobFinished, JobNotFound, PayloadTooLarge
+from umbel.engine.store import Delivery, Outgoing, Settled
+from umbel.engine.uniques import UniqueKey
+from umbel.errors import ConfigurationError, JobFinished, JobNotFound, PayloadTooLarge
 from umbel.testing.contract._suite import payload
 
 
@@ -139,3 +140,35 @@ def test_c39_a_schedules_tick_is_remembered(umbel: Umbel) -> None:
     assert umbel.engine.last_ticks() == {"nightly": (5.0, 2)}
     assert umbel.status("t").state is JobState.QUEUED
     assert umbel.engine.names.size("shared") == 1
+
+
+def test_c30_one_job_a_key_is_queued_and_the_key_is_kept_beside_the_broker(umbel: Umbel) -> None:
+    engine = umbel.engine
+    engine.open_lease("worker", ["shared"], 2)
+
+    def put(task_id: str, *, until_start: bool = False) -> str:
+        key = UniqueKey("key", 60.0, until_start)
+        (holder,) = engine.uniques.enqueue([Outgoing("shared", payload(task_id), task_id, unique=key)])
+        return holder
+
+    def take() -> Delivery:
+        found: list[Delivery] = []
+
+        def fetched() -> bool:
+            found.extend(engine.fetch({"shared": 0}, 5))
+            return bool(found)
+
+        until(fetched, "a delivery")
+        assert len(found) == 1, "only the first one was published"
+        return found[0]
+
+    assert [put("a"), put("b"), engine.uniques.holder("key")] == ["a", "a", "a"]
+    delivery = take()
+    assert delivery.task_id == "a"
+    assert put("c") == "a", "it runs"
+    engine.settle([Settled(delivery.seq, "ack")])
+    assert put("d", until_start=True) == "d"
+    with pytest.raises(ConfigurationError, match='mode="skip"'):
+        engine.uniques.supersede(Outgoing("shared", payload("d"), "d"))
+    assert take().task_id == "d"
+    assert put("e") == "e", "it has started"

@@ -13,6 +13,7 @@ local due_in = redis.call('ZRANGE', key('delayed'), 0, 0, 'WITHSCORES')[2] or ''
 if due_in ~= '' then due_in = string.format('%.6f', tonumber(due_in) - tonumber(now())) end
 local any_cancelled = redis.call('EXISTS', key('cancelled')) == 1
 local any_paused = redis.call('EXISTS', key('paused')) == 1
+local any_waits = redis.call('EXISTS', key('waits')) == 1
 local paused = {}
 local answer = {due_in, paused, tonumber(redis.call('GET', key('cancels')) or 0)}
 local taken = 0
@@ -26,6 +27,28 @@ local function cancelled_of(elements)
         if id ~= '' and redis.call('HEXISTS', key('cancelled'), id) == 1 then found[#found + 1] = number - 1 end
     end
     return found
+end
+
+-- Jobs that had a key until they start give it up here; what was put in a message's place is taken instead of it.
+local function begin(elements)
+    for start = 1, #elements, 1000 do
+        local last = math.min(start + 999, #elements)
+        local ids, keys = {}, {}
+        for at = start, last do
+            local _, _, _, _, _, id = read(elements[at])
+            ids[#ids + 1], keys[#keys + 1] = id, key('waits:' .. id)
+        end
+        for number, found in ipairs(redis.call('MGET', unpack(keys))) do
+            if found then
+                local name, body = cut(found)
+                local at, unique = start + number - 1, key('unique:' .. name)
+                redis.call('DEL', keys[number])
+                if redis.call('GET', unique) == ids[number] then redis.call('DEL', unique) end
+                local _, queued, priority, deliveries, crashes, id = read(elements[at])
+                if body ~= '' then elements[at] = write(body, queued, priority, deliveries, crashes, id) end
+            end
+        end
+    end
 end
 
 -- Note what is taken from one list as held. What stays of a fetch's cost is here: a few calls however many there are.
@@ -66,6 +89,7 @@ local function from_queue(queue, most)
         local list = P .. queue .. band
         local found = redis.call('RPOP', list, most)
         if found and #found > 0 then
+            if any_waits then begin(found) end
             hold(list, found, '', 'q')
             most = most - #found
         end

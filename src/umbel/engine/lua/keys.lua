@@ -18,6 +18,9 @@
 --   umbel:held:TOKEN             hash    seq -> "LISTKEY\nELEMENT" of what that process holds
 --   umbel:job:ID                 string  "WHERE\nQUEUED\n" and what dispatch knew of the job (MessagePack);
 --                                       WHERE is q or f or s and the list in which it waits (or did, before it was taken), or d and its member
+--   umbel:unique:NAME            string  ID of the job that has this key
+--   umbel:waits:ID               string  "NAME\nBODY": it has that key until a worker takes it, and what was put in its message's place
+--   umbel:waits                  string  there while one of those may be
 --   umbel:line:NAME              string  "CALL\nNEW": the last call of a sender's connection, and how many jobs it brought
 --   umbel:about:ID               string  the guard beside a result document (MessagePack)
 --   umbel:cancelled              hash    ID -> "AT RUNNING"

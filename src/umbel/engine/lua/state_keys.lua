@@ -6,6 +6,7 @@
 --   …held:TOKEN                hash    seq -> "KIND[VERDICT]\nQUEUE\n{"key":"KEY","umbel":"QUEUED PRIORITY DELIVERIES CRASHES ID"}"
 --   …job:ID                    string  "bDUE" (at the broker) or "hTOKEN SEQ", then as with the Redis engine
 --   …later:QUEUE               zset    "KEY ID" -> when it is due
+--   …unique:NAME               string  "UNTIL_START" (0 or 1) and ID of the job that has this key
 --   …suspects                  hash    KEY -> queue, of what waits to run alone
 --   …outbox                    hash    number -> MessagePack [token, at, list, body, priority, id, info, due]
 local MONTH, ENDED = 2592000, 3600
@@ -56,4 +57,15 @@ local function post(token, message, at)
     redis.call('HSET', key('outbox'), number, cmsgpack.pack({token, at, list, body, priority, id, due}))
     remember(id, info, due == 0 and 'b' or 'b' .. due, at)
     return number
+end
+
+-- Know a job whose message is about to be published, unless it is not to be queued again and is known.
+local function know(named_as, list, id, info, due, once, at)
+    if once and id ~= '' and redis.call('EXISTS', key('job:' .. id)) == 1 then return end
+    if due == 0 then
+        remember(id, info, 'b', at)
+    else
+        remember(id, info, 'b' .. due, at)
+        redis.call('ZADD', key('later:' .. (parts_of(list))), due, named_as .. ' ' .. id)
+    end
 end

@@ -19,6 +19,32 @@ ON CONFLICT (task_id) DO UPDATE SET
     enqueued = excluded.enqueued, token = NULL, seq = NULL
 WHERE NOT %(once)s
 
+-- name: unique_new
+INSERT INTO umbel.unique_key (name, task_id, until_start, ends)
+VALUES (%s, %s, %s, extract(epoch FROM clock_timestamp()) + %s) ON CONFLICT (name) DO NOTHING
+
+-- name: unique_lock
+SELECT task_id FROM umbel.unique_key WHERE name = %s FOR UPDATE
+
+-- name: unique_counts
+SELECT 1 FROM umbel.unique_key k JOIN umbel.job j ON j.task_id = k.task_id
+WHERE k.name = %s AND k.ends > extract(epoch FROM clock_timestamp())
+    AND CASE WHEN j.token IS NOT NULL THEN NOT k.until_start
+        ELSE NOT EXISTS (SELECT 1 FROM umbel.cancelled c WHERE c.task_id = j.task_id) END
+
+-- name: unique_take
+UPDATE umbel.unique_key SET task_id = %s, until_start = %s, ends = extract(epoch FROM clock_timestamp()) + %s
+WHERE name = %s
+
+-- name: unique_holder
+SELECT k.task_id FROM umbel.unique_key k JOIN umbel.job j ON j.task_id = k.task_id
+WHERE k.name = %s AND k.ends > extract(epoch FROM clock_timestamp())
+    AND CASE WHEN j.token IS NOT NULL THEN NOT k.until_start
+        ELSE NOT EXISTS (SELECT 1 FROM umbel.cancelled c WHERE c.task_id = j.task_id) END
+
+-- name: sweep_uniques
+DELETE FROM umbel.unique_key WHERE ends < extract(epoch FROM clock_timestamp())
+
 -- name: unnote
 DELETE FROM umbel.job WHERE task_id = ANY(%s)
 

@@ -82,6 +82,12 @@ CREATE TABLE IF NOT EXISTS umbel.cancelled (
     task_id text PRIMARY KEY, at double precision NOT NULL, running boolean NOT NULL, number bigserial
 );
 
+-- Keys that one job has at a time. A key counts for as long as the job is known.
+CREATE TABLE IF NOT EXISTS umbel.unique_key (
+    name text PRIMARY KEY, task_id text NOT NULL, until_start boolean NOT NULL, ends double precision NOT NULL
+);
+CREATE INDEX IF NOT EXISTS unique_key_ends ON umbel.unique_key (ends);
+
 -- What jobs' ends publish, until the broker has confirmed it.
 CREATE TABLE IF NOT EXISTS umbel.outbox (
     number bigserial PRIMARY KEY,

@@ -25,9 +25,12 @@ from umbel.testing.contract._settling import Settling
 from umbel.testing.contract._sharing import Sharing
 from umbel.testing.contract._state_store import StateContract
 from umbel.testing.contract._states import States
+from umbel.testing.contract._superseding import Superseding
 
 __all__ = ("EngineContract", "StateContract")
 
 
-class EngineContract(Queueing, Leases, Crashes, Settling, States, Cancelling, Operating, Moving, Sharing, Schedules):
+class EngineContract(
+    Queueing, Leases, Crashes, Settling, States, Cancelling, Operating, Moving, Sharing, Schedules, Superseding
+):
     """All that an engine promises. Set ``url`` before each test, or override ``open_engine``."""

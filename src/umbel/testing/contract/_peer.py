@@ -1,7 +1,7 @@
 """Another process on the same store, which does what a test tells it and can be killed.
 
-It is driven by lines of JSON: a method of :class:`umbel.engine.store.Engine` and its arguments. ``drain`` is the one
-thing that it does by itself: fetch and settle until a queue is empty.
+It is driven by lines of JSON: a method of :class:`umbel.engine.store.Engine` and its arguments, or ``unique`` to queue
+messages with keys. ``drain`` is the one thing that it does by itself: fetch and settle until a queue is empty.
 """
 
 from __future__ import annotations
@@ -142,6 +142,13 @@ def drain(engine: Engine, queue: str, batch: int) -> list[str | None]:
             time.sleep(0.001)
 
 
+def _done(engine: Engine, method: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    if method == "drain":
+        return drain(engine, *args)
+    call = engine.uniques.enqueue if method == "unique" else getattr(engine, method)
+    return call(*args, **kwargs)
+
+
 def serve(url: str, crash_limit: int) -> None:
     """Do what the lines of standard input ask for."""
     engine = open_engine(url, crash_limit=crash_limit)
@@ -149,8 +156,7 @@ def serve(url: str, crash_limit: int) -> None:
         method, args, kwargs = json.loads(line)
         try:
             args = _unpacked(args)
-            value = drain(engine, *args) if method == "drain" else getattr(engine, method)(*args, **_unpacked(kwargs))
-            answer: tuple[bool, Any] = (True, _packed(value))
+            answer: tuple[bool, Any] = (True, _packed(_done(engine, method, args, _unpacked(kwargs))))
         except Exception as error:
             answer = (False, f"{type(error).__name__}: {error}")
         sys.stdout.write(json.dumps(answer) + "\n")

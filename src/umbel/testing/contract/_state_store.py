@@ -6,13 +6,11 @@ import json
 import os
 import threading
 import time
-from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, Final
 
-from umbel.engine.registry import open_state
-from umbel.engine.state import Claim, Claimed, Keyed, LeaseEnded, Outcome, State, Verdict
+from umbel.engine.state import Claim, Keyed, LeaseEnded, Verdict
 from umbel.engine.store import ChordPart, Outgoing, Record, Settled
+from umbel.testing.contract._state_uniques import StateUniques
 from umbel.testing.contract._suite import payload
 
 __all__ = ("StateContract",)
@@ -20,45 +18,8 @@ __all__ = ("StateContract",)
 _QUEUE: Final = "default"
 
 
-class StateContract:
+class StateContract(StateUniques):
     """All that a state store promises. Set ``url`` before each test to an empty store."""
-
-    url: str = ""
-
-    @cached_property
-    def state(self) -> State:
-        """The store, with the leases ``one`` and ``two``."""
-        state = open_state(self.url)
-        state.note_queues([_QUEUE])
-        for token in ("one", "two"):
-            state.leases.open(token, f"{token}@test", [_QUEUE], 10)
-        return state
-
-    def teardown_method(self) -> None:
-        """Close the store."""
-        if "state" in self.__dict__:
-            self.state.close()
-
-    # -- short words ------------------------------------------------------------------------------------------
-
-    def note(self, *keys: str, **how: Any) -> list[Keyed]:
-        """Dispatch jobs whose ids are their keys."""
-        known = [Keyed(key, Outgoing(_QUEUE, payload(key), key, **how), "shop.greet") for key in keys]
-        self.state.note(known)
-        return known
-
-    def claim(self, key: str, owner: str = "one", seq: int = 1, **how: Any) -> Claimed:
-        """Claim one delivery."""
-        (answer,) = self.state.claim(owner, [Claim(seq, key, _QUEUE, 0, key, **how)])
-        return answer
-
-    def settle(self, entry: Settled, owner: str = "one", letters: dict[int, str] | None = None) -> Outcome:
-        """Write one entry."""
-        return self.state.settle(owner, [entry], payloads=letters or {}, crash_limit=2)
-
-    def release(self, token: str, *, crashed: bool = False, started: Sequence[int] = (), **how: Any) -> int:
-        """End a lease."""
-        return self.state.release(token, crash_limit=2, crashed=crashed, started=started, **how)
 
     # -- dispatch ---------------------------------------------------------------------------------------------
 
