@@ -7,33 +7,55 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from umbel import errors
     from umbel.app import Umbel
+    from umbel.jobs.backoff import exponential
+    from umbel.jobs.faults import Fault, Outlook, fault_of
+    from umbel.jobs.outcomes import Cancel, Fail, RetryLater, Snooze
     from umbel.jobs.progress import Progress, progress
+    from umbel.jobs.retry import Retry
     from umbel.jobs.status import JobStatus
     from umbel.settings import Settings
     from umbel.states import JobState
     from umbel.task import Task
 
 __all__ = (
+    "Cancel",
+    "Fail",
+    "Fault",
     "JobState",
     "JobStatus",
+    "Outlook",
     "Progress",
+    "Retry",
+    "RetryLater",
     "Settings",
+    "Snooze",
     "Task",
     "Umbel",
     "__version__",
     "errors",
+    "exponential",
+    "fault_of",
     "progress",
 )
 
 __version__: Final = "0.1.0"
 
 _HOMES: Final = {
+    "Cancel": "umbel.jobs.outcomes",
+    "Fail": "umbel.jobs.outcomes",
+    "Fault": "umbel.jobs.faults",
     "JobState": "umbel.states",
     "JobStatus": "umbel.jobs.status",
+    "Outlook": "umbel.jobs.faults",
     "Progress": "umbel.jobs.progress",
+    "Retry": "umbel.jobs.retry",
+    "RetryLater": "umbel.jobs.outcomes",
     "Settings": "umbel.settings",
+    "Snooze": "umbel.jobs.outcomes",
     "Task": "umbel.task",
     "Umbel": "umbel.app",
+    "exponential": "umbel.jobs.backoff",
+    "fault_of": "umbel.jobs.faults",
     "progress": "umbel.jobs.progress",
 }
 

@@ -20,11 +20,12 @@ from umbel.errors import ConfigurationError
 from umbel.ids import new_id
 from umbel.ineffective import ineffective_settings
 from umbel.jobs.cancel import cancel_job
+from umbel.jobs.declared import take
 from umbel.jobs.status import JobStatus, read_status
 from umbel.settings import Settings, data_directory
 from umbel.states import JobState
 from umbel.task import Task
-from umbel.task_class import fit, fitting_base, fitting_body, never_retried
+from umbel.task_class import fit, fitting_base, fitting_body, never_retried, unshadowed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -198,12 +199,16 @@ class Umbel(Celery):
         self, fun: Callable[..., Any], name: str | None = None, base: Any = None, bind: bool = False, **options: Any
     ) -> Any:
         routing = {key: options.pop(key) for key in _ROUTING if options.get(key) is not None}
-        known = (name or self.gen_task_name(fun.__name__, fun.__module__)) in self._tasks
+        full_name = name or self.gen_task_name(fun.__name__, fun.__module__)
+        known = full_name in self._tasks
+        base = base or self.Task
+        declared = take(options, f"Task {full_name}", base)
         options = checks.declared(fun, {**options, "bind": bind})
         options.pop("bind")
         is_async = inspect.iscoroutinefunction(fun)
-        options.update(is_async=is_async, bind_self=bind, **never_retried(options))
-        base = fitting_base(base or self.Task, is_async=is_async)
+        options.update(is_async=is_async, bind_self=bind, declared=declared, **never_retried(options))
+        options.update(unshadowed(base), **(declared.for_celery() if declared is not None else {}))
+        base = fitting_base(base, is_async=is_async)
         # The same function keeps its wrapper: Celery knows a task that is declared twice by its callable.
         wrapped = self._wrapped.setdefault(fun, fitting_body(fun))
         task = super()._task_from_fun(wrapped, name, base, bind, **options)
@@ -211,11 +216,16 @@ class Umbel(Celery):
             for key, value in routing.items():
                 setattr(type(task), key, value)
             type(task)._exec_options = None
+            if declared is not None:
+                declared.put_around(task)
         return task
 
     def register_task(self, task: Any, **options: Any) -> Any:
         """Register a task that is written as a class with ``run``, ``def`` or ``async def``."""
-        return super().register_task(fit(task), **{**options, **never_retried(options)})
+        task = super().register_task(fit(task, options), **{**options, **never_retried(options)})
+        if task.declared is not None:
+            task.declared.put_around(task)
+        return task
 
     def finalize(self, auto: bool = False) -> None:
         """Complete the application. Raises :exc:`ConfigurationError` if anything declared cannot work."""

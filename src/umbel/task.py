@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, Type
 from celery import states
 from celery._state import _task_stack, get_current_worker_task
 from celery.app.task import Task as CeleryTask
-from celery.exceptions import Reject, Retry
+from celery.exceptions import Reject, Retry, TaskRevokedError
 from kombu.exceptions import OperationalError
 
 from umbel.engine.bulk import in_batches
 from umbel.engine.execution import deferring, is_calling_back
+from umbel.engine.outcome import CancelledItself
 from umbel.errors import DispatchTimeout, InvalidArguments
 from umbel.ids import new_id
+from umbel.jobs.again import note_ordered
 from umbel.request_stack import ContextStack
 
 if TYPE_CHECKING:
+    from umbel.jobs.declared import Declared
     from umbel.result import AsyncResult
 
 __all__ = ("Task",)
@@ -67,6 +70,8 @@ class Task(CeleryTask, Generic[P, R]):
     _own_options: ClassVar[dict[str, Any] | None] = None
     #: Whether the body is an ``async def``.
     is_async: ClassVar[bool] = False
+    #: What it declares beside Celery's options (:mod:`umbel.jobs.declared`); None for nothing.
+    declared: ClassVar[Declared | None] = None
 
     @classmethod
     def on_bound(cls, app: Any) -> None:
@@ -199,20 +204,28 @@ class Task(CeleryTask, Generic[P, R]):
         """Celery's retry; its message goes out with the end of this attempt, in one step."""
         try:
             with deferring():
-                return super().retry(*args, **kwargs)
+                ordered = super().retry(*args, **kwargs)
+        except Retry:
+            note_ordered(self.request)
+            raise
         except Reject as error:
             # Celery drops a job whose retry could not be sent. It runs again instead.
             raise Reject(error.reason, requeue=isinstance(error.reason, OperationalError)) from error
+        note_ordered(self.request)
+        return ordered
 
     def apply(self, args: Any = None, kwargs: Any = None, *rest: Any, retries: int = 0, **options: Any) -> Any:
         """Run the job here and now, its retries included."""
         try:
-            return super().apply(args, kwargs, *rest, retries=retries, **options)
+            result = super().apply(args, kwargs, *rest, retries=retries, **options)
         except Retry as retry:
             # With task_eager_propagates Celery lets the retry itself escape.
             if retry.sig is None or not retry.is_eager:
                 raise
             return retry.sig.apply(retries=retries + 1, throw=options.get("throw"))
+        if isinstance(result._result, CancelledItself):
+            result._state, result._result = states.REVOKED, TaskRevokedError(*result._result.args)
+        return result
 
     def replace(self, sig: Any) -> Any:
         """Celery's replace; its messages go out with the end of this job, in one step."""

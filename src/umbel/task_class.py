@@ -14,9 +14,11 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from umbel.engine.bridge import bridged
 from umbel.engine.job import interruptible
+from umbel.engine.outcome import Outcome
+from umbel.jobs.declared import Declared, on_class, take
 from umbel.task import AsyncCall, Task
 
-__all__ = ("fit", "fitting_base", "fitting_body", "never_retried")
+__all__ = ("fit", "fitting_base", "fitting_body", "never_retried", "unshadowed")
 
 
 def fitting_body(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,24 +36,32 @@ def fitting_base(base: type[Any], *, is_async: bool) -> type[Any]:
 
 
 def never_retried(options: dict[str, Any]) -> dict[str, Any]:
-    """Return what ``autoretry_for`` must leave alone: a soft time limit that has passed (C28)."""
+    """Return what ``autoretry_for`` must leave alone: a soft time limit that has passed, and an outcome (C28)."""
     if not options.get("autoretry_for"):
         return {}
-    return {"dont_autoretry_for": (*(options.get("dont_autoretry_for") or ()), SoftTimeLimitExceeded)}
+    return {"dont_autoretry_for": (*(options.get("dont_autoretry_for") or ()), SoftTimeLimitExceeded, Outcome)}
 
 
-def fit(task: Any) -> Any:
-    """Return a task written as a class with ``run``, or an instance of one, as an instance that fits."""
-    cls = task if inspect.isclass(task) else type(task)
+def unshadowed(cls: type[Any]) -> dict[str, Any]:
+    """Return Celery's methods whose names a class uses for what it declares: ``retry = Retry(3)``."""
+    return {name: getattr(Task, name) for name in on_class(cls) if hasattr(Task, name)}
+
+
+def fit(task: Any, options: dict[str, Any]) -> Any:
+    """Return a task written as a class with ``run``, or an instance of one, as an instance that fits.
+
+    What is Umbel's is taken out of ``options``.
+    """
+    cls: Any = task if inspect.isclass(task) else type(task)
     if not cls.__dict__.get("_fitted") and not cls.__dict__.get("_decorated"):
-        cls = _fitted(cls)
+        cls = _fitted(cls, take(options, f"Task {cls.name or cls.__name__}", cls))
     if inspect.isclass(task):
         return cls()
     task.__class__ = cls
     return task
 
 
-def _fitted(cls: type[Any]) -> type[Any]:
+def _fitted(cls: type[Any], declared: Declared | None) -> type[Any]:
     is_async = inspect.iscoroutinefunction(cls.run)
     options = {name: getattr(cls, name, None) for name in ("autoretry_for", "dont_autoretry_for")}
     members = {
@@ -61,7 +71,10 @@ def _fitted(cls: type[Any]) -> type[Any]:
         "is_async": is_async,
         "bind_self": True,
         "run": fitting_body(cls.run),
+        "declared": declared,
         **never_retried(options),
+        **unshadowed(cls),
+        **(declared.for_celery() if declared is not None else {}),
     }
     return _derived(cls.__name__, (fitting_base(cls, is_async=is_async),), cls, members)
 

@@ -17,9 +17,11 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final
 
 import greenlet
+from celery._state import get_current_task
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
 from umbel.engine.job import Job, SoftLimitPassed, contained, current_job
+from umbel.engine.outcome import Outcome, is_running, meaning_of
 
 __all__ = ("Drive", "bridged")
 
@@ -76,11 +78,17 @@ def bridged(function: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
-            return _run(function(*args, **kwargs))
+            result = _run(function(*args, **kwargs))
+            if not isinstance(result, Outcome) or not is_running(get_current_task()):
+                return result
+            outcome = result
+        except Outcome as raised:
+            outcome = raised
         except Exception:
             raise
         except BaseException as error:
             raise contained(error) from error
+        raise meaning_of(outcome)
 
     run.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
     run.umbel_coroutine = function  # type: ignore[attr-defined]
@@ -93,11 +101,16 @@ def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
         return _step(coroutine, job)
     if job is not None and job.loop is not None:
         return _run_on(job.loop, coroutine, job)
+    # Not within an "except": what the body raises would have that exception for its context.
+    return _run_aside(coroutine) if _loop_runs() else _RUNNERS.run(coroutine)
+
+
+def _loop_runs() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return _RUNNERS.run(coroutine)
-    return _run_aside(coroutine)
+        return False
+    return True
 
 
 def _step(coroutine: Coroutine[Any, Any, Any], job: Job | None) -> Any:

@@ -108,7 +108,7 @@ def outgoing(queue: str, message: dict[str, Any], priority: int) -> Outgoing:
 
 def is_once(headers: dict[str, Any]) -> bool:
     """Whether the message is not to be queued again under its id; a retry has its id, and must be."""
-    return bool(headers.get("umbel_once")) and not headers.get("retries")
+    return bool(headers.get("umbel_once")) and not headers.get("retries") and not headers.get("umbel_first")
 
 
 def due_at(eta: Any) -> float | None:

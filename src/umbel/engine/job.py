@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import greenlet
 from billiard.common import terminate_handler_fired
-from celery._state import get_current_worker_task
+from celery._state import get_current_task, get_current_worker_task
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
+
+from umbel.engine.outcome import Outcome, is_running, meaning_of
 
 if TYPE_CHECKING:
     from umbel.engine.request import Request
@@ -169,12 +171,18 @@ def interruptible(function: Callable[..., Any]) -> Callable[..., Any]:
         job = current_job.get()
         try:
             if job is None or job._thread_id is not None or job.loop is not None:
-                return function(*args, **kwargs)
-            job.begin_body()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                _close(job)
+                result = function(*args, **kwargs)
+            else:
+                job.begin_body()
+                try:
+                    result = function(*args, **kwargs)
+                finally:
+                    _close(job)
+            if not isinstance(result, Outcome) or not is_running(get_current_task()):
+                return result
+            outcome = result
+        except Outcome as raised:
+            outcome = raised
         except Exception:
             raise
         except Cancelled as cancelled:
@@ -182,6 +190,7 @@ def interruptible(function: Callable[..., Any]) -> Callable[..., Any]:
             raise Ignore(job.stopped_by if job is not None else "cancelled") from cancelled
         except BaseException as error:
             raise contained(error) from error
+        raise meaning_of(outcome)
 
     with contextlib.suppress(ValueError, TypeError):
         run.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]

@@ -23,6 +23,7 @@ from celery.worker import state as worker_state
 
 from umbel.engine.execution import Execution
 from umbel.engine.job import current_job
+from umbel.engine.outcome import CancelledItself
 from umbel.engine.store import Delivery
 
 __all__ = ("Request",)
@@ -216,6 +217,8 @@ class Request(celery_request.Request):
         with self.settling():
             if self.execution is not None and isinstance(_error(exc_info), _LOST):
                 return self._on_crash(exc_info)
+            if isinstance(_error(exc_info), CancelledItself):
+                return self._announce_revoked(str(_error(exc_info)), False, None, False)
             return super().on_failure(exc_info, send_failed_event, return_ok)
 
     def _on_crash(self, exc_info: Any) -> None:

@@ -11,6 +11,7 @@ from celery import states
 
 from umbel.engine.store import Engine, Location, Stored
 from umbel.errors import JobNotFound
+from umbel.jobs.outcomes import Snooze
 from umbel.jobs.progress import Progress
 from umbel.states import JobState, from_celery
 
@@ -104,6 +105,8 @@ def _stored(stored: Stored, backend: Any, location: Location | None) -> JobStatu
     elif location is not None and location.lease is None and stored.state in (states.STARTED, "PROGRESS"):
         # Its worker has ended and given it back.
         state = JobState.QUEUED
+    elif state is JobState.RETRYING and _is_snooze(value):
+        state = JobState.QUEUED if location is not None and location.due is None else JobState.SCHEDULED
     failed = state in (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED, JobState.RETRYING)
     told = document.get("progress") or (value.get("progress") if isinstance(value, dict) else None)
     passing = state in (JobState.PROGRESS, JobState.RUNNING)
@@ -126,6 +129,13 @@ def _stored(stored: Stored, backend: Any, location: Location | None) -> JobStatu
 
 def _is_progress(value: Any) -> bool:
     return isinstance(value, dict) and set(value) == {"progress"} and Progress.from_list(value["progress"]) is not None
+
+
+def _is_snooze(value: Any) -> bool:
+    """Whether a job that is to run again has put itself off, which is no failure."""
+    if isinstance(value, dict):
+        return value.get("exc_type") == "Snooze" and str(value.get("exc_module")).startswith("umbel.")
+    return isinstance(value, Snooze)
 
 
 def _says(value: Any, word: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from celery import Celery
 
-__all__ = ("build", "coroutine_of", "declare", "declare_class", "only_coroutine", "sibling")
+__all__ = ("build", "coroutine_of", "declare", "declare_class", "only_coroutine", "only_umbel", "sibling")
 
 Body = Callable[..., Any]
 CoroutineBody = Callable[..., Coroutine[Any, Any, Any]]
@@ -22,6 +22,7 @@ class _Declared:
     body: Body | None
     coroutine: CoroutineBody
     options: dict[str, Any]
+    only_umbel: bool = False
 
 
 _CATALOGUE: dict[str, _Declared] = {}
@@ -50,6 +51,16 @@ def declare(**options: Any) -> Callable[[B], B]:
     return wrap
 
 
+def only_umbel(**options: Any) -> Callable[[B], B]:
+    """Declare a task, and its twin, that only Umbel's applications have."""
+
+    def wrap(body: B) -> B:
+        _CATALOGUE[body.__name__] = _Declared(body, _twin_of(body), options, only_umbel=True)
+        return body
+
+    return wrap
+
+
 def coroutine_of(name: str) -> Callable[[CoroutineBody], CoroutineBody]:
     """Give the declared task ``name`` an ``async def`` body of its own, for what must really be awaited."""
 
@@ -73,6 +84,8 @@ def only_coroutine(**options: Any) -> Callable[[CoroutineBody], CoroutineBody]:
 def build(app: Celery, *, coroutines: bool) -> None:
     """Register the whole catalogue with ``app``."""
     for name, declared in _CATALOGUE.items():
+        if declared.only_umbel and not coroutines:
+            continue
         if declared.body is not None:
             app.task(name=f"sync.{name}", shared=False, **declared.options)(declared.body)
         if coroutines:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError
 
+from tests.acceptance.semantics.faults import Chosen
 from tests.acceptance.semantics.jobs import Jobs, failure, outcome, reaches
 from tests.acceptance.semantics.waiting import until
 
@@ -148,6 +149,30 @@ def test_hard_limit_counts_no_attempt_of_its_neighbours(jobs: Jobs, key: str) ->
     failure(result)
     assert outcome(neighbour)["retries"] == 0
     assert _status(jobs, result.id) == "failed"
+
+
+def test_declared_retry(jobs: Jobs, key: str) -> None:
+    """C26, C35: on RabbitMQ too, where a retry is published from an outbox."""
+    assert outcome(jobs.tried.delay(key, 2)) == "done"
+    assert [entry["retries"] for entry in jobs.trail.notes(key)] == [0, 1, 2]
+    assert isinstance(failure(jobs.tried.delay(f"{key}-up", 9)), Chosen)
+    assert [entry["retries"] for entry in jobs.trail.notes(f"{key}-up")] == [0, 1, 2]
+
+
+def test_job_that_puts_itself_off(jobs: Jobs, key: str) -> None:
+    """C28: no attempt is used."""
+    assert outcome(jobs.put_off.delay(key, 5)) == "done"
+    assert [entry["retries"] for entry in jobs.trail.notes(key)] == [0] * 6
+
+
+def test_job_that_cancels_itself(jobs: Jobs, key: str) -> None:
+    """C22: with the signal and the event of any other cancel."""
+    result = jobs.cancel_itself.delay(key)
+    until(lambda: _status(jobs, result.id) == "cancelled", "the state is cancelled")
+    jobs.trail.wait(result.id, "task_revoked")
+    with pytest.raises(TaskRevokedError):
+        outcome(result)
+    assert jobs.trail.words(key) == ["try"]
 
 
 def test_get_without_a_timeout_has_one(jobs: Jobs) -> None:

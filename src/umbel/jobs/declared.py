@@ -1,0 +1,111 @@
+"""What a task declares, and how it is put around its body.
+
+``@jobs.task(retry=3, …)`` hands Umbel's own options to :func:`take`, so that none of them reaches Celery, whose
+``Task.retry`` is a method. What is declared goes around ``task.run``, as ``autoretry_for`` does: in every pool, on the
+short path and on Celery's, in eager mode, for ``def`` and ``async def``. A task that declares nothing has
+``declared = None``, keeps its ``run`` and pays nothing (P9).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from umbel.engine.outcome import Outcome, is_running
+from umbel.errors import ConfigurationError
+from umbel.jobs.retry import Retry
+
+__all__ = ("Declared", "on_class", "take")
+
+#: How each option is read: the value and the place that has declared it, to what stands in :class:`Declared`.
+_READERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
+    "retry": Retry.of,
+}
+#: What goes around a body, the outermost first. Each has ``around(task, run) -> run``.
+_AROUND: Final = ("retry",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What one task declares: a field for each promise, None for what it does not."""
+
+    retry: Retry | None = None
+
+    def around(self, task: Any, run: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``run``, the body of ``task``, with everything around it that is declared."""
+        for name in reversed(_AROUND):
+            promise = getattr(self, name)
+            if promise is not None:
+                run = promise.around(task, run)
+        return _concluding(task, run)
+
+    def put_around(self, task: Any) -> None:
+        """Put what is declared around the body of a task that its application has bound, once."""
+        if task.__dict__.get("_declared_around"):
+            return
+        body = task.run
+        task.run, task._declared_around = self.around(task, body), True
+        with contextlib.suppress(TypeError, ValueError):
+            # What wraps a method copies the signature of its function, with ``self``.
+            task.run.__signature__ = inspect.signature(body)
+
+    def for_celery(self) -> dict[str, Any]:
+        """Return what Celery is to know of it: ``self.retry()`` counts up to the same number."""
+        return {} if self.retry is None else {"max_retries": self.retry.times}
+
+
+def take(options: dict[str, Any], place: str, base: type[Any] | None = None) -> Declared | None:
+    """Take Umbel's own options out of a task's ``options``, and return what they declare; None for nothing.
+
+    ``base``: a class that may declare some for all of its tasks. Raises :exc:`ConfigurationError` that begins with
+    ``place``.
+    """
+    given = {**on_class(base), **{name: options.pop(name) for name in _READERS if name in options}}
+    read = {name: _READERS[name](value, place) for name, value in given.items() if value is not None}
+    if not read:
+        return None
+    declared = Declared(**read)
+    for name, value in declared.for_celery().items():
+        if options.get(name, value) != value:
+            raise ConfigurationError(
+                f"{place}: {name}={options[name]!r} says something else than retry=, which gives {value!r}; "
+                "leave it out."
+            )
+    return declared
+
+
+def on_class(cls: type[Any] | None) -> dict[str, Any]:
+    """Return what a class, or one that it derives from, declares by attributes of the options' names.
+
+    Only declarations count: whatever else is called so is the class's own.
+    """
+    if cls is None:
+        return {}
+    found = {name: inspect.getattr_static(cls, name, None) for name in _READERS}
+    return {name: value for name, value in found.items() if _is_declaration(name, value)}
+
+
+def _is_declaration(name: str, value: Any) -> bool:
+    return type(value).__module__.startswith("umbel.jobs.") or (name == "retry" and isinstance(value, int))
+
+
+def _concluding(task: Any, run: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``run`` so that an outcome that the body, or anything around it, has given ends the job as it says."""
+
+    @functools.wraps(run)
+    def concluding(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return run(*args, **kwargs)
+        except Outcome as raised:
+            outcome = raised
+        try:
+            raise outcome.conclude(task) if is_running(task) else outcome
+        finally:
+            # Its traceback holds this frame.
+            del outcome
+
+    return concluding
