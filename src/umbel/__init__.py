@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from umbel.jobs.progress import Progress, progress
     from umbel.jobs.retry import Retry
     from umbel.jobs.status import JobStatus
+    from umbel.jobs.unique import Unique
     from umbel.settings import Settings
     from umbel.states import JobState
     from umbel.task import Task
@@ -31,6 +32,7 @@ __all__ = (
     "Snooze",
     "Task",
     "Umbel",
+    "Unique",
     "__version__",
     "errors",
     "exponential",
@@ -54,6 +56,7 @@ _HOMES: Final = {
     "Snooze": "umbel.jobs.outcomes",
     "Task": "umbel.task",
     "Umbel": "umbel.app",
+    "Unique": "umbel.jobs.unique",
     "exponential": "umbel.jobs.backoff",
     "fault_of": "umbel.jobs.faults",
     "progress": "umbel.jobs.progress",

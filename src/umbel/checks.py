@@ -15,6 +15,7 @@ from kombu.transport import TRANSPORT_ALIASES
 from umbel.engine.redis_address import is_redis
 from umbel.engine.registry import NO_STATE, is_rabbit, is_state
 from umbel.errors import ConfigurationError
+from umbel.jobs.unique import Unique
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -77,7 +78,15 @@ def check_broker(url: str | None) -> None:
 
 def check_app(app: Umbel) -> None:
     """Raise :exc:`ConfigurationError` if anything declared cannot work; make the tasks' queues known otherwise."""
-    problems = [*_state(app), *_limits(app), *_rates(app), *_queues(app), *_routes(app), *_schedule(app)]
+    problems = [
+        *_state(app),
+        *_limits(app),
+        *_rates(app),
+        *_uniques(app),
+        *_queues(app),
+        *_routes(app),
+        *_schedule(app),
+    ]
     if problems:
         raise ConfigurationError(" ".join(problems))
 
@@ -109,6 +118,14 @@ def _rates(app: Umbel) -> Iterator[str]:
                 rate(task.rate_limit)
             except (ValueError, KeyError, AttributeError):
                 yield f"Task {name}: rate_limit {task.rate_limit!r} makes no sense; write it like '10/s' or '100/m'."
+
+
+def _uniques(app: Umbel) -> Iterator[str]:
+    for _, task in _own_tasks(app):
+        unique = getattr(task, "unique", None)
+        problem = unique.problem(task) if isinstance(unique, Unique) else None
+        if problem is not None:
+            yield problem
 
 
 def queues_of(app: Umbel) -> dict[str, str]:

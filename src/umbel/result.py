@@ -45,6 +45,9 @@ def _refuse_blocking(id: str, disable_sync_subtasks: bool) -> None:
 class AsyncResult(celery_result.AsyncResult):
     """Celery's result; ``get`` waits at most ``result_timeout`` unless told otherwise, and ``aget`` is awaitable."""
 
+    #: Whether the dispatch that returned it found another job that says the same, which this is.
+    duplicate: bool = False
+
     def get(self, timeout: Any = _UNSET, *args: Any, disable_sync_subtasks: bool = True, **kwargs: Any) -> Any:
         """Wait for the end and return the result. Raises what the job raised, or Celery's ``TimeoutError``."""
         if self._cache is None and not self.app.conf.task_always_eager:

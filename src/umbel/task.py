@@ -18,7 +18,7 @@ from celery.app.task import Task as CeleryTask
 from celery.exceptions import Reject, Retry, TaskRevokedError
 from kombu.exceptions import OperationalError
 
-from umbel.engine.bulk import in_batches
+from umbel.engine.bulk import in_batches, one_by_one
 from umbel.engine.execution import deferring, is_calling_back
 from umbel.engine.outcome import CancelledItself
 from umbel.errors import DispatchTimeout, InvalidArguments
@@ -28,6 +28,7 @@ from umbel.request_stack import ContextStack
 
 if TYPE_CHECKING:
     from umbel.jobs.declared import Declared
+    from umbel.jobs.unique import Unique
     from umbel.result import AsyncResult
 
 __all__ = ("Task",)
@@ -111,13 +112,28 @@ class Task(CeleryTask, Generic[P, R]):
             options["headers"] = {**(options.get("headers") or {}), "umbel_owner": str(owner)}
         if not rest:
             known = task_id or new_id()
+            unique = self.unique
+            if unique is not None and unique.applies(self, options):
+                holder = unique.queue(self, args, kwargs, known, options)
+                return self._handle(holder, options.get("ignore_result"), duplicate=holder != known)
             if self.app.dispatcher.send(self, args, kwargs, known, options):
                 return self._handle(known, options.get("ignore_result"))
         result: AsyncResult = super().apply_async(args, kwargs, task_id, *rest, **options)
         return result
 
-    def _handle(self, task_id: str, ignore_result: Any) -> AsyncResult:
+    @property
+    def unique(self) -> Unique | None:
+        """What it declares about dispatches that say the same."""
+        return self.declared.unique if self.declared is not None else None
+
+    def publish(self, args: Any, kwargs: Any, task_id: str, options: dict[str, Any]) -> None:
+        """Send the job's message and nothing more: for who collects messages before they are queued."""
+        if not self.app.dispatcher.send(self, args, kwargs, task_id, options):
+            super().apply_async(args, kwargs, task_id, add_to_parent=False, **options)
+
+    def _handle(self, task_id: str, ignore_result: Any, *, duplicate: bool = False) -> AsyncResult:
         result: AsyncResult = self.AsyncResult(task_id)
+        result.duplicate = duplicate
         result.ignored = self.ignore_result if ignore_result is None else ignore_result
         parent = self.app.current_worker_task
         if parent is not None:
@@ -164,10 +180,13 @@ class Task(CeleryTask, Generic[P, R]):
         An item is a tuple of arguments, a dict of keyword arguments, a pair of both, or a single argument. Memory
         is bounded however many there are. Nothing is queued until the iterator is consumed.
         """
+        if self.unique is not None and self.unique.mode != "skip":
+            # Each may change what waits, and is asked for by itself.
+            return one_by_one(self, items, options)
         return in_batches(self, self._queue, items, options)
 
     def _queue(self, args: Any, kwargs: Any, options: dict[str, Any]) -> str:
-        if not options.keys() & {"owner", "task_id"}:
+        if self.unique is None and not options.keys() & {"owner", "task_id"}:
             self._check_arguments(args, kwargs)
             task_id = new_id()
             if self.app.dispatcher.send(self, args, kwargs, task_id, options):

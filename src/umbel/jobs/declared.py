@@ -18,12 +18,14 @@ from typing import Any, Final
 from umbel.engine.outcome import Outcome, is_running
 from umbel.errors import ConfigurationError
 from umbel.jobs.retry import Retry
+from umbel.jobs.unique import Unique
 
 __all__ = ("Declared", "on_class", "take")
 
 #: How each option is read: the value and the place that has declared it, to what stands in :class:`Declared`.
 _READERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "retry": Retry.of,
+    "unique": Unique.of,
 }
 #: What goes around a body, the outermost first. Each has ``around(task, run) -> run``.
 _AROUND: Final = ("retry",)
@@ -34,6 +36,7 @@ class Declared:
     """What one task declares: a field for each promise, None for what it does not."""
 
     retry: Retry | None = None
+    unique: Unique | None = None
 
     def around(self, task: Any, run: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``run``, the body of ``task``, with everything around it that is declared."""

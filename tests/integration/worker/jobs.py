@@ -13,7 +13,7 @@ from typing import Any
 from celery import signals
 from celery.exceptions import SoftTimeLimitExceeded
 
-from umbel import Umbel, progress
+from umbel import Umbel, Unique, progress
 
 __all__ = ("app", "tell")
 
@@ -47,6 +47,29 @@ def hold(name: str) -> str:
         time.sleep(0.01)
     tell("released", name)
     return name
+
+
+@app.task(unique=Unique(for_="10m", key="name"))
+def once(name: str, word: str = "") -> str:
+    """Run until the gate is opened; another one of this name is not queued meanwhile."""
+    tell("once", name, word)
+    while not (GATES / name).exists():
+        time.sleep(0.01)
+    return word
+
+
+@app.task(unique=Unique(mode="replace", key="name"))
+async def newest(name: str, word: str) -> str:
+    """Run with what was said last before it began."""
+    tell("newest", name, word)
+    return word
+
+
+@app.task(unique=Unique(mode="debounce", key="name", wait="500ms", longest="1h"))
+def settled(name: str, word: str) -> str:
+    """Run when nothing was said for a while."""
+    tell("settled", name, word)
+    return word
 
 
 @app.task
