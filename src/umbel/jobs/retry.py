@@ -105,7 +105,7 @@ class Retry:
         """
         if isinstance(error, ExceptionGroup):
             return all(self.catches(one) for one in error.exceptions)
-        if isinstance(error, _NEVER) or not isinstance(error, Exception) or _holds_a_limit(error):
+        if isinstance(error, _NEVER) or not isinstance(error, Exception) or _is_made_of_a_stop(error):
             return False
         fault = fault_of(error, idempotent=self.idempotent)
         if any(_fits(kind, error, fault) for kind in self.never):
@@ -158,7 +158,9 @@ class Retry:
 
     def _following(self, task: Any, error: Exception) -> BaseException | None:
         request = task.request
-        if request.called_directly or _is_stopped():
+        job = current_job.get()
+        if request.called_directly or (job is not None and (job.cancelled or job.soft_sent)):
+            # It was told to end, whatever became of that in its body.
             return None
         pause = self.pause(request, error) if self.catches(error) else None
         return None if pause is None else again(task, error, pause)
@@ -171,12 +173,6 @@ class Retry:
         else:
             end = first_due(request) + self.until.total_seconds()
         return time.time() + pause.total_seconds() <= end
-
-
-def _is_stopped() -> bool:
-    """Whether the running job was told to end, whatever became of that in its body."""
-    job = current_job.get()
-    return terminate_handler_fired() if job is None else job.cancelled or job.soft_sent
 
 
 def _kinds(value: Any, place: str) -> tuple[Any, ...]:
@@ -207,9 +203,11 @@ def _wait_asked_for(error: BaseException) -> timedelta | None:
     return fault.wait if fault is not None else None
 
 
-def _holds_a_limit(error: BaseException) -> bool:
-    """Whether a soft time limit is behind ``error``: somebody below has caught it and raised another one."""
-    return any(isinstance(one, SoftTimeLimitExceeded) for one in _chain(error))
+def _is_made_of_a_stop(error: BaseException) -> bool:
+    """Whether a soft time limit or a cancel is behind ``error``: somebody below has caught it and raised another."""
+    # A prefork child is ended by a SystemExit; one that survives that may still call sys.exit() itself.
+    stops = (SoftTimeLimitExceeded, SystemExit) if terminate_handler_fired() else SoftTimeLimitExceeded
+    return any(isinstance(one, stops) for one in _chain(error))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
