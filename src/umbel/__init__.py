@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from umbel.jobs.backoff import exponential
     from umbel.jobs.faults import Fault, Outlook, fault_of
     from umbel.jobs.outcomes import Cancel, Fail, RetryLater, Snooze
+    from umbel.jobs.overlap import WithoutOverlap, current_lock
     from umbel.jobs.progress import Progress, progress
     from umbel.jobs.retry import Retry
     from umbel.jobs.status import JobStatus
@@ -33,7 +34,9 @@ __all__ = (
     "Task",
     "Umbel",
     "Unique",
+    "WithoutOverlap",
     "__version__",
+    "current_lock",
     "errors",
     "exponential",
     "fault_of",
@@ -57,6 +60,8 @@ _HOMES: Final = {
     "Task": "umbel.task",
     "Umbel": "umbel.app",
     "Unique": "umbel.jobs.unique",
+    "WithoutOverlap": "umbel.jobs.overlap",
+    "current_lock": "umbel.jobs.overlap",
     "exponential": "umbel.jobs.backoff",
     "fault_of": "umbel.jobs.faults",
     "progress": "umbel.jobs.progress",

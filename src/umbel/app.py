@@ -21,6 +21,7 @@ from umbel.ids import new_id
 from umbel.ineffective import ineffective_settings
 from umbel.jobs.cancel import cancel_job
 from umbel.jobs.declared import take
+from umbel.jobs.locks import Keeper, Lock
 from umbel.jobs.status import JobStatus, read_status
 from umbel.settings import Settings, data_directory
 from umbel.states import JobState
@@ -253,6 +254,25 @@ class Umbel(Celery):
         if parent is not None:
             parent.add_trail(result)
         return result
+
+    # -- locks ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        """Renews the locks that this process holds."""
+        return Keeper(lambda: self.engine.locks)
+
+    def lock(self, name: str, *, for_: object = "30s", wait: object = 0) -> Lock:
+        """Return a lock that one process of the fleet holds at a time, for ``with`` or ``async with``.
+
+            with jobs.lock("rates", wait="5s") as lock:
+                ...
+
+        It is renewed while the block runs, and ends ``for_`` after its process has died. ``wait``: for how long to wait
+        for whoever has it; then :exc:`LockTaken`. ``lock.lost`` says whether it is not ours any more, ``lock.fence`` is
+        its fencing number. Raises :exc:`ValueError` for what is no duration.
+        """
+        return self.keeper.lock(f"named:{name}", for_, wait)
 
     # -- jobs -------------------------------------------------------------------------------------------------
 

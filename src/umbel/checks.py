@@ -15,7 +15,6 @@ from kombu.transport import TRANSPORT_ALIASES
 from umbel.engine.redis_address import is_redis
 from umbel.engine.registry import NO_STATE, is_rabbit, is_state
 from umbel.errors import ConfigurationError
-from umbel.jobs.unique import Unique
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -82,7 +81,7 @@ def check_app(app: Umbel) -> None:
         *_state(app),
         *_limits(app),
         *_rates(app),
-        *_uniques(app),
+        *_promises(app),
         *_queues(app),
         *_routes(app),
         *_schedule(app),
@@ -120,12 +119,13 @@ def _rates(app: Umbel) -> Iterator[str]:
                 yield f"Task {name}: rate_limit {task.rate_limit!r} makes no sense; write it like '10/s' or '100/m'."
 
 
-def _uniques(app: Umbel) -> Iterator[str]:
+def _promises(app: Umbel) -> Iterator[str]:
     for _, task in _own_tasks(app):
-        unique = getattr(task, "unique", None)
-        problem = unique.problem(task) if isinstance(unique, Unique) else None
-        if problem is not None:
-            yield problem
+        declared = getattr(task, "declared", None)
+        for promise in (declared.unique, declared.overlap) if declared is not None else ():
+            problem = promise.problem(task) if promise is not None else None
+            if problem is not None:
+                yield problem
 
 
 def queues_of(app: Umbel) -> dict[str, str]:

@@ -14,6 +14,7 @@
     │   ├── StoreReadOnly         the file or its folder cannot be written, or the server takes no writes
     │   ├── StoreTooNew           the file was written by a newer Umbel
     │   └── StoreUnreachable      the server does not answer
+    ├── LockTaken                 another process has the lock, and has kept it for longer than was waited
     ├── MoveRefused               jobs cannot be moved from one store to the other now
     └── JobError                  one job cannot do what was asked
         ├── JobNotFound           no job has this id, or its result has expired
@@ -35,6 +36,7 @@ __all__ = (
     "JobError",
     "JobFinished",
     "JobNotFound",
+    "LockTaken",
     "MoveRefused",
     "PayloadTooLarge",
     "StoreCorrupt",
@@ -192,6 +194,21 @@ class StoreUnreachable(StoreError):
         self.unsure = unsure
         asked = advice or "Is the server running, and are host and port right?"
         super().__init__(url, f"{url} cannot be reached ({reason}). {asked}")
+
+
+class LockTaken(UmbelError):
+    """Another process has the lock.
+
+    ``seconds``: it ends after so long at the latest, unless it is renewed.
+    """
+
+    def __init__(self, name: str, seconds: float) -> None:
+        self.name = name
+        self.seconds = seconds
+        super().__init__(
+            f"The lock {name.partition(':')[2]!r} is held elsewhere, for another {seconds:.1f} s at least unless it is "
+            "released: wait longer (wait=), or leave the work to whoever has it."
+        )
 
 
 class MoveRefused(UmbelError):

@@ -73,6 +73,8 @@ class Task(CeleryTask, Generic[P, R]):
     is_async: ClassVar[bool] = False
     #: What it declares beside Celery's options (:mod:`umbel.jobs.declared`); None for nothing.
     declared: ClassVar[Declared | None] = None
+    #: Whether what goes around its body may block, so that only the body itself runs on the event loop.
+    blocks: bool = False
 
     @classmethod
     def on_bound(cls, app: Any) -> None:

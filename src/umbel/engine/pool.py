@@ -299,7 +299,8 @@ class TaskPool(BasePool):
             return False
         plain = self._async.get(task.name)
         if plain is None:
-            plain = self._async[task.name] = not any(task_has_custom(task, hook) for hook in _HOOKS)
+            custom = any(task_has_custom(task, hook) for hook in _HOOKS)
+            plain = self._async[task.name] = not custom and not getattr(task, "blocks", False)
         return plain
 
     def _start_on_loop(self, jobs: list[Job]) -> None:

@@ -17,6 +17,7 @@ from umbel.engine.leases import run_directory
 from umbel.engine.postgres_groups import PostgresGroups, as_stored
 from umbel.engine.postgres_leader import PostgresLeader
 from umbel.engine.postgres_leases import PostgresLeases
+from umbel.engine.postgres_locks import PostgresLocks
 from umbel.engine.postgres_store import PostgresStore, Step
 from umbel.engine.state import ENDED_SECONDS, Claim, Claimed, Keyed, LeaseEnded, Outcome, Posted, State
 from umbel.engine.store import (
@@ -33,7 +34,7 @@ from umbel.engine.store import (
 __all__ = ("PostgresState",)
 
 _OVERDUE: Final = "hard time limit exceeded, and its process had to be killed"
-_SWEEPS: Final = ("results", "claims", "groups", "parts", "chords", "cancelled", "jobs", "uniques")
+_SWEEPS: Final = ("results", "claims", "groups", "parts", "chords", "cancelled", "jobs", "uniques", "locks")
 
 
 class PostgresState(State):
@@ -45,6 +46,7 @@ class PostgresState(State):
     def __init__(self, url: str) -> None:
         self.store = PostgresStore(url)
         self.groups = PostgresGroups(self.store)
+        self.locks = PostgresLocks(self.store)
         self.leases = PostgresLeases(self.store, run_directory(url))
         self._known: set[str] = set()
 

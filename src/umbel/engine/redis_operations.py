@@ -11,6 +11,7 @@ from umbel.engine import redis_status
 from umbel.engine.leader import Leader
 from umbel.engine.redis_leader import RedisLeader
 from umbel.engine.redis_leases import Leases
+from umbel.engine.redis_locks import RedisLocks
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_uniques import RedisUniques
@@ -34,6 +35,11 @@ class RedisOperations(Engine):
     def uniques(self) -> RedisUniques:  # type: ignore[override]
         """The keys that one job has at a time."""
         return RedisUniques(self.store, self.names.note)
+
+    @cached_property
+    def locks(self) -> RedisLocks:  # type: ignore[override]
+        """Locks by name."""
+        return RedisLocks(self.store)
 
     def leader(self, name: str) -> RedisLeader:
         return RedisLeader(self.store, name)

@@ -17,6 +17,7 @@ from umbel.engine.leases import run_directory
 from umbel.engine.redis_groups import RedisGroups
 from umbel.engine.redis_leader import RedisLeader
 from umbel.engine.redis_leases import Leases
+from umbel.engine.redis_locks import RedisLocks
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_uniques import key_fields
@@ -65,6 +66,7 @@ class RedisState(State):
         self.prefix: Final = prefix
         self.names = RedisNames(self.store)
         self.groups = RedisGroups(self.store)
+        self.locks = RedisLocks(self.store)
         self.leases = Leases(self.store, run_directory(url))
 
     def check(self) -> None:

@@ -23,6 +23,7 @@ from umbel.engine.shares import Shares
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile, translated
 from umbel.engine.sqlite_groups import GroupTable
+from umbel.engine.sqlite_locks import LockTable
 from umbel.engine.sqlite_moving import SQLiteMoving
 from umbel.engine.sqlite_names import QueueNames
 from umbel.engine.sqlite_reaper import reap_leases
@@ -64,6 +65,7 @@ class SQLiteEngine(SQLiteSchedule):
     names: QueueNames
     groups: GroupTable
     uniques: UniqueTable
+    locks: LockTable
 
     def __init__(self, path: Path, *, durability: str = "normal", crash_limit: int = 3) -> None:
         self.path = path
@@ -71,6 +73,7 @@ class SQLiteEngine(SQLiteSchedule):
         self.names = QueueNames(self.file)
         self.groups = GroupTable(self.file)
         self.uniques = UniqueTable(self.file, self._row, self._ring_all)
+        self.locks = LockTable(self.file, self._ring_due)
         self.moving = SQLiteMoving(self.file, self.names)
         self.crash_limit: Final = crash_limit
         self._forget_process()
@@ -120,6 +123,11 @@ class SQLiteEngine(SQLiteSchedule):
     def _ring_all(self, messages: Sequence[Outgoing]) -> None:
         if any(message.due is not None for message in messages):
             self._look_due = 0.0
+        self._waker.ring()
+        self.ring()
+
+    def _ring_due(self) -> None:
+        self._look_due = 0.0
         self._waker.ring()
         self.ring()
 
@@ -370,6 +378,7 @@ class SQLiteEngine(SQLiteSchedule):
             connection.execute(_RESULTS["expire_cancelled"], (now - _CANCELLED_SECONDS,))
             self.names.sweep(connection, now)
         self.uniques.sweep(_SWEEP_ROWS)
+        self.locks.sweep()
 
     def shrink(self) -> None:
         """Give free pages back to the file system."""

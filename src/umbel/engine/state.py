@@ -29,6 +29,7 @@ from umbel.engine.store import (
     Stored,
     WorkerStatus,
 )
+from umbel.state.locks import Locks
 
 __all__ = ("ENDED_SECONDS", "Claim", "Claimed", "Keyed", "LeaseEnded", "Outcome", "Posted", "State", "Verdict")
 
@@ -115,6 +116,7 @@ class State(ABC):
     """A state store. One instance serves all threads of a process, and survives a fork."""
 
     groups: Groups
+    locks: Locks
     leases: LeaseBook
 
     @abstractmethod

@@ -18,6 +18,7 @@ from umbel.engine.leader import Leader
 from umbel.engine.moving import Moving
 from umbel.engine.registers import Groups, Names
 from umbel.engine.uniques import UniqueKey, Uniques
+from umbel.state.locks import Locks
 
 __all__ = (
     "ChordPart",
@@ -200,6 +201,7 @@ class Engine(ABC):
     names: Names
     groups: Groups
     uniques: Uniques
+    locks: Locks
     moving: Moving
     #: Hears of a new lease's token when this process's old one was taken from it.
     on_lease: Callable[[str], None] | None = None

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from umbel.engine.outcome import Outcome, is_running
 from umbel.errors import ConfigurationError
+from umbel.jobs.overlap import WithoutOverlap
 from umbel.jobs.retry import Retry
 from umbel.jobs.unique import Unique
 
@@ -26,9 +27,10 @@ __all__ = ("Declared", "on_class", "take")
 _READERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "retry": Retry.of,
     "unique": Unique.of,
+    "overlap": WithoutOverlap.of,
 }
 #: What goes around a body, the outermost first. Each has ``around(task, run) -> run``.
-_AROUND: Final = ("retry",)
+_AROUND: Final = ("retry", "overlap")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ class Declared:
 
     retry: Retry | None = None
     unique: Unique | None = None
+    overlap: WithoutOverlap | None = None
 
     def around(self, task: Any, run: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``run``, the body of ``task``, with everything around it that is declared."""
@@ -52,6 +55,8 @@ class Declared:
             return
         body = task.run
         task.run, task._declared_around = self.around(task, body), True
+        # Asking the store for a lock is not for the event loop.
+        task.blocks = self.overlap is not None
         with contextlib.suppress(TypeError, ValueError):
             # What wraps a method copies the signature of its function, with ``self``.
             task.run.__signature__ = inspect.signature(body)

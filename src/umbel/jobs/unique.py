@@ -7,14 +7,11 @@ script: a dispatch stays one round trip, and ``enqueue_many`` one a batch.
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from kombu.utils.json import dumps
 from msgspec import structs
 
 from umbel.durations import duration
@@ -22,6 +19,7 @@ from umbel.engine.dispatch import as_celery_says
 from umbel.engine.execution import publishing_into, sink
 from umbel.engine.uniques import UniqueKey
 from umbel.errors import ConfigurationError, InvalidArguments
+from umbel.jobs.keys import Key, key_name, unknown_names
 
 if TYPE_CHECKING:
     from umbel.engine.store import Outgoing
@@ -57,7 +55,7 @@ class Unique:
 
     for_: Any = timedelta(hours=1)
     until: Literal["start", "done"] | None = None
-    key: str | Sequence[str] | Callable[..., Any] | None = None
+    key: Key = None
     mode: Mode = "skip"
     wait: Any = None
     longest: Any = None
@@ -90,8 +88,7 @@ class Unique:
         """Return what is wrong with it on ``task``, as a sentence; None when nothing is."""
         if self.until == "done" and not task.acks_late:
             return f'Task {task.name}: with acks_late=False only Unique(until="start") can be kept.'
-        known = inspect.signature(task.run).parameters
-        missing = [name for name in self._names() if name not in known]
+        missing, known = unknown_names(task, self.key)
         if not missing:
             return None
         return f"Task {task.name}: Unique(key={missing[0]!r}) is none of its parameters ({', '.join(known) or 'none'})."
@@ -102,7 +99,7 @@ class Unique:
 
     def queue(self, task: Any, args: Any, kwargs: Any, task_id: str, options: dict[str, Any]) -> str:
         """Queue the job unless another one has its key; return the id of the one that has it."""
-        name = self.name_of(task, args, kwargs)
+        name = key_name(task, self.key, args, kwargs)
         if self.wait is not None:
             if options.get("countdown") is not None or options.get("eta") is not None:
                 raise InvalidArguments(str(task.name), "it is debounced, and waits for as long as that says")
@@ -128,30 +125,6 @@ class Unique:
             task.app.engine.enqueue([structs.replace(message, unique=None)])
         return own
 
-    def _names(self) -> Sequence[str]:
-        if self.key is None or callable(self.key):
-            return ()
-        return (self.key,) if isinstance(self.key, str) else self.key
-
-    def name_of(self, task: Any, args: Any, kwargs: Any) -> str:
-        """Return the key's name. Raises :exc:`InvalidArguments` when the arguments cannot be told apart by it."""
-        try:
-            bound = inspect.signature(task.run).bind(*(args or ()), **(kwargs or {}))
-        except TypeError as error:
-            raise InvalidArguments(str(task.name), str(error)) from None
-        bound.apply_defaults()
-        given = bound.arguments
-        value: Any = given
-        if callable(self.key):
-            value = self.key(*bound.args, **bound.kwargs)
-        elif self.key is not None:
-            value = [given[name] for name in self._names()]
-        try:
-            text = dumps(_said(value), sort_keys=True)
-        except (TypeError, ValueError) as error:
-            raise InvalidArguments(str(task.name), f"its Unique key is nothing that JSON can say ({error})") from None
-        return f"{task.name}:{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:32]}"
-
 
 def _message(task: Any, args: Any, kwargs: Any, task_id: str, options: dict[str, Any]) -> Outgoing:
     found: list[Outgoing] = []
@@ -163,17 +136,6 @@ def _message(task: Any, args: Any, kwargs: Any, task_id: str, options: dict[str,
             "a sqlite:, redis: or amqp: URL."
         )
     return found[0]
-
-
-def _said(value: Any) -> Any:
-    """Return ``value`` with models as what they hold."""
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
-    if isinstance(value, Mapping):
-        return {str(key): _said(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_said(one) for one in value]
-    return value
 
 
 def _one_of(value: str, known: tuple[str, ...], name: str) -> None:

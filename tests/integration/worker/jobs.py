@@ -13,7 +13,7 @@ from typing import Any
 from celery import signals
 from celery.exceptions import SoftTimeLimitExceeded
 
-from umbel import Umbel, Unique, progress
+from umbel import Umbel, Unique, WithoutOverlap, current_lock, progress
 
 __all__ = ("app", "tell")
 
@@ -70,6 +70,47 @@ def settled(name: str, word: str) -> str:
     """Run when nothing was said for a while."""
     tell("settled", name, word)
     return word
+
+
+def fence() -> int:
+    lock = current_lock()
+    return 0 if lock is None else lock.fence
+
+
+@app.task(overlap=WithoutOverlap(key="name"))
+def alone(name: str, word: str = "") -> str:
+    """Run while no other one of this name does."""
+    tell("enter", name, word, fence())
+    time.sleep(0.01)
+    tell("leave", name, word)
+    return word
+
+
+@app.task(overlap=WithoutOverlap(key="name"))
+async def alone_async(name: str, word: str = "") -> str:
+    """The same on the event loop."""
+    tell("enter", name, word, fence())
+    await asyncio.sleep(0.01)
+    tell("leave", name, word)
+    return word
+
+
+@app.task(overlap=WithoutOverlap(key="name", for_="1s"))
+def alone_at(name: str) -> str:
+    """Run alone until the gate is opened."""
+    tell("enter", name, fence())
+    while not (GATES / name).exists():
+        time.sleep(0.01)
+    return name
+
+
+@app.task(overlap=WithoutOverlap(otherwise="skip"))
+async def only(name: str) -> str:
+    """Run until the gate is opened; no other one runs meanwhile, nor later."""
+    tell("only", name)
+    while not (GATES / name).exists():
+        await asyncio.sleep(0.01)
+    return name
 
 
 @app.task

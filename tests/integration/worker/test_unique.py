@@ -13,6 +13,7 @@ from celery import chord
 
 from tests.integration.worker.plant import Plant, until
 from umbel import JobState, Unique
+from umbel.jobs.keys import key_name
 
 THREADS = 50
 
@@ -148,7 +149,7 @@ def test_c30_a_unique_job_that_is_retried_keeps_its_key(plant: Plant) -> None:
     first = flaky.delay("k")
     plant.engine.open_lease("here", ["celery"], 1)
     (delivery,) = plant.engine.fetch({"celery": 0}, 1)
-    again = plant.app.engine.uniques.holder(flaky.unique.name_of(flaky, ("k",), {}))
+    again = plant.app.engine.uniques.holder(key_name(flaky, None, ("k",), {}))
     assert again == first.id == delivery.task_id
     assert flaky.delay("k").duplicate
 

@@ -21,6 +21,9 @@
 --   umbel:unique:NAME            string  ID of the job that has this key
 --   umbel:waits:ID               string  "NAME\nBODY": it has that key until a worker takes it, and what was put in its message's place
 --   umbel:waits                  string  there while one of those may be
+--   umbel:lock:NAME              string  "FENCE\nOWNER"
+--   umbel:lock-waits:NAME        list    ids of jobs that wait for it, the first one first
+--   umbel:fences                 counter of fencing numbers
 --   umbel:line:NAME              string  "CALL\nNEW": the last call of a sender's connection, and how many jobs it brought
 --   umbel:about:ID               string  the guard beside a result document (MessagePack)
 --   umbel:cancelled              hash    ID -> "AT RUNNING"

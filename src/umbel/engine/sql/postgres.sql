@@ -45,6 +45,27 @@ WHERE k.name = %s AND k.ends > extract(epoch FROM clock_timestamp())
 -- name: sweep_uniques
 DELETE FROM umbel.unique_key WHERE ends < extract(epoch FROM clock_timestamp())
 
+-- name: lock_take
+INSERT INTO umbel.lock AS known (name, owner, fence, ends)
+VALUES (%(name)s, %(owner)s, nextval('umbel.fence'), extract(epoch FROM clock_timestamp()) + %(seconds)s)
+ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, fence = excluded.fence, ends = excluded.ends
+WHERE known.owner = excluded.owner OR known.ends <= extract(epoch FROM clock_timestamp())
+RETURNING fence
+
+-- name: lock_holder
+SELECT fence, ends - extract(epoch FROM clock_timestamp()), owner FROM umbel.lock
+WHERE name = %s AND ends > extract(epoch FROM clock_timestamp())
+
+-- name: lock_renew
+UPDATE umbel.lock SET ends = extract(epoch FROM clock_timestamp()) + %s
+WHERE name = %s AND fence = %s AND ends > extract(epoch FROM clock_timestamp())
+
+-- name: lock_release
+DELETE FROM umbel.lock WHERE name = %s AND fence = %s AND ends > extract(epoch FROM clock_timestamp())
+
+-- name: sweep_locks
+DELETE FROM umbel.lock WHERE ends < extract(epoch FROM clock_timestamp())
+
 -- name: unnote
 DELETE FROM umbel.job WHERE task_id = ANY(%s)
 

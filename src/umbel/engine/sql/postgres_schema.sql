@@ -88,6 +88,12 @@ CREATE TABLE IF NOT EXISTS umbel.unique_key (
 );
 CREATE INDEX IF NOT EXISTS unique_key_ends ON umbel.unique_key (ends);
 
+-- Locks by name.
+CREATE SEQUENCE IF NOT EXISTS umbel.fence;
+CREATE TABLE IF NOT EXISTS umbel.lock (
+    name text PRIMARY KEY, owner text NOT NULL, fence bigint NOT NULL, ends double precision NOT NULL
+);
+
 -- What jobs' ends publish, until the broker has confirmed it.
 CREATE TABLE IF NOT EXISTS umbel.outbox (
     number bigserial PRIMARY KEY,

@@ -17,6 +17,7 @@ from __future__ import annotations
 from umbel.testing.contract._cancelling import Cancelling
 from umbel.testing.contract._crashes import Crashes
 from umbel.testing.contract._leases import Leases
+from umbel.testing.contract._locks import EngineLocks
 from umbel.testing.contract._moving import Moving
 from umbel.testing.contract._operating import Operating
 from umbel.testing.contract._queueing import Queueing
@@ -31,6 +32,17 @@ __all__ = ("EngineContract", "StateContract")
 
 
 class EngineContract(
-    Queueing, Leases, Crashes, Settling, States, Cancelling, Operating, Moving, Sharing, Schedules, Superseding
+    Queueing,
+    Leases,
+    Crashes,
+    Settling,
+    States,
+    Cancelling,
+    Operating,
+    Moving,
+    Sharing,
+    Schedules,
+    Superseding,
+    EngineLocks,
 ):
     """All that an engine promises. Set ``url`` before each test, or override ``open_engine``."""

@@ -1,7 +1,8 @@
 """Another process on the same store, which does what a test tells it and can be killed.
 
-It is driven by lines of JSON: a method of :class:`umbel.engine.store.Engine` and its arguments, or ``unique`` to queue
-messages with keys. ``drain`` is the one thing that it does by itself: fetch and settle until a queue is empty.
+It is driven by lines of JSON: a method of :class:`umbel.engine.store.Engine` and its arguments, or ``unique`` and
+``lock`` for what its keys and locks do. ``drain`` is the one thing that it does by itself: fetch and settle until a
+queue is empty.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Self
 
 import msgspec
@@ -21,11 +22,14 @@ import msgspec
 from umbel.engine import store
 from umbel.engine.registry import open_engine
 from umbel.engine.store import Engine, Settled
+from umbel.state.locks import Grant
 
 __all__ = ("Peer", "PeerError", "serve")
 
 _KIND: Final = "kind"
 _END_SECONDS: Final = 10.0
+#: Shapes that do not stand in :mod:`umbel.engine.store`.
+_KINDS: Final[dict[str, Any]] = {"Grant": Grant}
 _SERVE: Final = f"import sys; from {__name__} import serve; serve(sys.argv[1], int(sys.argv[2]))"
 
 
@@ -125,7 +129,7 @@ def _unpacked(value: Any) -> Any:
         return value
     fields = {key: _unpacked(one) for key, one in value.items()}
     kind = fields.pop(_KIND, None)
-    return fields if kind is None else getattr(store, kind)(**fields)
+    return fields if kind is None else (_KINDS.get(kind) or getattr(store, kind))(**fields)
 
 
 def drain(engine: Engine, queue: str, batch: int) -> list[str | None]:
@@ -145,8 +149,8 @@ def drain(engine: Engine, queue: str, batch: int) -> list[str | None]:
 def _done(engine: Engine, method: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     if method == "drain":
         return drain(engine, *args)
-    call = engine.uniques.enqueue if method == "unique" else getattr(engine, method)
-    return call(*args, **kwargs)
+    calls: dict[str, Callable[..., Any]] = {"unique": engine.uniques.enqueue, "lock": engine.locks.acquire}
+    return (calls.get(method) or getattr(engine, method))(*args, **kwargs)
 
 
 def serve(url: str, crash_limit: int) -> None:

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from umbel.engine.state import Claim, Keyed, LeaseEnded, Verdict
 from umbel.engine.store import ChordPart, Outgoing, Record, Settled
+from umbel.state.locks import Locks
+from umbel.testing.contract._locks import LockPromises
 from umbel.testing.contract._state_uniques import StateUniques
 from umbel.testing.contract._suite import payload
 
@@ -18,8 +20,11 @@ __all__ = ("StateContract",)
 _QUEUE: Final = "default"
 
 
-class StateContract(StateUniques):
+class StateContract(StateUniques, LockPromises):
     """All that a state store promises. Set ``url`` before each test to an empty store."""
+
+    def locks(self) -> Locks:
+        return self.state.locks
 
     # -- dispatch ---------------------------------------------------------------------------------------------
 

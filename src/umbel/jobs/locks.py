@@ -1,0 +1,179 @@
+"""Locks that a process holds: renewed meanwhile, known to be lost when they are, released by their owner only.
+
+A thread a process renews all of them in one round trip, at a third of the shortest. Whether one still lasts is told by
+this process's own clock too, counted from before the store was asked: so a process that was stopped, or cut off, knows
+when it may no longer act, without asking anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final, Self
+
+from umbel.durations import duration
+from umbel.errors import LockTaken, StoreError
+from umbel.ids import new_id
+from umbel.state.locks import Locks
+
+__all__ = ("Keeper", "Lock")
+
+logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE: Final = 0.005
+_LONGEST_PAUSE: Final = 0.25
+
+
+class Lock:
+    """A lock by name, for a ``with`` or ``async with`` block; see :meth:`umbel.Umbel.lock`.
+
+    ``fence``: its fencing number, larger than that of all who had the lock before; 0 while it is not held.
+    """
+
+    def __init__(
+        self, keeper: Keeper, name: str, seconds: float, *, wait: float = 0.0, owner: str | None = None
+    ) -> None:
+        self.name: Final = name
+        self.seconds: Final = seconds
+        self.owner: Final = owner or new_id()
+        self.fence = 0
+        self._keeper: Final = keeper
+        self._wait: Final = wait
+        #: Until when it lasts in any case, on this process's monotonic clock.
+        self._until = 0.0
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is not, or no longer, held: somebody else may have it."""
+        return not self.fence or time.monotonic() >= self._until
+
+    def try_acquire(self, waiter: str | None = None) -> float:
+        """Take the lock; return 0.0, or for how many seconds at the most another one has it. Raises StoreError."""
+        asked = time.monotonic()
+        grant = self._keeper.locks().acquire(self.name, self.owner, self.seconds, waiter=waiter)
+        if not grant.fence:
+            return max(grant.seconds, 0.001)
+        self.fence, self._until = grant.fence, asked + self.seconds
+        self._keeper.keep(self)
+        return 0.0
+
+    def renewed(self, asked: float) -> None:
+        """Note that it lasts on, as asked for at that time."""
+        self._until = asked + self.seconds
+
+    def release(self) -> None:
+        """Free the lock. What the store does not hear of ends by itself."""
+        self._keeper.let_go(self)
+        fence, self.fence = self.fence, 0
+        if fence:
+            try:
+                self._keeper.locks().release(self.name, fence)
+            except StoreError as error:
+                logger.warning("The lock %r could not be released and ends in %g s: %s", self.name, self.seconds, error)
+
+    def __enter__(self) -> Self:
+        """Raises :exc:`LockTaken` when another one has it for longer than ``wait``."""
+        for pause in self._pauses():
+            time.sleep(pause)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    async def __aenter__(self) -> Self:
+        """Raises :exc:`LockTaken` when another one has it for longer than ``wait``."""
+        pauses = self._pauses()
+        pause = await asyncio.to_thread(next, pauses, None)
+        while pause is not None:
+            await asyncio.sleep(pause)
+            pause = await asyncio.to_thread(next, pauses, None)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.release)
+
+    def _pauses(self) -> Any:
+        """Try until it is held; yield how long to wait before each next try."""
+        deadline, pause = time.monotonic() + self._wait, _FIRST_PAUSE
+        while left := self.try_acquire():
+            patience = deadline - time.monotonic()
+            if patience <= 0:
+                raise LockTaken(self.name, left)
+            yield min(pause, patience, left)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+class Keeper:
+    """Renews the locks that this process holds. ``locks`` gives the store's."""
+
+    def __init__(self, locks: Callable[[], Locks]) -> None:
+        self.locks: Final = locks
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._held: set[Lock] = set()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def lock(self, name: str, for_: object, wait: object = 0) -> Lock:
+        """Return a lock that is not held yet. Raises :exc:`ValueError` for what is no duration."""
+        seconds = duration(for_).total_seconds()
+        if not seconds:
+            raise ValueError(f"A lock for_={for_!r} would end at once: write a duration such as '30s'.")
+        return Lock(self, name, seconds, wait=duration(wait).total_seconds())
+
+    def keep(self, lock: Lock) -> None:
+        """Renew ``lock`` from now on."""
+        if self._pid != os.getpid():
+            self._reset()
+        with self._changed:
+            self._held.add(lock)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="umbel-locks", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def let_go(self, lock: Lock) -> None:
+        """Renew ``lock`` no more."""
+        with self._changed:
+            self._held.discard(lock)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not self._held:
+                    self._changed.wait()
+                    continue
+                shortest = min(lock.seconds for lock in self._held)
+                if self._changed.wait(shortest / 3):
+                    # Another one is held: it may be shorter.
+                    continue
+                held = [lock for lock in self._held if lock.fence]
+            for seconds in {lock.seconds for lock in held}:
+                self._renew([lock for lock in held if lock.seconds == seconds], seconds)
+
+    def _renew(self, held: list[Lock], seconds: float) -> None:
+        asked = time.monotonic()
+        fences = [(lock.name, lock.fence) for lock in held]
+        try:
+            lasts = self.locks().renew(fences, seconds)
+        except StoreError as error:
+            logger.warning("Locks could not be renewed, and are lost if that goes on: %s", error)
+            return
+        for lock, (_, fence), still in zip(held, fences, lasts, strict=True):
+            if still:
+                lock.renewed(asked)
+            elif lock.fence == fence:
+                logger.warning("The lock %r was lost: it had not been renewed in time.", lock.name)
+                self.let_go(lock)
+                lock.fence = 0
