@@ -31,7 +31,7 @@ from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_operations import RedisOperations
 from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_wake import RedisListener
-from umbel.engine.redis_wire import BAND, deliveries, message, pack, record_fields, settled, stored, taken
+from umbel.engine.redis_wire import BAND, deliveries, message, next_due, pack, record_fields, settled, stored, taken
 from umbel.engine.shares import Shares
 from umbel.engine.store import (
     ChordPart,
@@ -86,7 +86,7 @@ class RedisEngine(RedisOperations):
         self._watched: list[bytes] = []
         #: Of the queues of the last fetch.
         self._paused: set[str] = set()
-        self._next_due: float | None = None
+        self._next_due: tuple[float, float] | None = None
         #: When the last fetch was answered, and the number of cancellations that it brought.
         self._marked = (-math.inf, 0)
         self._renewed = 0.0
@@ -97,8 +97,8 @@ class RedisEngine(RedisOperations):
         self._tag, self._tags = f"{secrets.token_hex(8)}-", itertools.count()
 
     @property
-    def _also(self) -> list[bytes]:
-        return [self.store.key("delayed"), self.store.key("paused")]
+    def _also(self) -> tuple[bytes, bytes]:
+        return self.store.key("paused"), self.store.key("delayed")
 
     def _here(self) -> None:
         if self._pid != os.getpid():
@@ -153,7 +153,7 @@ class RedisEngine(RedisOperations):
             found = deliveries(self.prefix, answer[3:], suspect=suspects)
             self._known.update((one.seq, one) for one in found)
             self._doubtful = False
-        self._next_due = time.monotonic() + float(answer[0]) if answer[0] else None
+        self._next_due = next_due(answer[0])
         for delivery in found:
             self._shares.spent(delivery.queue, 1)
         return found
@@ -333,13 +333,14 @@ class RedisEngine(RedisOperations):
         self._renew()
         if full:
             return self._listener.rest(seconds)
-        due_in = math.inf if self._next_due is None else max(self._next_due - time.monotonic(), 0.001)
+        due, score = self._next_due or (math.inf, None)
+        due_in = max(due - time.monotonic(), 0.001)
         try:
             if self._losses != self.store.losses:
                 self._losses = self.store.losses
                 self._listener.drop()
             self._listener.listen(self.fanout.fileno())
-            return self._listener.wait(self._watched, self._also, min(seconds, due_in)) or due_in <= seconds
+            return self._listener.wait(self._watched, self._also, min(seconds, due_in), score) or due_in <= seconds
         except (RedisError, OSError):
             self.store.distrust()
             time.sleep(min(seconds, 0.2))

@@ -46,6 +46,7 @@ class RedisListener:
         self._rings = selectors.DefaultSelector()
         self._rings.register(self._own_read, selectors.EVENT_READ)
         self._watched: int | None = None
+        self._lowest: float | None = None
         self._broadcasts: int | None = None
 
     def listen(self, fd: int | None) -> None:
@@ -56,19 +57,27 @@ class RedisListener:
             if fd is not None:
                 self._selector.register(fd, selectors.EVENT_READ)
 
-    def wait(self, lists: Sequence[bytes], also: Sequence[bytes], seconds: float) -> bool:
+    def wait(
+        self, lists: Sequence[bytes], also: tuple[bytes, bytes], seconds: float, score: float | None = None
+    ) -> bool:
         """Block until one of ``lists`` has something, or one of ``also`` changes; return whether it may have.
 
-        Raises redis-py's errors when the server cannot be asked.
+        The second of ``also`` is the ordered set of what is delayed, ``score`` its lowest as it was last seen: what
+        came since, before the server was asked to tell of changes, is a change too. Raises redis-py's errors when the
+        server cannot be asked.
         """
         try:
             connection = self._connected()
-            connection.send_packed_command(
-                connection.pack_commands([("EXISTS", *lists), ("EXISTS", *also)] if lists else [("EXISTS", *also)])
-            )
+            paused, delayed = also
+            commands = [("EXISTS", paused), ("ZRANGE", delayed, "0", "0", "WITHSCORES")]
+            connection.send_packed_command(connection.pack_commands([("EXISTS", *lists), *commands][not lists :]))
             found = connection.read_response() if lists else 0
             connection.read_response()
-            if found or connection.can_read(0):
+            lowest = _score(connection.read_response())
+            # Said once: whoever fetches nothing now is not to be told of it over and over.
+            moved = lowest not in (score, self._lowest)
+            self._lowest = lowest
+            if found or moved or connection.can_read(0):
                 self._drain(connection)
                 return True
             ready = self._selector.select(min(seconds, _LONGEST_SECONDS if self._told else _POLL_SECONDS))
@@ -159,6 +168,13 @@ class RedisListener:
         if connection is not None:
             connection.disconnect()
             self._client.connection_pool.release(connection)
+
+
+def _score(answer: Any) -> float | None:
+    """Return the score in the answer of ``ZRANGE … WITHSCORES``: flat in RESP2, pairs in RESP3."""
+    if not answer:
+        return None
+    return float(answer[0][1] if isinstance(answer[0], (list, tuple)) else answer[1])
 
 
 def _is_refusal(error: RedisError) -> bool:

@@ -20,6 +20,7 @@ __all__ = (
     "deliveries",
     "list_key",
     "message",
+    "next_due",
     "pack",
     "queue_of",
     "raw",
@@ -167,6 +168,14 @@ def _own(delivery: Delivery | None) -> tuple[str, str]:
     if delivery is None or not delivery.enqueued:
         return "", ""
     return delivery.task_id or "", f"{delivery.enqueued:.6f}"
+
+
+def next_due(answer: bytes) -> tuple[float, float] | None:
+    """Return when the next delayed message is due, by this process's clock, and its score, as ``fetch.lua`` says it."""
+    if not answer:
+        return None
+    due_in, score = answer.split()
+    return time.monotonic() + float(due_in), float(score)
 
 
 def deliveries(prefix: str, lists: Sequence[Sequence[Any]], *, suspect: bool) -> list[Delivery]:

@@ -47,6 +47,20 @@ def opened(url: str) -> Iterator[RedisEngine]:
     engine.close()
 
 
+def test_what_is_delayed_between_a_look_and_the_wait_is_waited_for(engine: RedisEngine, server: Server) -> None:
+    """C16, C26: the retry of a job that has just ended is due in a moment; nobody may sleep over that."""
+    assert engine.fetch({QUEUE: 0}, 1) == []
+    due = float(server.do("TIME")[0]) + 3600
+    engine.enqueue([Outgoing(QUEUE, payload("later"), "later", 0, due)])
+    assert engine.wait(LONG)
+    assert not engine.wait(0.0), "told twice of one change"
+    assert engine.fetch({QUEUE: 0}, 1) == []
+    assert not engine.wait(0.0)
+    assert engine.fetch({QUEUE: 0}, 1) == []
+    engine.enqueue([Outgoing(QUEUE, payload("sooner"), "sooner", 0, due - 1800)])
+    assert engine.wait(LONG)
+
+
 def waits(engine: RedisEngine, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Note how long the listener lets itself sleep at most."""
     listener: Any = engine._listener

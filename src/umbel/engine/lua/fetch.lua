@@ -1,5 +1,5 @@
 -- ARGV: prefix, token, epoch, limit, suspects (0 or 1), then pairs of queue and share.
--- Returns [in how many seconds the next delayed one is due or "", [the paused ones of the queues], how often something was cancelled, one entry a list that was
+-- Returns [in how many seconds the next delayed one is due and its score, or "", [the paused ones of the queues], how often something was cancelled, one entry a list that was
 -- taken from, …]; an entry is [list, verdict or "", seq of the first, [elements], [numbers of the cancelled ones, from 0]].
 -- Nil if the lease has ended, or this was asked in an earlier epoch of it and has been under way until now.
 local token, limit, suspects = ARGV[2], tonumber(ARGV[4]), ARGV[5] == '1'
@@ -10,7 +10,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('delayed'), '-inf', now(
     undelay(member)
 end
 local due_in = redis.call('ZRANGE', key('delayed'), 0, 0, 'WITHSCORES')[2] or ''
-if due_in ~= '' then due_in = string.format('%.6f', tonumber(due_in) - tonumber(now())) end
+if due_in ~= '' then due_in = string.format('%.6f ', tonumber(due_in) - tonumber(now())) .. due_in end
 local any_cancelled = redis.call('EXISTS', key('cancelled')) == 1
 local any_paused = redis.call('EXISTS', key('paused')) == 1
 local any_waits = redis.call('EXISTS', key('waits')) == 1
