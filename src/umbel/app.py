@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import sys
@@ -14,7 +15,9 @@ from celery import Celery, signals
 from kombu.transport import TRANSPORT_ALIASES
 
 from umbel import checks
+from umbel.database import WithDatabase
 from umbel.engine.dispatch import Dispatcher, inherited_owner
+from umbel.engine.execution import offline_producer
 from umbel.engine.registry import address_of, engine_of, is_rabbit, is_redis, is_served, options_of
 from umbel.errors import ConfigurationError
 from umbel.ids import new_id
@@ -60,7 +63,7 @@ _RABBIT_DEFAULTS: Final = {"task_default_queue_type": "quorum", "task_create_mis
 _ROUTING: Final = ("queue", "exchange", "exchange_type", "routing_key", "delivery_mode", "priority")
 
 
-class Umbel(Celery):
+class Umbel(WithDatabase, Celery):
     """A Celery application that needs nothing but a name.
 
         from umbel import Umbel
@@ -255,6 +258,11 @@ class Umbel(Celery):
             parent.add_trail(result)
         return result
 
+    def producer_or_acquire(self, producer: Any = None) -> Any:
+        """Return the context in which Celery publishes: into the block that collects here, or to the broker."""
+        make = offline_producer() if producer is None else None
+        return super().producer_or_acquire(producer) if make is None else contextlib.nullcontext(make())
+
     # -- locks ------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -298,6 +306,19 @@ class Umbel(Celery):
 
         return build_lifespan(self, **options)
 
+    def after_response(self) -> Callable[..., AsyncIterator[None]]:
+        """Return a FastAPI dependency: what the request dispatches goes out after its response, if that succeeds.
+
+        See :mod:`umbel.web.after_response`.
+        """
+        return self._after_response
+
+    @cached_property
+    def _after_response(self) -> Callable[..., AsyncIterator[None]]:
+        from umbel.web.after_response import build_after_response
+
+        return build_after_response(self)
+
     def import_path(self) -> str:
         """Return ``module:name`` under which this application can be imported. Raises :exc:`ConfigurationError`."""
         for module in list(sys.modules.values()):
@@ -318,5 +339,6 @@ def _prepare_worker(instance: Any, **_: Any) -> None:
     if isinstance(instance.app, Umbel):
         # Every job brings its limits along. The pool's own would give a soft one to jobs that have none.
         instance.pool.options.update(timeout=None, soft_timeout=None)
+        instance.app.slots = instance.concurrency
         for sentence in ineffective_settings(instance.app):
             logger.warning(sentence)

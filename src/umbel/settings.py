@@ -43,7 +43,7 @@ _RESERVED: Final = frozenset(
         "UMBEL_SUSPECTS",
     }
 )
-#: Celery's own variables, honoured below ours.
+#: Variables of Celery's, and one that everybody knows, honoured below ours.
 _CELERY: Final = {
     "CELERY_BROKER_URL": "broker_url",
     "CELERY_RESULT_BACKEND": "result_backend",
@@ -51,6 +51,7 @@ _CELERY: Final = {
     "CELERY_WORKER_MAX_TASKS_PER_CHILD": "max_tasks_per_child",
     "CELERY_TASK_TIME_LIMIT": "time_limit",
     "CELERY_TASK_SOFT_TIME_LIMIT": "soft_time_limit",
+    "DATABASE_URL": "database_url",
 }
 #: In a URL, up to the last "@" before its path.
 _PASSWORD: Final = re.compile(r"(://[^:@/]*:)[^/]*(@)")
@@ -77,6 +78,9 @@ class Settings(BaseSettings):
     broker_url: str | None = Field(None, description="Where messages are kept. Default: SQLite in the data directory.")
     state_url: str | None = Field(
         None, description="With RabbitMQ: where results and leases are kept, redis:// or postgresql+psycopg://."
+    )
+    database_url: str | None = Field(
+        None, description="The application's own database: sessions in jobs and the outbox. SQLite or PostgreSQL."
     )
     result_backend: str | None = Field(None, description="Where results are kept. Default: beside the messages.")
     data_dir: Path | None = Field(

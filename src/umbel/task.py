@@ -6,9 +6,7 @@ import asyncio
 import contextvars
 import inspect
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, TypeVar
 
@@ -19,8 +17,9 @@ from celery.exceptions import Reject, Retry, TaskRevokedError
 from kombu.exceptions import OperationalError
 
 from umbel.engine.bulk import in_batches, one_by_one
-from umbel.engine.execution import deferring, is_calling_back
+from umbel.engine.execution import deferring, is_calling_back, offline_producer
 from umbel.engine.outcome import CancelledItself
+from umbel.engine.threads import Threads
 from umbel.errors import DispatchTimeout, InvalidArguments
 from umbel.ids import new_id
 from umbel.jobs.again import note_ordered
@@ -39,22 +38,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _Dispatchers:
-    """The threads that dispatch for coroutines; a child has none of its parent's."""
-
-    def __init__(self) -> None:
-        self.renew()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.renew)
-
-    def renew(self) -> None:
-        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="umbel-dispatch")
-
-    def submit(self, call: Callable[..., Any], *args: Any) -> Any:
-        return self._threads.submit(call, *args)
-
-
-_DISPATCHERS: Final = _Dispatchers()
+_DISPATCHERS: Final = Threads(4, "umbel-dispatch")
 
 
 class Task(CeleryTask, Generic[P, R]):
@@ -163,6 +147,9 @@ class Task(CeleryTask, Generic[P, R]):
         known = task_id or new_id()
         # A dispatch that timed out may still be written after the one that repeats it.
         options["headers"] = {**(options.get("headers") or {}), "umbel_once": True}
+        if offline_producer() is not None:
+            # Nothing is asked that could block.
+            return self.apply_async(args, kwargs, known, **options)
         limit = self.app.settings.dispatch_timeout.total_seconds() if timeout is None else timeout
         # In eager mode this is the job itself, which takes as long as it takes.
         patience = None if self.app.conf.task_always_eager else limit

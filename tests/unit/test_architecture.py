@@ -33,6 +33,7 @@ LEVELS = {
     "schedule": 3,
     "monitor": 3,
     "checks": 3,
+    "database": 3,
     "ineffective": 3,
     "result": 3,
     "task": 3,
@@ -46,7 +47,19 @@ LEVELS = {
 # `Umbel` is where the parts are plugged in: inside its methods, never while it is imported, it may reach up.
 PLUGS = {("app", "web"), ("app", "schedule"), ("app", "monitor")}
 # What services, which show users what to import, leave alone: the inside.
-INTERNAL = {"app", "checks", "cli", "engine", "ineffective", "request_stack", "result", "state", "task", "task_class"}
+INTERNAL = {
+    "app",
+    "checks",
+    "cli",
+    "database",
+    "engine",
+    "ineffective",
+    "request_stack",
+    "result",
+    "state",
+    "task",
+    "task_class",
+}
 BANNED_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
@@ -276,6 +289,9 @@ def test_what_is_imported_is_declared() -> None:
             # What speaks to a server is only imported for a URL of its own.
             for extra in ("redis", "postgres"):
                 allowed |= declared(extra) if path.name.startswith(extra) else set()
+            # What stands on the application's own database is only imported for what asks for it.
+            own = part_of(path) == "jobs" and path.name.startswith(("database", "outbox", "sessions"))
+            allowed |= declared("sqlalchemy") if own else set()
         missing = distributions_of(path) - allowed
         if missing:
             wrong.append(f"{path.relative_to(ROOT)}: {sorted(missing)}")

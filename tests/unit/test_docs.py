@@ -187,8 +187,11 @@ def test_commands_and_options_exist(page: Path) -> None:
 
 
 def options_of(command: click.Command) -> set[str]:
+    """A command's options; of a group of commands, those of its commands too."""
     context = click.Context(command)
-    return {name for parameter in command.get_params(context) for name in (*parameter.opts, *parameter.secondary_opts)}
+    own = {name for parameter in command.get_params(context) for name in (*parameter.opts, *parameter.secondary_opts)}
+    within = command.commands.values() if isinstance(command, click.Group) and command is not command_line() else ()
+    return own.union(*map(options_of, within))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)

@@ -17,6 +17,7 @@ from umbel.settings import data_directory
 VALUES: dict[str, tuple[str, Any]] = {
     "UMBEL_BROKER_URL": ("redis://h:1/2", "redis://h:1/2"),
     "UMBEL_RESULT_BACKEND": ("redis://h:1/3", "redis://h:1/3"),
+    "UMBEL_DATABASE_URL": ("sqlite:////srv/shop.db", "sqlite:////srv/shop.db"),
     "UMBEL_DATA_DIR": ("/srv/shop", Path("/srv/shop")),
     "UMBEL_DURABILITY": ("full", "full"),
     "UMBEL_DEBUG": ("true", True),
@@ -78,6 +79,7 @@ EFFECTS: dict[str, Any] = {
     "UMBEL_DURABILITY": lambda jobs: jobs.engine.file.durability == "full",
     "UMBEL_POOL": lambda jobs: jobs.conf.worker_pool == "prefork",
     "UMBEL_CONCURRENCY": lambda jobs: jobs.conf.worker_concurrency == 37,
+    "UMBEL_DATABASE_URL": lambda jobs: str(jobs._databases.engine().url) == "sqlite:////srv/shop.db",
     "UMBEL_TIME_LIMIT": lambda jobs: jobs.conf.task_time_limit == 5400,
     "UMBEL_SOFT_TIME_LIMIT": lambda jobs: jobs.conf.task_soft_time_limit == 90,
     "UMBEL_MAX_TASKS_PER_CHILD": lambda jobs: jobs.conf.worker_max_tasks_per_child == 77,
@@ -104,6 +106,7 @@ CELERY = {
     "CELERY_WORKER_MAX_TASKS_PER_CHILD": ("UMBEL_MAX_TASKS_PER_CHILD", "42"),
     "CELERY_TASK_TIME_LIMIT": ("UMBEL_TIME_LIMIT", "43"),
     "CELERY_TASK_SOFT_TIME_LIMIT": ("UMBEL_SOFT_TIME_LIMIT", "44"),
+    "DATABASE_URL": ("UMBEL_DATABASE_URL", "sqlite:////srv/other.db"),
 }
 
 

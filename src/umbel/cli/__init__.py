@@ -19,6 +19,7 @@ from umbel.cli.group import UmbelGroup
 from umbel.cli.init import init
 from umbel.cli.invocation import Invocation, app_options
 from umbel.cli.migrate import migrate
+from umbel.cli.outbox import outbox
 from umbel.cli.pause import pause, resume
 from umbel.cli.purge import purge
 from umbel.cli.release import release
@@ -76,6 +77,7 @@ for _command in (
     purge,
     migrate,
     release,
+    outbox,
     doctor,
     bench,
 ):

@@ -8,12 +8,13 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from umbel.cli.console import duration
+from umbel.cli.finding import Finding
+from umbel.cli.outbox_check import check_outbox
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -33,15 +34,6 @@ _NETWORK: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check saw."""
-
-    check: str
-    level: Literal["ok", "note", "problem"]
-    text: str
-
-
 def examine(app: Umbel) -> Iterator[Finding]:
     """Run all checks."""
     from umbel.engine.registry import is_redis
@@ -54,6 +46,7 @@ def examine(app: Umbel) -> Iterator[Finding]:
         yield from check_file(app.engine.path)
     elif is_redis(app.conf.broker_url):
         yield from check_redis(app.engine.server_settings())  # type: ignore[attr-defined]
+    yield from check_outbox(app)
     yield from check_versions()
 
 

@@ -95,10 +95,11 @@ def _check(options: dict[str, Any]) -> None:
 
 def _run(spec: str, options: dict[str, Any]) -> int:
     from umbel.engine.supervisor import SupervisorOptions, run
+    from umbel.jobs.outbox_companion import RelayCompanion
 
     if options["grace"] is not None:
         options["grace"] = timedelta(seconds=options["grace"])
-    return run(SupervisorOptions(app=spec, **options))
+    return run(SupervisorOptions(app=spec, **options), RelayCompanion())
 
 
 def _reload_on_change() -> None:

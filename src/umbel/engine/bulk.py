@@ -6,14 +6,14 @@ before is on its way and being written, on one thread: what waits is the answer,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from umbel.engine.dispatch import as_celery_says
-from umbel.engine.execution import publishing_into
-from umbel.engine.store import Outgoing
+from umbel.engine.execution import publishing_into, sink
+from umbel.engine.store import Engine, Outgoing
 
-__all__ = ("in_batches", "one_by_one")
+__all__ = ("in_batches", "one_by_one", "queue_all")
 
 _BATCH: Final = 500
 
@@ -24,8 +24,11 @@ class _UnderWay:
     def __init__(self, app: Any, batch: list[Outgoing], ids: list[str]) -> None:
         self._ids = ids
         self._answer: Callable[[], int] | None = None
+        collected = sink()
+        if collected is not None:
+            collected += batch
         # A broker that is not one of Umbel's engines has sent them one by one already.
-        if batch:
+        elif batch:
             with as_celery_says():
                 if any(message.unique for message in batch):
                     holders = zip(batch, app.engine.uniques.enqueue(batch), strict=True)
@@ -97,3 +100,11 @@ def _arguments(item: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(item, Mapping):
         return (), dict(item)
     return (item,), {}
+
+
+def queue_all(engine: Engine, messages: Sequence[Outgoing]) -> None:
+    """Queue what was collected; of messages with a key, those whose key is free."""
+    if any(message.unique for message in messages):
+        engine.uniques.enqueue(messages)
+    else:
+        engine.enqueue(messages)

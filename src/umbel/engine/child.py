@@ -49,6 +49,7 @@ def main(text: str, load: Callable[[str], Any]) -> int:
             processes=told.processes,
             grace=told.grace.total_seconds(),
             engine=options_of(app),
+            outbox={"database": told.database_url, "app": app.main or ""} if told.database_url else None,
         )
         console.install()
         app.conf.worker_log_format = app.conf.worker_task_log_format = console.FORMAT

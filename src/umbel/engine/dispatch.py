@@ -23,7 +23,7 @@ from kombu.exceptions import OperationalError
 from kombu.utils.json import JSONEncoder
 
 from umbel.engine import envelope
-from umbel.engine.execution import sink
+from umbel.engine.execution import offline_producer, sink
 from umbel.engine.form import Form, mark
 from umbel.engine.registry import engine_of, is_served
 from umbel.engine.store import Outgoing
@@ -208,6 +208,9 @@ class Dispatcher:
                 and queue.name == name
                 and exchange.delivery_mode in (None, 2)
             )
+            if known and offline_producer() is not None:
+                # Whoever publishes the message later declares its queue.
+                return True
             if known:
                 # What Celery's way would declare with each message.
                 with self._app.connection_for_write() as connection:

@@ -27,6 +27,8 @@ __all__ = (
     "current_owner",
     "deferring",
     "is_calling_back",
+    "offline",
+    "offline_producer",
     "owned_by",
     "publishing_into",
     "sink",
@@ -39,6 +41,7 @@ current_execution: Final[ContextVar[Execution | None]] = ContextVar("umbel_execu
 _calling_back: Final[ContextVar[bool]] = ContextVar("umbel_calling_back", default=False)
 _owner: Final[ContextVar[str | None]] = ContextVar("umbel_owner", default=None)
 _sink: Final[ContextVar[list[Outgoing] | None]] = ContextVar("umbel_sink", default=None)
+_offline: Final[ContextVar[Callable[[], Any] | None]] = ContextVar("umbel_offline", default=None)
 
 
 class Execution:
@@ -178,6 +181,25 @@ def publishing_into(sink: list[Outgoing]) -> Iterator[None]:
         yield
     finally:
         _sink.reset(token)
+
+
+@contextlib.contextmanager
+def offline(sink: list[Outgoing], producer: Callable[[], Any]) -> Iterator[None]:
+    """Collect what is published in this context, and ask no broker for it: whoever publishes it later does.
+
+    ``producer`` returns what Celery's own way publishes with (:mod:`umbel.engine.offline`).
+    """
+    token = _offline.set(producer)
+    try:
+        with publishing_into(sink):
+            yield
+    finally:
+        _offline.reset(token)
+
+
+def offline_producer() -> Callable[[], Any] | None:
+    """Return what makes a producer that reaches no broker; None where the broker may be asked."""
+    return _offline.get()
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from umbel.engine.execution import sink
+from umbel.engine.execution import offline_producer, sink
 from umbel.errors import StoreError
 
 __all__ = ("until_back",)
@@ -28,6 +28,6 @@ def until_back(ask: Callable[[], T]) -> T:
         try:
             return ask()
         except StoreError:
-            if sink() is None:
+            if sink() is None or offline_producer() is not None:
                 raise
             time.sleep(_PAUSE_SECONDS)

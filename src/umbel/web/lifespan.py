@@ -81,6 +81,7 @@ def build_lifespan(
 def close_pools(umbel: Umbel) -> None:
     """Close what ``umbel`` has open in this process; using it again opens it again."""
     try:
+        umbel.close_databases()
         pools: tuple[Any, ...] = (umbel.producer_pool, umbel.pool)
         for pool in pools:
             pool.force_close_all(close_pool=False)

@@ -1,0 +1,1 @@
+"""Transactional dispatch: real databases, real brokers, processes that die."""
