@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 from celery import signals
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 
@@ -50,6 +51,12 @@ def declare(coroutine: Any = None, **options: Any) -> Callable[[Callable[..., An
         app.task(name=f"async.{body.__name__}", bind=True, **options)(coroutine or twin)
 
     return wrap
+
+
+@declare(retry=Retry(3, on="transient", backoff="1s"))
+def polite(self: Any, key: str, url: str) -> None:
+    tell(key, "try", self.request.retries)
+    httpx.get(url, timeout=30, trust_env=False).raise_for_status()
 
 
 @declare()
@@ -108,7 +115,9 @@ async def _long(self: Any, key: str, how: str) -> None:
     except SoftTimeLimitExceeded as limit:
         if how == "wrapped":
             raise Busy("wrapped") from limit
-        raise
+        if how == "plain":
+            raise
+    raise Busy("forgotten")
 
 
 @declare(_long, retry=BROAD, soft_time_limit=0.5, time_limit=60)
@@ -121,7 +130,9 @@ def too_long(self: Any, key: str, how: str) -> None:
     except SoftTimeLimitExceeded as limit:
         if how == "wrapped":
             raise Busy("wrapped") from limit
-        raise
+        if how == "plain":
+            raise
+    raise Busy("forgotten")
 
 
 async def _held(self: Any, key: str) -> None:

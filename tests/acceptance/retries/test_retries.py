@@ -7,6 +7,7 @@ from celery.exceptions import MaxRetriesExceededError, SoftTimeLimitExceeded, Ta
 
 from tests.acceptance.retries.conftest import Site
 from tests.acceptance.retries.faults import Busy
+from tests.integration.clients.http_side import http_side
 from tests.integration.worker.plant import DEADLINE, until
 from umbel import Fail, JobState
 
@@ -81,6 +82,27 @@ def test_c28_a_soft_limit_ends_the_job(site: Site, key: str, how: str) -> None:
     assert isinstance(error, SoftTimeLimitExceeded if how == "plain" else Busy)
     settled(site)
     assert site.tries(key) == [0]
+
+
+@pytest.mark.parametrize("running", ["sqlite-short"], indirect=True)
+def test_c28_a_soft_limit_that_the_body_forgot_ends_the_job(site: Site, key: str) -> None:
+    """C28: its time is up, whatever it fails with in the end; in the pool that knows of it."""
+    assert isinstance(failure(site.send("too_long", key, "forgotten")), Busy)
+    settled(site)
+    assert site.tries(key) == [0]
+
+
+@pytest.mark.parametrize("running", ["sqlite-short", "redis-short"], indirect=True)
+def test_c27_a_server_that_says_when_is_believed(site: Site, key: str) -> None:
+    """C27: ``Retry-After`` of a real answer, the pause on top of it."""
+    with http_side() as server:
+        result = site.send("polite", key, server.url("/status/503?after=3600"))
+        until(lambda: site.plant.state(result.id) is JobState.RETRYING, f"it waits; {site.plant.logs()}")
+    status = site.plant.app.status(result.id)
+    (told,) = site.plant.lines(key, "try")
+    assert status.due is not None
+    assert 3600 <= status.due - told.at <= 3600 + DEADLINE
+    site.plant.app.cancel(result.id)
 
 
 def test_c28_a_cancel_ends_the_job(site: Site, key: str) -> None:
