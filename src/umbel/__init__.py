@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from umbel import errors
     from umbel.app import Umbel
     from umbel.jobs.backoff import exponential
+    from umbel.jobs.breaker import Breaker
     from umbel.jobs.faults import Fault, Outlook, fault_of
     from umbel.jobs.outcomes import Cancel, Fail, RetryLater, Snooze
     from umbel.jobs.overlap import WithoutOverlap, current_lock
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from umbel.task import Task
 
 __all__ = (
+    "Breaker",
     "Cancel",
     "Fail",
     "Fault",
@@ -46,6 +48,7 @@ __all__ = (
 __version__: Final = "0.1.0"
 
 _HOMES: Final = {
+    "Breaker": "umbel.jobs.breaker",
     "Cancel": "umbel.jobs.outcomes",
     "Fail": "umbel.jobs.outcomes",
     "Fault": "umbel.jobs.faults",

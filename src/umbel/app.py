@@ -22,6 +22,7 @@ from umbel.engine.registry import address_of, engine_of, is_rabbit, is_redis, is
 from umbel.errors import ConfigurationError
 from umbel.ids import new_id
 from umbel.ineffective import ineffective_settings
+from umbel.jobs.breaker import Breaker, BreakerBlock
 from umbel.jobs.cancel import cancel_job
 from umbel.jobs.declared import take
 from umbel.jobs.locks import Keeper, Lock
@@ -281,6 +282,16 @@ class Umbel(WithDatabase, Celery):
         its fencing number. Raises :exc:`ValueError` for what is no duration.
         """
         return self.keeper.lock(f"named:{name}", for_, wait)
+
+    def breaker(self, name: str, **options: Any) -> BreakerBlock:
+        """Return a ``with`` block behind the fleet's breaker ``name``; ``options`` are :class:`umbel.Breaker`'s.
+
+            with jobs.breaker("gateway", failures=5, within="1m", open_for="30s"):
+                ...
+
+        Raises :exc:`BreakerOpen` at the block's beginning while nobody passes, and :exc:`ConfigurationError`.
+        """
+        return BreakerBlock(self.engine.breakers, f"named:{name}", Breaker(**options))
 
     # -- jobs -------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@
     │   ├── StoreReadOnly         the file or its folder cannot be written, or the server takes no writes
     │   ├── StoreTooNew           the file was written by a newer Umbel
     │   └── StoreUnreachable      the server does not answer
+    ├── BreakerOpen               what is behind a circuit breaker has failed too often, and is left alone for a while
     ├── LockTaken                 another process has the lock, and has kept it for longer than was waited
     ├── MoveRefused               jobs cannot be moved from one store to the other now
     └── JobError                  one job cannot do what was asked
@@ -29,6 +30,7 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = (
+    "BreakerOpen",
     "ConfigurationError",
     "DispatchError",
     "DispatchTimeout",
@@ -194,6 +196,18 @@ class StoreUnreachable(StoreError):
         self.unsure = unsure
         asked = advice or "Is the server running, and are host and port right?"
         super().__init__(url, f"{url} cannot be reached ({reason}). {asked}")
+
+
+class BreakerOpen(UmbelError):
+    """What is behind a circuit breaker has failed too often, and is left alone for another ``seconds``."""
+
+    def __init__(self, name: str, seconds: float) -> None:
+        self.name = name
+        self.seconds = seconds
+        super().__init__(
+            f"The circuit breaker {name.partition(':')[2]!r} is open: what is behind it has failed too often. "
+            f"Try again in {seconds:.1f} s."
+        )
 
 
 class LockTaken(UmbelError):

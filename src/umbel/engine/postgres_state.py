@@ -14,6 +14,7 @@ from umbel.engine import postgres_claims, postgres_settle, postgres_uniques
 from umbel.engine.envelope import moment
 from umbel.engine.leader import Leader
 from umbel.engine.leases import run_directory
+from umbel.engine.postgres_breakers import PostgresBreakers
 from umbel.engine.postgres_groups import PostgresGroups, as_stored
 from umbel.engine.postgres_leader import PostgresLeader
 from umbel.engine.postgres_leases import PostgresLeases
@@ -34,7 +35,7 @@ from umbel.engine.store import (
 __all__ = ("PostgresState",)
 
 _OVERDUE: Final = "hard time limit exceeded, and its process had to be killed"
-_SWEEPS: Final = ("results", "claims", "groups", "parts", "chords", "cancelled", "jobs", "uniques", "locks")
+_SWEEPS: Final = ("results", "claims", "groups", "parts", "chords", "cancelled", "jobs", "uniques", "locks", "breakers")
 
 
 class PostgresState(State):
@@ -47,6 +48,7 @@ class PostgresState(State):
         self.store = PostgresStore(url)
         self.groups = PostgresGroups(self.store)
         self.locks = PostgresLocks(self.store)
+        self.breakers = PostgresBreakers(self.store)
         self.leases = PostgresLeases(self.store, run_directory(url))
         self._known: set[str] = set()
 

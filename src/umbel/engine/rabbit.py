@@ -53,7 +53,7 @@ class RabbitEngine(RabbitOperations):
         self.url: Final = url
         self.state = state
         self.groups = state.groups
-        self.locks = state.locks
+        self.locks, self.breakers = state.locks, state.breakers
         self.crash_limit: Final = crash_limit
         self._ssl: Final = ssl
         self._forget_process()

@@ -9,6 +9,7 @@ from typing import Final
 
 from umbel.engine import redis_status
 from umbel.engine.leader import Leader
+from umbel.engine.redis_breakers import RedisBreakers
 from umbel.engine.redis_leader import RedisLeader
 from umbel.engine.redis_leases import Leases
 from umbel.engine.redis_locks import RedisLocks
@@ -40,6 +41,11 @@ class RedisOperations(Engine):
     def locks(self) -> RedisLocks:  # type: ignore[override]
         """Locks by name."""
         return RedisLocks(self.store)
+
+    @cached_property
+    def breakers(self) -> RedisBreakers:  # type: ignore[override]
+        """Circuit breakers by name."""
+        return RedisBreakers(self.store)
 
     def leader(self, name: str) -> RedisLeader:
         return RedisLeader(self.store, name)

@@ -14,6 +14,7 @@ from umbel.engine import redis_status
 from umbel.engine.envelope import moment
 from umbel.engine.leader import Leader
 from umbel.engine.leases import run_directory
+from umbel.engine.redis_breakers import RedisBreakers
 from umbel.engine.redis_groups import RedisGroups
 from umbel.engine.redis_leader import RedisLeader
 from umbel.engine.redis_leases import Leases
@@ -67,6 +68,7 @@ class RedisState(State):
         self.names = RedisNames(self.store)
         self.groups = RedisGroups(self.store)
         self.locks = RedisLocks(self.store)
+        self.breakers = RedisBreakers(self.store)
         self.leases = Leases(self.store, run_directory(url))
 
     def check(self) -> None:

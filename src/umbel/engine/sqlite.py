@@ -23,14 +23,12 @@ from umbel.engine.shares import Shares
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile, translated
 from umbel.engine.sqlite_groups import GroupTable
-from umbel.engine.sqlite_locks import LockTable
 from umbel.engine.sqlite_moving import SQLiteMoving
 from umbel.engine.sqlite_names import QueueNames
+from umbel.engine.sqlite_primitives import SQLitePrimitives
 from umbel.engine.sqlite_reaper import reap_leases
 from umbel.engine.sqlite_records import store_records
-from umbel.engine.sqlite_schedule import SQLiteSchedule
 from umbel.engine.sqlite_settle import settle as settle_entries
-from umbel.engine.sqlite_uniques import UniqueTable
 from umbel.engine.store import (
     DeadLetter,
     Delivery,
@@ -58,22 +56,18 @@ _CANCELLED_SECONDS: Final = 86_400.0
 _SWEEP_ROWS: Final = 2000
 
 
-class SQLiteEngine(SQLiteSchedule):
+class SQLiteEngine(SQLitePrimitives):
     """The engine of ``sqlite:`` URLs."""
 
     scheme = "sqlite"
     names: QueueNames
     groups: GroupTable
-    uniques: UniqueTable
-    locks: LockTable
 
     def __init__(self, path: Path, *, durability: str = "normal", crash_limit: int = 3) -> None:
         self.path = path
         self.file = StoreFile(path, durability=durability)
         self.names = QueueNames(self.file)
         self.groups = GroupTable(self.file)
-        self.uniques = UniqueTable(self.file, self._row, self._ring_all)
-        self.locks = LockTable(self.file, self._ring_due)
         self.moving = SQLiteMoving(self.file, self.names)
         self.crash_limit: Final = crash_limit
         self._forget_process()
@@ -377,8 +371,7 @@ class SQLiteEngine(SQLiteSchedule):
                 connection.execute(_RESULTS[name], (now,))
             connection.execute(_RESULTS["expire_cancelled"], (now - _CANCELLED_SECONDS,))
             self.names.sweep(connection, now)
-        self.uniques.sweep(_SWEEP_ROWS)
-        self.locks.sweep()
+        self.sweep_primitives()
 
     def shrink(self) -> None:
         """Give free pages back to the file system."""

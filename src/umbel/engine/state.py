@@ -29,6 +29,7 @@ from umbel.engine.store import (
     Stored,
     WorkerStatus,
 )
+from umbel.state.breakers import Breakers
 from umbel.state.locks import Locks
 
 __all__ = ("ENDED_SECONDS", "Claim", "Claimed", "Keyed", "LeaseEnded", "Outcome", "Posted", "State", "Verdict")
@@ -117,6 +118,7 @@ class State(ABC):
 
     groups: Groups
     locks: Locks
+    breakers: Breakers
     leases: LeaseBook
 
     @abstractmethod

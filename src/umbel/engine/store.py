@@ -18,6 +18,7 @@ from umbel.engine.leader import Leader
 from umbel.engine.moving import Moving
 from umbel.engine.registers import Groups, Names
 from umbel.engine.uniques import UniqueKey, Uniques
+from umbel.state.breakers import Breakers
 from umbel.state.locks import Locks
 
 __all__ = (
@@ -202,6 +203,7 @@ class Engine(ABC):
     groups: Groups
     uniques: Uniques
     locks: Locks
+    breakers: Breakers
     moving: Moving
     #: Hears of a new lease's token when this process's old one was taken from it.
     on_lease: Callable[[str], None] | None = None

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from umbel.engine.outcome import Outcome, is_running
 from umbel.errors import ConfigurationError
+from umbel.jobs.breaker import Breaker
 from umbel.jobs.overlap import WithoutOverlap
 from umbel.jobs.retry import Retry
 from umbel.jobs.unique import Unique
@@ -28,9 +29,10 @@ _READERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "retry": Retry.of,
     "unique": Unique.of,
     "overlap": WithoutOverlap.of,
+    "breaker": Breaker.of,
 }
 #: What goes around a body, the outermost first. Each has ``around(task, run) -> run``.
-_AROUND: Final = ("retry", "overlap")
+_AROUND: Final = ("retry", "breaker", "overlap")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,7 @@ class Declared:
     retry: Retry | None = None
     unique: Unique | None = None
     overlap: WithoutOverlap | None = None
+    breaker: Breaker | None = None
 
     def around(self, task: Any, run: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``run``, the body of ``task``, with everything around it that is declared."""
@@ -55,8 +58,8 @@ class Declared:
             return
         body = task.run
         task.run, task._declared_around = self.around(task, body), True
-        # Asking the store for a lock is not for the event loop.
-        task.blocks = self.overlap is not None
+        # Asking the store is not for the event loop.
+        task.blocks = self.overlap is not None or self.breaker is not None
         with contextlib.suppress(TypeError, ValueError):
             # What wraps a method copies the signature of its function, with ``self``.
             task.run.__signature__ = inspect.signature(body)

@@ -13,7 +13,7 @@ from typing import Any
 from celery import signals
 from celery.exceptions import SoftTimeLimitExceeded
 
-from umbel import Umbel, Unique, WithoutOverlap, current_lock, progress
+from umbel import Breaker, Umbel, Unique, WithoutOverlap, current_lock, progress
 
 __all__ = ("app", "tell")
 
@@ -111,6 +111,26 @@ async def only(name: str) -> str:
     while not (GATES / name).exists():
         await asyncio.sleep(0.01)
     return name
+
+
+@app.task(breaker=Breaker(failures=2, within="1h", open_for="1s", key="gateway"))
+def charge(gateway: str, word: str) -> str:
+    """Fail until the gate is opened."""
+    tell("charge", gateway, word)
+    if not (GATES / gateway).exists():
+        raise ConnectionError(gateway)
+    return word
+
+
+@app.task(breaker=Breaker(failures=2, within="1h", open_for="1s", key="gateway", on=ConnectionError))
+async def charge_async(gateway: str, word: str) -> str:
+    """The same on the event loop; words that are wrong are the caller's fault."""
+    tell("charge", gateway, word)
+    if word == "wrong":
+        raise ValueError(word)
+    if not (GATES / gateway).exists():
+        raise ConnectionError(gateway)
+    return word
 
 
 @app.task

@@ -21,6 +21,8 @@
 --   umbel:unique:NAME            string  ID of the job that has this key
 --   umbel:waits:ID               string  "NAME\nBODY": it has that key until a worker takes it, and what was put in its message's place
 --   umbel:waits                  string  there while one of those may be
+--   umbel:breaker:NAME           hash    open: until when nobody passes; probe, until: who passes then, for how long
+--   umbel:breaker-failures:NAME  list    when it failed, the last few times
 --   umbel:lock:NAME              string  "FENCE\nOWNER"
 --   umbel:lock-waits:NAME        list    ids of jobs that wait for it, the first one first
 --   umbel:fences                 counter of fencing numbers

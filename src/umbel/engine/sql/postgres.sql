@@ -45,6 +45,27 @@ WHERE k.name = %s AND k.ends > extract(epoch FROM clock_timestamp())
 -- name: sweep_uniques
 DELETE FROM umbel.unique_key WHERE ends < extract(epoch FROM clock_timestamp())
 
+-- name: breaker_note
+INSERT INTO umbel.breaker (name) VALUES (%s) ON CONFLICT DO NOTHING
+
+-- name: breaker_find
+SELECT open, probe, until, failures, extract(epoch FROM clock_timestamp())::double precision
+FROM umbel.breaker WHERE name = %s
+
+-- name: breaker_lock
+SELECT open, probe, until, failures, extract(epoch FROM clock_timestamp())::double precision
+FROM umbel.breaker WHERE name = %s FOR UPDATE
+
+-- name: breaker_set
+UPDATE umbel.breaker SET failures = %s, open = %s, probe = %s, until = %s WHERE name = %s
+
+-- name: breaker_close
+DELETE FROM umbel.breaker WHERE name = %s AND probe = %s
+
+-- name: sweep_breakers
+DELETE FROM umbel.breaker WHERE open IS NULL
+    AND failures[cardinality(failures)] < extract(epoch FROM clock_timestamp()) - 86400
+
 -- name: lock_take
 INSERT INTO umbel.lock AS known (name, owner, fence, ends)
 VALUES (%(name)s, %(owner)s, nextval('umbel.fence'), extract(epoch FROM clock_timestamp()) + %(seconds)s)

@@ -94,6 +94,12 @@ CREATE TABLE IF NOT EXISTS umbel.lock (
     name text PRIMARY KEY, owner text NOT NULL, fence bigint NOT NULL, ends double precision NOT NULL
 );
 
+-- Circuit breakers by name.
+CREATE TABLE IF NOT EXISTS umbel.breaker (
+    name text PRIMARY KEY, failures double precision[] NOT NULL DEFAULT '{}', open double precision, probe text,
+    until double precision
+);
+
 -- What jobs' ends publish, until the broker has confirmed it.
 CREATE TABLE IF NOT EXISTS umbel.outbox (
     number bigserial PRIMARY KEY,

@@ -14,6 +14,7 @@ hold messages are real ones, and they die by SIGKILL. The tests' names tell the 
 
 from __future__ import annotations
 
+from umbel.testing.contract._breakers import EngineBreakers
 from umbel.testing.contract._cancelling import Cancelling
 from umbel.testing.contract._crashes import Crashes
 from umbel.testing.contract._leases import Leases
@@ -44,5 +45,6 @@ class EngineContract(
     Schedules,
     Superseding,
     EngineLocks,
+    EngineBreakers,
 ):
     """All that an engine promises. Set ``url`` before each test, or override ``open_engine``."""

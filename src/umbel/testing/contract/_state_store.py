@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from umbel.engine.state import Claim, Keyed, LeaseEnded, Verdict
 from umbel.engine.store import ChordPart, Outgoing, Record, Settled
+from umbel.state.breakers import Breakers
 from umbel.state.locks import Locks
+from umbel.testing.contract._breakers import BreakerPromises
 from umbel.testing.contract._locks import LockPromises
 from umbel.testing.contract._state_uniques import StateUniques
 from umbel.testing.contract._suite import payload
@@ -20,11 +22,14 @@ __all__ = ("StateContract",)
 _QUEUE: Final = "default"
 
 
-class StateContract(StateUniques, LockPromises):
+class StateContract(StateUniques, LockPromises, BreakerPromises):
     """All that a state store promises. Set ``url`` before each test to an empty store."""
 
     def locks(self) -> Locks:
         return self.state.locks
+
+    def breakers(self) -> Breakers:
+        return self.state.breakers
 
     # -- dispatch ---------------------------------------------------------------------------------------------
 

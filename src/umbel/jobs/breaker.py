@@ -1,0 +1,146 @@
+"""``Breaker``: when what jobs need has failed too often, they wait, and one tries whether it is back (C29).
+
+All processes of the fleet share one breaker a key. A job that finds it open goes back to the store, delayed, and uses
+no attempt. Costs one round trip before each job, and one more after a failure or a probe.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from umbel.durations import duration
+from umbel.engine.outcome import is_running
+from umbel.errors import BreakerOpen, ConfigurationError
+from umbel.ids import new_id
+from umbel.jobs.keys import Key, key_name, unknown_names
+from umbel.jobs.outcomes import Snooze
+from umbel.jobs.retry import Retry
+from umbel.state.breakers import Breakers, Threshold
+
+__all__ = ("Breaker", "BreakerBlock")
+
+#: What waited for a breaker comes back over this share of the time that it waited, not all at once.
+_SPREAD = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker:
+    """Let jobs wait while what they need is down.
+
+        @jobs.task(breaker=Breaker(failures=5, within="1m", open_for="30s", key="gateway"), retry=3)
+        def charge(order: int, gateway: str) -> None: ...
+
+    After ``failures`` failures ``within`` that time the jobs of the key wait for ``open_for``, which uses none of their
+    attempts. Then one runs as a probe: when it succeeds all go on, when it fails they wait again.
+    ``key``: names of parameters, or a function of the arguments; the whole task when left out. ``on``: what counts as a
+    failure, as :class:`umbel.Retry` takes it; an HTTP or SMTP error that is the job's own fault never does.
+    Raises :exc:`ConfigurationError`.
+    """
+
+    failures: int = 5
+    within: Any = timedelta(minutes=1)
+    open_for: Any = timedelta(seconds=30)
+    key: Key = ()
+    on: Any = Exception
+
+    def __post_init__(self) -> None:
+        if isinstance(self.failures, bool) or not isinstance(self.failures, int) or not 1 <= self.failures <= 1000:
+            raise ConfigurationError(f"Breaker(failures={self.failures!r}) is a number from 1 to 1,000.")
+        for name in ("within", "open_for"):
+            object.__setattr__(self, name, _span(getattr(self, name), name))
+        Retry(0, on=self.on)
+
+    @classmethod
+    def of(cls, value: Any, place: str) -> Self:
+        """Return what ``breaker=`` of a task declares: a :class:`Breaker`, or True for its defaults."""
+        if value is True:
+            return cls()
+        if not isinstance(value, cls):
+            raise ConfigurationError(f"{place}: breaker={value!r} is no declaration; write Breaker(...) or True.")
+        return value
+
+    def problem(self, task: Any) -> str | None:
+        """Return what is wrong with it on ``task``, as a sentence; None when nothing is."""
+        missing, known = unknown_names(task, self.key)
+        if not missing:
+            return None
+        return (
+            f"Task {task.name}: Breaker(key={missing[0]!r}) is none of its parameters ({', '.join(known) or 'none'})."
+        )
+
+    @property
+    def threshold(self) -> Threshold:
+        """When it opens, and for how long."""
+        return Threshold(self.failures, self.within.total_seconds(), self.open_for.total_seconds())
+
+    def counts(self, error: BaseException) -> bool:
+        """Whether ``error`` tells that what the job needs is down."""
+        return Retry(0, on=self.on).catches(error)
+
+    def around(self, task: Any, run: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``run`` so that it waits while the breaker of its key is open."""
+
+        @functools.wraps(run)
+        def passing(*args: Any, **kwargs: Any) -> Any:
+            if not is_running(task) or task.request.is_eager:
+                return run(*args, **kwargs)
+            name = f"task:{key_name(task, self.key, args, kwargs)}"
+            block = BreakerBlock(task.app.engine.breakers, name, self, owner=str(task.request.id))
+            wait = block.try_enter()
+            if wait:
+                raise Snooze(wait * (1 + _SPREAD * random.random()), "what it needs is down: its breaker is open")
+            with block:
+                return run(*args, **kwargs)
+
+        return passing
+
+
+class BreakerBlock:
+    """A ``with`` block behind a breaker; see :meth:`umbel.Umbel.breaker`."""
+
+    def __init__(self, breakers: Breakers, name: str, breaker: Breaker, owner: str | None = None) -> None:
+        self._breakers = breakers
+        self._name = name
+        self._breaker = breaker
+        self._owner = owner or new_id()
+        self._probing: bool | None = None
+
+    def try_enter(self) -> float:
+        """Ask whether to go on; return 0.0, or for how many seconds to wait. Raises StoreError."""
+        passed = self._breakers.enter(self._name, self._owner, self._breaker.threshold.open_for)
+        self._probing = None if passed.wait else passed.probing
+        return passed.wait
+
+    def __enter__(self) -> Self:
+        """Raises :exc:`BreakerOpen` while nobody passes."""
+        if self._probing is None:
+            wait = self.try_enter()
+            if wait:
+                raise BreakerOpen(self._name, wait)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        probing, self._probing = self._probing, None
+        if error is not None and self._breaker.counts(error):
+            self._breakers.failed(self._name, self._owner, self._breaker.threshold)
+        elif probing:
+            # Its own fault, or none: what it needs has answered.
+            self._breakers.succeeded(self._name, self._owner)
+
+
+def _span(value: Any, name: str) -> timedelta:
+    try:
+        found = duration(value)
+    except ValueError as error:
+        raise ConfigurationError(f"Breaker({name}=): {error}") from None
+    if not found:
+        raise ConfigurationError(f"Breaker({name}={value!r}) is no time at all; write a duration such as '30s'.")
+    return found
