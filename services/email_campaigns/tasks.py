@@ -13,7 +13,7 @@ from services.email_campaigns import campaigns, upkeep
 from services.email_campaigns.models import Mail, MailKind, MailState
 from services.email_campaigns.sending import Claimed, Waiting, claim, end, message_for, put_back
 from services.email_campaigns.smtp import Refused, TryLater, Unanswered, deliver
-from umbel import Umbel, progress
+from umbel import RetryLater, Snooze, Umbel, progress
 from umbel.errors import DispatchError
 
 __all__ = (
@@ -52,11 +52,11 @@ jobs.conf.beat_schedule = {
     soft_time_limit=240,
     time_limit=300,
 )
-def send_mail(self: Any, mail_id: int) -> str:
+def send_mail(self: Any, mail_id: int) -> str | Snooze:
     """Send one mail, at most once; return what became of it."""
     taken = claim(mail_id, self.request.id)
     if isinstance(taken, Waiting):
-        raise self.retry(countdown=taken.seconds)
+        return Snooze(taken.seconds, "the rate limit is reached")
     if not isinstance(taken, Claimed):
         return taken.reason
     try:
@@ -65,7 +65,7 @@ def send_mail(self: Any, mail_id: int) -> str:
         delay = put_back(mail_id, str(error))
         if delay is None:
             raise
-        raise self.retry(countdown=delay, exc=error) from error
+        raise RetryLater(delay) from error
     except (Unanswered, SoftTimeLimitExceeded) as error:
         end(mail_id, MailState.UNCERTAIN, str(error))
         return "uncertain"
