@@ -207,7 +207,9 @@ class PostgresState(State):
                 return None
             if not step.do("ticked", entry, last_run, runs):
                 return []
-            return list(postgres_settle.post(step, "-", [one.message for one in messages]))
+            return list(
+                postgres_settle.post(step, "-", [one.message for one in postgres_uniques.wanted(step, messages)])
+            )
 
         return self.store.run(work)
 

@@ -9,7 +9,7 @@ from umbel.engine.postgres_store import Step
 from umbel.engine.state import Keyed
 from umbel.engine.uniques import UniqueKey
 
-__all__ = ("note_unique",)
+__all__ = ("note_unique", "wanted")
 
 
 def note_unique(step: Step, messages: Sequence[Keyed]) -> list[str]:
@@ -30,6 +30,16 @@ def note_unique(step: Step, messages: Sequence[Keyed]) -> list[str]:
     rows.sort(key=lambda row: str(row["task_id"]))
     step.each("note", rows)
     return [holders[number] for number in range(len(messages))]
+
+
+def wanted(step: Step, messages: Sequence[Keyed]) -> list[Keyed]:
+    """Return those of the jobs whose keys no other job has; these have them from now on."""
+    found = []
+    for one in sorted(messages, key=_order):
+        own, key = str(one.message.task_id), one.message.unique
+        if key is None or _take(step, key, own) == own:
+            found.append(one)
+    return found
 
 
 def _order(one: Keyed) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from umbel.engine.redis_leases import Leases
 from umbel.engine.redis_locks import RedisLocks
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_store import RedisStore
-from umbel.engine.redis_uniques import RedisUniques
+from umbel.engine.redis_uniques import RedisUniques, key_fields
 from umbel.engine.redis_wire import message, pack
 from umbel.engine.store import DeadLetter, Engine, Location, Outgoing, QueueStatus, WorkerStatus
 from umbel.errors import StoreError
@@ -54,7 +54,7 @@ class RedisOperations(Engine):
         """Store the messages of a tick together with the fact that it has run, unless another one leads by now."""
         assert isinstance(leader, RedisLeader)
         self.names.note({one.queue for one in messages})
-        packed = pack([message(self.store.prefix, one) for one in messages])
+        packed = pack([[*message(self.store.prefix, one), *key_fields(one)] for one in messages])
         return bool(self.store.run("tick", leader.name, leader.term, entry, repr(last_run), runs, packed))
 
     def last_ticks(self) -> dict[str, tuple[float, int]]:

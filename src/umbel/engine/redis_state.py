@@ -228,10 +228,11 @@ class RedisState(State):
     ) -> list[Posted] | None:
         assert isinstance(leader, RedisLeader)
         self.names.note({one.message.queue for one in messages})
-        packed = pack([message(self.prefix, one.message) for one in messages])
+        packed = pack([[*message(self.prefix, one.message), *key_fields(one.message)] for one in messages])
         leads, *numbers = self.store.run("state_tick", leader.name, leader.term, entry, repr(last_run), runs, packed)
         now = time.time()
-        posted = [Posted(number, "-", now, one.message) for number, one in zip(numbers, messages, strict=False)]
+        numbered = zip(numbers, messages, strict=False)
+        posted = [Posted(number, "-", now, one.message) for number, one in numbered if number]
         return posted if leads else None
 
     def last_ticks(self) -> dict[str, tuple[float, int]]:

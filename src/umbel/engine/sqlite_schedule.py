@@ -12,6 +12,7 @@ from typing import Any, Final
 from umbel.engine.leader import KernelLeader, Leader
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile
+from umbel.engine.sqlite_uniques import take_key
 from umbel.engine.store import Engine, Outgoing
 from umbel.engine.values import insert_rows
 
@@ -37,7 +38,8 @@ class SQLiteSchedule(Engine):
             known = connection.execute(_STATUS["schedule_runs"], (entry,)).fetchone()
             if known is not None and known[0] >= runs:
                 return True
-            insert_rows(connection, _SQL["enqueue"], [self._row(connection, one, now) for one in messages])
+            sent = [one for one in messages if _is_wanted(connection, one, now)]
+            insert_rows(connection, _SQL["enqueue"], [self._row(connection, one, now) for one in sent])
             connection.execute(_STATUS["schedule_write"], (entry, last_run, runs))
         self._ring_all(messages)
         return True
@@ -52,3 +54,9 @@ class SQLiteSchedule(Engine):
 
     @abstractmethod
     def _ring_all(self, messages: Sequence[Outgoing]) -> None: ...
+
+
+def _is_wanted(connection: sqlite3.Connection, message: Outgoing, now: float) -> bool:
+    """Whether no other job has the message's key, which its own has from now on."""
+    own = message.task_id or ""
+    return message.unique is None or take_key(connection, message.unique, own, now) == own

@@ -13,7 +13,7 @@ from umbel.engine.store import Outgoing
 from umbel.engine.uniques import UniqueKey
 from umbel.engine.values import insert_rows
 
-__all__ = ("UniqueTable",)
+__all__ = ("UniqueTable", "take_key")
 
 _SQL: Final = statements("uniques.sql")
 _MESSAGES: Final = statements("messages.sql")
@@ -39,7 +39,7 @@ class UniqueTable:
 
     def _enqueue(self, connection: sqlite3.Connection, message: Outgoing, now: float) -> str:
         own = message.task_id or ""
-        holder = own if message.unique is None else _take(connection, message.unique, own, now)
+        holder = own if message.unique is None else take_key(connection, message.unique, own, now)
         if holder == own:
             row = self._row(connection, message, now)
             if message.once:
@@ -68,7 +68,8 @@ class UniqueTable:
             connection.execute(_SQL["sweep"], (time.time(), most))
 
 
-def _take(connection: sqlite3.Connection, key: UniqueKey, own: str, now: float) -> str:
+def take_key(connection: sqlite3.Connection, key: UniqueKey, own: str, now: float) -> str:
+    """Give the job ``own`` its key unless another one has it; return the id of the one that has it."""
     connection.execute(_SQL["take"], (key.name, own, int(key.until_start), now + key.seconds, now))
     holder: str = connection.execute(_SQL["owner"], (key.name,)).fetchone()[0]
     return holder

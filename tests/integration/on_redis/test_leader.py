@@ -237,3 +237,16 @@ def test_applications_have_ticks_of_their_own(app: Umbel) -> None:
 
 def cut(*_: object) -> Any:
     raise StoreUnreachable("redis://test", "cut")
+
+
+def test_c30_a_schedule_does_not_pile_up_behind_a_unique_job(app: Umbel) -> None:
+    app.conf.beat_schedule["once"] = {"task": "shop.once", "schedule": 0.001, "options": {"queue": "once"}}
+    app.task(name="shop.once", shared=False, unique=True)(often)
+    scheduler = LeaderScheduler(app)
+    for _ in range(1000):
+        scheduler.tick()
+        if app.engine.last_ticks().get("shop/once", (0.0, 0))[1] >= 5:
+            break
+    assert app.engine.last_ticks()["shop/once"][1] >= 5
+    assert app.engine.names.size("once") == 1
+    scheduler.close()

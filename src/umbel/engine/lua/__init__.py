@@ -14,12 +14,20 @@ SPACE: Final = "umbel:"
 
 #: The scripts of a state store beside another broker begin with what they share.
 _STATE = "state_"
+#: What some share beside that.
+_ALSO: Final = {
+    "unique_enqueue": "unique_keys.lua",
+    "tick": "unique_keys.lua",
+    "state_unique": "state_unique_keys.lua",
+    "state_tick": "state_unique_keys.lua",
+}
 
 
 @cache
 def source(name: str, space: str = SPACE) -> str:
     """Return the whole text of script ``name``; ``space`` is how the keys of Umbel's own structures begin."""
     shared = _read("keys.lua") + (_read("state_keys.lua") if name.startswith(_STATE) else "")
+    shared += _read(_ALSO[name]) if name in _ALSO else ""
     return f"local SPACE = '{space}'\n" + shared + _read(f"{name}.lua")
 
 

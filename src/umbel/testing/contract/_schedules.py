@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from umbel.engine.store import Outgoing
+from umbel.engine.uniques import UniqueKey
 from umbel.testing.contract._suite import QUEUE, Suite, ids, payload
 
 __all__ = ("Schedules",)
@@ -47,4 +48,24 @@ class Schedules(Suite):
         assert leader.leads()
         assert self.engine.tick(leader, [], "nightly", 1000.5, 1)
         assert self.engine.last_ticks() == {"nightly": (1000.5, 1)}
+        leader.resign()
+
+    def test_c30_a_tick_whose_job_still_waits_queues_no_other(self) -> None:
+        leader = self.engine.leader("shop")
+        assert leader.leads()
+
+        def tick(task_id: str, runs: int) -> None:
+            message = Outgoing(QUEUE, payload(task_id), task_id, unique=UniqueKey("report", 3600.0))
+            assert self.engine.tick(leader, [message], "hourly", 1000.0 + runs, runs)
+
+        tick("a", 1)
+        tick("b", 2)
+        delivery = self.get_one()
+        assert delivery.task_id == "a"
+        tick("c", 3)
+        assert self.get() == [], "it runs"
+        self.finish(delivery)
+        tick("d", 4)
+        assert ids(self.get()) == ["d"]
+        assert self.engine.last_ticks() == {"hourly": (1004.0, 4)}, "all of them have run"
         leader.resign()

@@ -47,6 +47,21 @@ class StateUniques(StateSuite):
         self.state.unnote([Keyed("a", Outgoing(STATE_QUEUE, payload("a"), "a"))])
         assert self.unique("b") == ["b"]
 
+    def test_c30_a_tick_whose_job_is_known_posts_no_other(self) -> None:
+        leader = self.state.leader("shop")
+        assert leader.leads()
+
+        def tick(task_id: str, runs: int) -> list[str | None]:
+            posted = self.state.tick(leader, [_wanted(task_id)], "hourly", 1000.0 + runs, runs)
+            assert posted is not None
+            return [one.message.task_id for one in posted]
+
+        assert [tick("a", 1), tick("b", 2)] == [["a"], []]
+        self.claim("a")
+        self.settle(Settled(1, "ack"))
+        assert tick("c", 3) == ["c"]
+        leader.resign()
+
     def test_c30_clients_that_race_are_told_one_job(self) -> None:
         states = [open_state(self.url) for _ in range(8)]
         barrier, found = threading.Barrier(len(states)), list[list[str]]()
