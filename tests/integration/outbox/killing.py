@@ -1,8 +1,9 @@
-"""Dies at every step of a scenario, each time in a process of its own: ``python -m … DATABASE BROKER SCENARIO``.
+"""Dies at every step of a scenario, each time in a process of its own: ``python -m … DATABASE BROKER SCENARIO [lines]``.
 
-A step is a line of the scenario or of the outbox's code that publishes and deletes, or a moment before a statement,
-a commit or a rollback that SQLAlchemy sends. What is imported is imported once, and a process is forked for each step;
-nothing is open before the fork. Prints how many steps there were.
+A step is the moment before a statement, a commit or a rollback that SQLAlchemy sends, before and after what is handed
+to the broker, and before the fast way; with ``lines`` each line of the scenario and of the outbox's code besides. What is
+imported is imported once, and a process is forked for each step; nothing is open before the fork. Prints how many
+steps there were.
 """
 
 from __future__ import annotations
@@ -23,22 +24,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from tests.integration.outbox.shop import Order, Shop, no_prompt
-from umbel.jobs import outbox_prompt
+from umbel.jobs import outbox_post, outbox_prompt
 
 __all__ = ("SCENARIOS",)
 
 _MOMENTS = ("begin", "before_cursor_execute", "rollback", "commit")
 _ALIVE_SECONDS = 60
 #: The modules, and the functions of this one, whose lines are steps.
-_CODE = ("/outbox_prompt.py", "/outbox_relay.py", "/outbox_post.py")
+_CODE = ("/outbox_prompt.py", "/outbox_relay.py", "/outbox_post.py", "/outbox_watch.py", "/outbox_rows.py")
 _SCENES = frozenset({"commit", "commit_async", "relay", "buy", "order"})
 
 
 class Killer:
     """Kills this process when it reaches its ``step``-th step."""
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, *, lines: bool) -> None:
         self._left = step
+        self._lines = lines
         self._lock = threading.Lock()
 
     def reach(self, *_: Any, **__: Any) -> None:
@@ -61,8 +63,19 @@ class Killer:
         """Begin to count."""
         for moment in _MOMENTS:
             event.listen(Engine, moment, self.reach)
-        threading.settrace(self.trace)
-        sys.settrace(self.trace)
+        outbox_post.queue_all = self._around(outbox_post.queue_all)  # type: ignore[attr-defined]
+        outbox_prompt.Prompt.publish = self._around(outbox_prompt.Prompt.publish)  # type: ignore[method-assign]
+        if self._lines:
+            threading.settrace(self.trace)
+            sys.settrace(self.trace)
+
+    def _around(self, call: Callable[..., None]) -> Callable[..., None]:
+        def step(*arguments: Any) -> None:
+            self.reach()
+            call(*arguments)
+            self.reach()
+
+        return step
 
 
 def commit(shop: Shop, label: str, watch: Callable[[], None]) -> None:
@@ -112,9 +125,9 @@ def relay(shop: Shop, label: str, watch: Callable[[], None]) -> None:
 SCENARIOS = {"commit": commit, "commit_async": commit_async, "relay": relay}
 
 
-def _die_at(step: int, shop: Shop, name: str) -> None:
+def _die_at(step: int, shop: Shop, name: str, lines: bool) -> None:
     signal.alarm(_ALIVE_SECONDS)
-    killer = Killer(step)
+    killer = Killer(step, lines=lines)
     try:
         SCENARIOS[name](shop, f"{name}-{step}", killer.watch)
     except BaseException:
@@ -124,7 +137,7 @@ def _die_at(step: int, shop: Shop, name: str) -> None:
     os._exit(0)
 
 
-def main(database: str, broker: str, name: str) -> int:
+def main(database: str, broker: str, name: str, how: str = "") -> int:
     """Kill at each step until a process gets through."""
     shop = Shop(database, broker, make=False)
     step = 0
@@ -132,7 +145,7 @@ def main(database: str, broker: str, name: str) -> int:
         step += 1
         pid = os.fork()
         if pid == 0:
-            _die_at(step, shop, name)
+            _die_at(step, shop, name, how == "lines")
         _, status = os.waitpid(pid, 0)
         if not os.WIFSIGNALED(status):
             print(step - 1)

@@ -1,4 +1,4 @@
-"""SIGKILL at every step between the first statement of a transaction and the row's deletion (C12).
+"""SIGKILL at every boundary between the first statement of a transaction and the row's deletion (C12).
 
 A job exists if and only if the row of business data does, and none twice: see :mod:`tests.integration.outbox.killing`.
 """
@@ -18,7 +18,7 @@ from tests.integration.worker.plant import until
 
 ROOT = Path(__file__).resolve().parents[3]
 #: A scenario with fewer steps than this has lost its way.
-LEAST = 25
+LEAST = 10
 
 
 @pytest.mark.slow
