@@ -1,8 +1,10 @@
-"""Dies at every step of a scenario, each time in a process of its own: ``python -m … DATABASE BROKER SCENARIO [lines]``.
+"""Dies at every step of a scenario, each time in a process of its own.
+
+``python -m tests.integration.outbox.killing DATABASE BROKER SCENARIO [lines]``
 
 A step is the moment before a statement, a commit or a rollback that SQLAlchemy sends, before and after what is handed
-to the broker, and before the fast way; with ``lines`` each line of the scenario and of the outbox's code besides. What is
-imported is imported once, and a process is forked for each step; nothing is open before the fork. Prints how many
+to the broker, and before the fast way; with ``lines`` each line of the scenario and of the outbox's code besides. What
+is imported is imported once, and a process is forked for each step; nothing is open before the fork. Prints how many
 steps there were.
 """
 
