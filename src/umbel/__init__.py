@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from umbel.app import Umbel
     from umbel.jobs.backoff import exponential
     from umbel.jobs.breaker import Breaker
+    from umbel.jobs.canary import canary
+    from umbel.jobs.dead_letters import LetterFilter, ReplayPolicy
     from umbel.jobs.faults import Fault, Outlook, fault_of
     from umbel.jobs.outcomes import Cancel, Fail, RetryLater, Snooze
     from umbel.jobs.overlap import WithoutOverlap, current_lock
@@ -27,8 +29,10 @@ __all__ = (
     "Fault",
     "JobState",
     "JobStatus",
+    "LetterFilter",
     "Outlook",
     "Progress",
+    "ReplayPolicy",
     "Retry",
     "RetryLater",
     "Settings",
@@ -38,6 +42,7 @@ __all__ = (
     "Unique",
     "WithoutOverlap",
     "__version__",
+    "canary",
     "current_lock",
     "errors",
     "exponential",
@@ -54,8 +59,10 @@ _HOMES: Final = {
     "Fault": "umbel.jobs.faults",
     "JobState": "umbel.states",
     "JobStatus": "umbel.jobs.status",
+    "LetterFilter": "umbel.jobs.dead_letters",
     "Outlook": "umbel.jobs.faults",
     "Progress": "umbel.jobs.progress",
+    "ReplayPolicy": "umbel.jobs.dead_letters",
     "Retry": "umbel.jobs.retry",
     "RetryLater": "umbel.jobs.outcomes",
     "Settings": "umbel.settings",
@@ -65,6 +72,7 @@ _HOMES: Final = {
     "Unique": "umbel.jobs.unique",
     "WithoutOverlap": "umbel.jobs.overlap",
     "current_lock": "umbel.jobs.overlap",
+    "canary": "umbel.jobs.canary",
     "exponential": "umbel.jobs.backoff",
     "fault_of": "umbel.jobs.faults",
     "progress": "umbel.jobs.progress",

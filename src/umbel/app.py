@@ -24,6 +24,7 @@ from umbel.ids import new_id
 from umbel.ineffective import ineffective_settings
 from umbel.jobs.breaker import Breaker, BreakerBlock
 from umbel.jobs.cancel import cancel_job
+from umbel.jobs.dead_letters import DeadLetters
 from umbel.jobs.declared import take
 from umbel.jobs.locks import Keeper, Lock
 from umbel.jobs.status import JobStatus, read_status
@@ -302,6 +303,11 @@ class Umbel(WithDatabase, Celery):
     def cancel(self, task_id: str) -> JobState:
         """Cancel a job for good. Raises :exc:`JobNotFound` or :exc:`JobFinished`."""
         return cancel_job(self.engine, self.backend, str(task_id))
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """The jobs that failed for good, to find, replay and drop."""
+        return DeadLetters(lambda: self.engine)
 
     # -- web applications -------------------------------------------------------------------------------------
 

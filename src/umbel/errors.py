@@ -17,6 +17,10 @@
     ├── BreakerOpen               what is behind a circuit breaker has failed too often, and is left alone for a while
     ├── LockTaken                 another process has the lock, and has kept it for longer than was waited
     ├── MoveRefused               jobs cannot be moved from one store to the other now
+    ├── LetterError               one dead letter cannot do what was asked
+    │   ├── LetterNotFound        no dead letter has this job id or number
+    │   ├── LetterBusy            a replay of it is on its way
+    │   └── NotReplayable         its message is damaged
     └── JobError                  one job cannot do what was asked
         ├── JobNotFound           no job has this id, or its result has expired
         ├── JobFinished           the job has ended, so it cannot be cancelled
@@ -38,8 +42,12 @@ __all__ = (
     "JobError",
     "JobFinished",
     "JobNotFound",
+    "LetterBusy",
+    "LetterError",
+    "LetterNotFound",
     "LockTaken",
     "MoveRefused",
+    "NotReplayable",
     "PayloadTooLarge",
     "StoreCorrupt",
     "StoreDenied",
@@ -227,6 +235,36 @@ class LockTaken(UmbelError):
 
 class MoveRefused(UmbelError):
     """Jobs cannot be moved from one store to the other now; nothing was changed."""
+
+
+class LetterError(UmbelError):
+    """One dead letter cannot do what was asked; ``name`` is what it goes by."""
+
+    def __init__(self, name: str, message: str) -> None:
+        self.name = name
+        super().__init__(message)
+
+
+class LetterNotFound(LetterError):
+    """No dead letter has this job id or number: it was dropped, its replay succeeded, or it was too old."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, f"There is no dead letter {name!r}: 'umbel dead list' shows which there are.")
+
+
+class LetterBusy(LetterError):
+    """A replay of this letter is on its way, so it is not replayed now."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, f"A replay of {name!r} is on its way: 'umbel why {name}' says where it is.")
+
+
+class NotReplayable(LetterError):
+    """The message of this letter is damaged, so that no worker could read it; it can be exported and dropped."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(name, f"Dead letter {name!r} cannot be replayed: {reason} Export it, then drop it.")
 
 
 class JobError(UmbelError):

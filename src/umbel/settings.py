@@ -53,6 +53,18 @@ _CELERY: Final = {
     "CELERY_TASK_SOFT_TIME_LIMIT": "soft_time_limit",
     "DATABASE_URL": "database_url",
 }
+#: What platforms call the commit that they run, in the order in which they are asked.
+_COMMITS: Final = (
+    "GIT_COMMIT",
+    "SOURCE_COMMIT",
+    "HEROKU_SLUG_COMMIT",
+    "RENDER_GIT_COMMIT",
+    "RAILWAY_GIT_COMMIT_SHA",
+    "CI_COMMIT_SHA",
+    "GITHUB_SHA",
+)
+#: All variables that are honoured below ours.
+_OTHERS: Final = {**_CELERY, **dict.fromkeys(_COMMITS, "release")}
 #: In a URL, up to the last "@" before its path.
 _PASSWORD: Final = re.compile(r"(://[^:@/]*:)[^/]*(@)")
 _SECRET_WORDS: Final = ("token", "password", "secret")
@@ -105,6 +117,11 @@ class Settings(BaseSettings):
     dispatch_timeout: Duration = Field(timedelta(seconds=2), description="How long adelay waits for the broker.")
     result_expires: Duration = Field(timedelta(hours=1), description="How long results are kept.")
     result_timeout: Duration = Field(timedelta(seconds=60), description="How long get() waits unless told otherwise.")
+    dead_letters_most: int = Field(10_000, ge=1, le=10_000_000, description="How many dead letters are kept.")
+    dead_letters_age: Duration = Field(timedelta(days=30), description="How long dead letters are kept.")
+    release: str | None = Field(
+        None, max_length=200, description="Which release runs here. Default: the commit, where the platform tells it."
+    )
     external_tasks: Names = Field((), description="Tasks of other services that routes and schedules may name.")
     external_queues: Names = Field((), description="Queues that other services consume.")
     web_token: str | None = Field(None, min_length=16, description="Token for the status page; needed beyond loopback.")
@@ -118,8 +135,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Code, environment, ``.env``, then Celery's own variables."""
-        return (init_settings, env_settings, dotenv_settings, _CelerySource(settings_cls))
+        """Code, environment, ``.env``, then Celery's own variables and the platforms'."""
+        return (init_settings, env_settings, dotenv_settings, _OtherSource(settings_cls))
 
     @field_validator("concurrency", mode="before")
     @classmethod
@@ -182,12 +199,12 @@ class Settings(BaseSettings):
             yield Explained(name, _masked(name, value), _source(self, name, variable, dotenv), variable)
 
 
-class _CelerySource(PydanticBaseSettingsSource):
-    """Celery's own variables, from the environment."""
+class _OtherSource(PydanticBaseSettingsSource):
+    """Celery's own variables and the platforms', from the environment."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
         """Return the value for a field, its key, and that it is not complex."""
-        for variable, name in _CELERY.items():
+        for variable, name in _OTHERS.items():
             if name == field_name and os.environ.get(variable):
                 return os.environ[variable], field_name, False
         return None, field_name, False
@@ -225,7 +242,7 @@ def _sentence(detail: Any) -> str:
     message = str(detail["msg"]).removeprefix("Value error, ")
     variable = f"UMBEL_{name.upper()}"
     if variable not in {key.upper() for key in os.environ}:
-        variable = next((key for key, field in _CELERY.items() if field == name and os.environ.get(key)), variable)
+        variable = next((key for key, field in _OTHERS.items() if field == name and os.environ.get(key)), variable)
     return f"{variable}: {message}" if name else message
 
 
@@ -253,7 +270,7 @@ def _source(settings: Settings, name: str, variable: str, dotenv: set[str]) -> s
         return f"environment {variable}"
     if variable in dotenv:
         return f".env {variable}"
-    for celery, field in _CELERY.items():
+    for celery, field in _OTHERS.items():
         if field == name and os.environ.get(celery):
             return f"environment {celery}"
     return "default"

@@ -18,6 +18,7 @@ from kombu.exceptions import OperationalError
 
 from umbel.engine.bulk import in_batches, one_by_one
 from umbel.engine.execution import deferring, is_calling_back, offline_producer
+from umbel.engine.failures import carry, failing
 from umbel.engine.outcome import CancelledItself
 from umbel.engine.threads import Threads
 from umbel.errors import DispatchTimeout, InvalidArguments
@@ -211,7 +212,7 @@ class Task(CeleryTask, Generic[P, R]):
     def retry(self, *args: Any, **kwargs: Any) -> Any:
         """Celery's retry; its message goes out with the end of this attempt, in one step."""
         try:
-            with deferring():
+            with deferring(), failing(kwargs.get("exc", args[2] if len(args) > 2 else None)):
                 ordered = super().retry(*args, **kwargs)
         except Retry:
             note_ordered(self.request)
@@ -221,6 +222,11 @@ class Task(CeleryTask, Generic[P, R]):
             raise Reject(error.reason, requeue=isinstance(error.reason, OperationalError)) from error
         note_ordered(self.request)
         return ordered
+
+    def signature_from_request(self, request: Any = None, *args: Any, **options: Any) -> Any:
+        """Celery's; what runs a job again carries the attempts that have failed, for its dead letter."""
+        signature = super().signature_from_request(request, *args, **options)
+        return carry(signature, self, self.request if request is None else request, options.get("retries"))
 
     def apply(self, args: Any = None, kwargs: Any = None, *rest: Any, retries: int = 0, **options: Any) -> Any:
         """Run the job here and now, its retries included."""

@@ -96,8 +96,12 @@ class Campaign:
         until(lambda: store.waiting() == 0, "an empty queue", lambda: (marks.count(self.folder), store.waiting()))
 
     def _look_over(self, verdict: Verdict, store: View, code: int) -> None:
-        for task_id, reason in store.dead():
-            verdict.faults.append(f"dead letter of {task_id}: {reason}")
+        letters, expected = store.dead(), self.workload.states.get("FAILURE", 0)
+        if len(letters) != expected:
+            verdict.faults.append(f"{expected} jobs had to fail, and there are {len(letters)} dead letters")
+        for task_id, reason in letters:
+            if "worker lost" in reason:
+                verdict.faults.append(f"dead letter of {task_id}: {reason}")
         states = store.states()
         if states != self.workload.states:
             verdict.faults.append(f"jobs had to end in {self.workload.states}, and the store says {states}")

@@ -63,8 +63,8 @@ class RedisView:
 
     def dead(self) -> list[tuple[str, str]]:
         """Return (task id, reason) of every dead letter."""
-        letters = [unpack(letter) for letter in self._client.lrange("umbel:dead", 0, -1)]
-        return [(json.loads(letter[5])["headers"].get("id"), letter[2]) for letter in letters]
+        shown = [json.loads(unpack(head)[4]) for head in self._client.hvals("umbel:dead:heads")]
+        return [(task_id, reason) for task_id, _, _, reason, *_ in shown]
 
     def states(self) -> dict[str, int]:
         """Return how many jobs are in each state."""

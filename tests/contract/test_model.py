@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from umbel.engine.burial import letter_of, replay_of
 from umbel.engine.sqlite import SQLiteEngine
 from umbel.engine.store import Delivery, Outgoing, Record, Settled
 
@@ -130,7 +131,9 @@ class Model(RuleBasedStateMachine):
         assert delivery is not None
         self.tick()
         state = {"ack": "SUCCESS", "dead": "FAILURE"}.get(action)
-        entry = Settled(delivery.seq, action, "why")
+        dies = action == "dead"
+        letter = letter_of(delivery, "why") if dies else None
+        entry = Settled(delivery.seq, "ack" if dies else action, letter)
         if state:
             entry.records = [Record(message.task_id, state, True, json.dumps(state), since=delivery.enqueued)]
             self.end(message.task_id, state, message.born)
@@ -144,21 +147,37 @@ class Model(RuleBasedStateMachine):
             return
         message.held = None
         self.stale.append(delivery)
-        if action == "dead":
-            self.letters.append(message.task_id)
+        if dies and message.task_id not in self.cancelled:
+            # One a job, the newest death last.
+            self.letters = [*(one for one in self.letters if one != message.task_id), message.task_id]
         if action != "requeue":
             self.messages.remove(message)
 
     @precondition(lambda self: self.stale)
-    @rule(data=st.data(), action=st.sampled_from(["ack", "requeue", "dead", "keep", "crash"]))
+    @rule(data=st.data(), action=st.sampled_from(["ack", "requeue", "keep", "crash"]))
     def settle_late(self, data: Any, action: str) -> None:
         delivery = data.draw(st.sampled_from(self.stale))
         if any(one.held and one.held.seq == delivery.seq for one in self.messages):
             return
         record = Record(str(delivery.task_id), "LATE", True, "{}", since=delivery.enqueued)
         outgoing = [Outgoing("high", payload("late"), "late", 9)]
-        entry = Settled(delivery.seq, action, "late", records=[record], outgoing=outgoing)
+        entry = Settled(delivery.seq, action, letter_of(delivery, "late"), records=[record], outgoing=outgoing)
         assert self.engine.settle([entry]).refused == (entry,)
+
+    @precondition(lambda self: self.letters)
+    @rule(data=st.data(), drop=st.booleans())
+    def replay_or_drop(self, data: Any, drop: bool) -> None:
+        task_id = data.draw(st.sampled_from(self.letters))
+        (letter,) = self.engine.letters.read([task_id])
+        self.tick()
+        if drop:
+            assert self.engine.letters.drop([letter.id]) == 1
+            self.letters.remove(task_id)
+        elif letter.replaying:
+            assert self.engine.letters.replay([replay_of(letter, 0)]) == []
+        else:
+            assert self.engine.letters.replay([replay_of(letter, 0)]) == [letter.id]
+            self.add(letter.queue, task_id, 0, False)
 
     @rule(task_id=IDS)
     def cancel(self, task_id: str) -> None:

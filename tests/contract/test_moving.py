@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from umbel.engine.burial import letter_of
 from umbel.engine.move import move
 from umbel.engine.moving import Moving
 from umbel.engine.redis import RedisEngine
@@ -120,7 +121,7 @@ def fill(engine: Engine) -> Counter[str]:
     engine.enqueue([Outgoing("last", payload("dead"), "dead")])
     engine.open_lease("here@test", ["last"], 1)
     (held,) = engine.fetch({"last": 0}, 1)
-    engine.settle([Settled(held.seq, "dead", "why")])
+    engine.settle([Settled(held.seq, "ack", letter_of(held, "why"))])
     engine.close_lease()
     return Counter([*names, "later-1", "later-2", "cancelled", "member"])
 

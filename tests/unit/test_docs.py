@@ -178,12 +178,19 @@ def test_commands_and_options_exist(page: Path) -> None:
         if name is None or name == "…" or name.isupper():
             continue
         assert name in group.commands, f"{page_name(page)}: there is no command 'umbel {name}'"
+        command = inner_of(group.commands[name], words[words.index(name) + 1 :])
         for word in words:
             if re.match(r"--?[a-zA-Z]", word):
                 option = word.partition("=")[0]
-                assert option in options_of(group.commands[name]) | common, (
-                    f"{page_name(page)}: umbel {name} has no {word}"
-                )
+                assert option in options_of(command) | common, f"{page_name(page)}: umbel {name} has no {word}"
+
+
+def inner_of(command: click.Command, words: list[str]) -> click.Command:
+    """The command of a group of commands that ``words`` name; the command itself when it is no group."""
+    if not isinstance(command, click.Group) or not words:
+        return command
+    assert words[0] in command.commands, f"umbel {command.name} has no {words[0]}"
+    return command.commands[words[0]]
 
 
 def options_of(command: click.Command) -> set[str]:
@@ -208,7 +215,9 @@ def test_every_command_and_option_is_documented() -> None:
     for name, command in group.commands.items():
         heading = re.search(rf"^## `?umbel {name}\b.*?(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
         assert heading is not None, f"docs/reference/cli.md has no section for umbel {name}"
-        for option in options_of(command) - options_of(group):
+        inner = list(command.commands.values()) if isinstance(command, click.Group) else []
+        options = set[str]().union(*map(options_of, (command, *inner)))
+        for option in options - options_of(group):
             if option.startswith("--") and not command.hidden:
                 assert f"`{option}" in heading[0], f"docs/reference/cli.md does not tell of umbel {name} {option}"
 

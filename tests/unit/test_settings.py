@@ -35,6 +35,9 @@ VALUES: dict[str, tuple[str, Any]] = {
     "UMBEL_DISPATCH_TIMEOUT": ("500ms", timedelta(milliseconds=500)),
     "UMBEL_RESULT_EXPIRES": ("2d", timedelta(days=2)),
     "UMBEL_RESULT_TIMEOUT": ("10m", timedelta(minutes=10)),
+    "UMBEL_DEAD_LETTERS_MOST": ("500", 500),
+    "UMBEL_DEAD_LETTERS_AGE": ("90d", timedelta(days=90)),
+    "UMBEL_RELEASE": ("v7", "v7"),
     "UMBEL_EXTERNAL_TASKS": ("billing.charge, mail.send", ("billing.charge", "mail.send")),
     "UMBEL_EXTERNAL_QUEUES": ("billing", ("billing",)),
     "UMBEL_WEB_TOKEN": ("0123456789abcdef", "0123456789abcdef"),
@@ -121,6 +124,17 @@ def test_c2_celerys_variables_are_honoured_below_ours(variable: str, monkeypatch
     assert next(one.source for one in settings.explain() if one.name == name) == f"environment {variable}"
     Path(".env").write_text(f"{ours}={VALUES[ours][0]}\n")
     assert getattr(Settings.load(), name) == VALUES[ours][1]
+
+
+def test_c35_the_release_is_the_commit_that_the_platform_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("GIT_COMMIT", "GITHUB_SHA", "UMBEL_RELEASE"):
+        monkeypatch.delenv(variable, raising=False)
+    assert Settings.load().release is None
+    for variable in ("GITHUB_SHA", "RENDER_GIT_COMMIT", "GIT_COMMIT", "UMBEL_RELEASE"):
+        monkeypatch.setenv(variable, f"from {variable}")
+        settings = Settings.load()
+        assert settings.release == f"from {variable}"
+        assert {row.source for row in settings.explain() if row.name == "release"} == {f"environment {variable}"}
 
 
 def test_c2_code_beats_the_environment_beats_the_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from umbel.cli.bench import bench
 from umbel.cli.call import call
 from umbel.cli.cancel import cancel
 from umbel.cli.config import config
+from umbel.cli.dead import dead
 from umbel.cli.doctor import doctor
 from umbel.cli.enqueue import enqueue
 from umbel.cli.group import UmbelGroup
@@ -71,6 +72,7 @@ for _command in (
     call,
     cancel,
     why,
+    dead,
     config,
     pause,
     resume,

@@ -91,8 +91,16 @@ def _ended(facts: Facts) -> Reason:
             text = f"{_named(facts)}was cancelled{when}."
         case _:
             text = f"{_named(facts)}succeeded{when}."
-    notes = (f"It is a dead letter: {facts.letter.reason}",) if facts.letter is not None else ()
+    notes = (_letter_note(facts),) if facts.letter is not None else ()
     return Reason(code, text, notes, _fields(facts))
+
+
+def _letter_note(facts: Facts) -> str:
+    assert facts.letter is not None
+    return (
+        f"It is a dead letter: {facts.letter.reason}. 'umbel dead show {facts.job_id}' tells of each attempt, "
+        f"'umbel dead replay {facts.job_id}' lets it run again."
+    )
 
 
 def _dead(letter: DeadLetter) -> Reason:

@@ -41,8 +41,8 @@ def status(invocation: Invocation, as_json: bool) -> None:
 
 
 def _letter(letter: DeadLetter) -> dict[str, object]:
-    # The payload holds the job's arguments, which are not for a status listing.
-    return {name: value for name, value in dataclasses.asdict(letter).items() if name != "payload"}
+    # The payload holds the job's arguments, which are not for a status listing, and attempts are long.
+    return {name: value for name, value in dataclasses.asdict(letter).items() if name not in ("payload", "failures")}
 
 
 def _print_queues(queues: list[QueueStatus]) -> None:

@@ -44,7 +44,7 @@ def _facts(app: Umbel, job_id: str) -> Facts:
         status = app.status(job_id)
     except JobNotFound:
         status = None
-    letters = [letter for letter in engine.dead(1000) if letter.task_id == job_id]
+    letters = engine.letters.read([job_id])
     return Facts(
         job_id=job_id,
         status=status,

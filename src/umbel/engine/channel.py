@@ -19,8 +19,10 @@ from kombu.transport import virtual
 from kombu.transport.virtual.exchange import FanoutExchange
 
 from umbel.engine import envelope
+from umbel.engine.burial import letter_of
 from umbel.engine.delivered import Fed, Message, tagged
 from umbel.engine.execution import sink
+from umbel.engine.failures import FAILURES
 from umbel.engine.fetcher import Fetcher
 from umbel.engine.patience import until_back
 from umbel.engine.registry import open_engine
@@ -42,8 +44,8 @@ class QoS(virtual.QoS):
         self.channel: Channel = channel
         self.prefetch_count = prefetch_count or 0
         self._delivered: dict[int, Delivery] = {}
-        #: Why the next message is rejected, for its dead letter. Set and used on the consuming thread.
-        self.reason: str = self._REJECTED
+        #: Takes the end of the next message that is rejected. Set and used on the consuming thread.
+        self.on_reject: Callable[[Delivery], None] | None = None
 
     _REJECTED: Final = "rejected by its worker"
 
@@ -66,16 +68,25 @@ class QoS(virtual.QoS):
 
     def reject(self, delivery_tag: int, requeue: bool = False) -> None:
         """Give a message back, or make a dead letter of it."""
-        reason, self.reason = self.reason, self._REJECTED
-        self._settle(delivery_tag, "requeue" if requeue else "dead", reason)
+        if requeue:
+            self._settle(delivery_tag, "requeue")
+            return
+        delivery = self._delivered.pop(delivery_tag, None)
+        if delivery is None:
+            return
+        if self.on_reject is not None:
+            self.on_reject(delivery)
+        else:
+            letter = letter_of(delivery, self._REJECTED, release=self.channel.engine.release)
+            self.channel.submit(Settled(delivery_tag, "ack", letter))
 
     def forget(self, delivery_tag: int) -> None:
         """Note that a message is settled elsewhere."""
         self._delivered.pop(delivery_tag, None)
 
-    def _settle(self, delivery_tag: int, action: str, reason: str = "") -> None:
+    def _settle(self, delivery_tag: int, action: str) -> None:
         if self._delivered.pop(delivery_tag, None) is not None:
-            self.channel.submit(Settled(delivery_tag, action, reason))
+            self.channel.submit(Settled(delivery_tag, action))
 
     def restore_unacked(self) -> list[Any]:
         """Give everything back that is not acknowledged."""
@@ -117,7 +128,9 @@ class Channel(virtual.Channel):
 
     def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
         outgoing = envelope.outgoing(queue, message, self._get_message_priority(message))
-        if outgoing.task_id is not None and len(outgoing.payload) > self.connection.max_payload_bytes:
+        # What a retried job carries of its failures is not the sender's.
+        limited = outgoing.task_id is not None and FAILURES not in message["headers"]
+        if limited and len(outgoing.payload) > self.connection.max_payload_bytes:
             name = str(message["headers"].get("task"))
             raise PayloadTooLarge(name, len(outgoing.payload), self.connection.max_payload_bytes)
         self.publish([outgoing])
@@ -270,6 +283,8 @@ class Transport(virtual.Transport, Fed):
             durability=options.get("durability", "normal"),
             crash_limit=options.get("crash_limit", 3),
             prefix=options.get("prefix", options.get("global_keyprefix", "")),
+            keep=options.get("keep"),
+            release=options.get("release"),
         )
         self.max_payload_bytes: int = options.get("max_payload_bytes", 1 << 30)
         self.fetcher: Fetcher | None = None
@@ -339,7 +354,8 @@ class Transport(virtual.Transport, Fed):
             return raw
         except ValueError as error:
             logger.error("A message of queue %s is damaged and became a dead letter: %s", delivery.queue, error)
-            channel.submit(Settled(delivery.seq, "dead", str(error)))
+            letter = letter_of(delivery, str(error), error=error, release=self.engine.release)
+            channel.submit(Settled(delivery.seq, "ack", letter))
             return None
 
     def peek(self, delivery: Delivery) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from typing import Any
 from weakref import WeakSet
 
 from celery.concurrency.prefork import TaskPool as Prefork
-from celery.exceptions import InvalidTaskError
+from celery.exceptions import InvalidTaskError, NotRegistered
 from celery.utils.collections import AttributeDict
 from celery.utils.imports import symbol_by_name
 from celery.worker import consumer as celery_consumer
@@ -26,7 +26,7 @@ from umbel.engine import garbage, remote_control
 from umbel.engine.channel import Transport
 from umbel.engine.delivered import Fed
 from umbel.engine.envelope import due_at
-from umbel.engine.execution import owned_by
+from umbel.engine.execution import Execution, owned_by
 from umbel.engine.fetcher import Fetcher
 from umbel.engine.flusher import Flusher
 from umbel.engine.job import Job
@@ -132,6 +132,11 @@ class Consumer(celery_consumer.Consumer):
                 self.on_invalid_task(None, message, error)
             except DecodeError as error:
                 self.on_decode_error(message, error)
+            except (ValueError, TypeError, LookupError, AttributeError) as error:
+                # A body that is no job's; what has become a request is its own to end.
+                if message.headers.get("id") in state.requests:
+                    raise
+                self.on_invalid_task(None, message, error)
 
         return on_task_received
 
@@ -269,35 +274,65 @@ class Consumer(celery_consumer.Consumer):
             (message.delivery_info or {}).get("routing_key"),
             exc,
         )
-        message.channel.qos.reason = f"cannot be decoded: {exc}"
-        message.reject()
-        task_id = (message.headers or {}).get("id")
-        if task_id:
+        with self._failing(message, f"cannot be decoded: {exc}", exc):
+            message.reject()
+            self._mark_as_failure(message, exc)
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """A task that this worker does not know: fail it, and keep its message as a dead letter."""
+        headers = message.headers or {}
+        reason = f"unknown task {exc}: this worker has not imported it"
+        with (
+            owned_by(headers.get("umbel_owner")),
+            self._failing(message, reason, NotRegistered(str(headers.get("task")))),
+        ):
+            super().on_unknown_task(body, message, exc)
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:
+        """A message that is no task."""
+        with self._failing(message, "not a task message", InvalidTaskError("not a task message")):
+            super().on_unknown_message(body, message)
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """A task message that makes no sense: fail it, and keep it as a dead letter."""
+        with self._failing(message, f"invalid task message: {exc}", exc):
+            super().on_invalid_task(body, message, exc)
+            if self._flusher is not None:
+                self._mark_as_failure(message, exc)
+
+    @contextlib.contextmanager
+    def _failing(self, message: Any, reason: str, error: Exception) -> Iterator[None]:
+        """Gather what becomes of a message that cannot run: its state, its dead letter and its end are one step."""
+        delivery = getattr(message, "delivery", None)
+        if self._flusher is None or delivery is None:
+            yield
+            return
+        qos, flusher = message.channel.qos, self._flusher
+        execution = Execution(delivery, flusher, message.headers or {})
+        rejected: list[Delivery] = []
+        qos.on_reject = rejected.append
+        try:
+            with execution.current():
+                yield
+        finally:
+            qos.on_reject = None
+            if rejected:
+                execution.bury(error, reason=reason)
+                execution.settle("ack")
+                message.channel.release_slot()
+
+    def _mark_as_failure(self, message: Any, exc: Exception) -> None:
+        headers = message.headers or {}
+        if headers.get("id"):
             request = AttributeDict(
                 chord=None,
                 errbacks=None,
                 group=None,
                 parent_id=None,
-                task=message.headers.get("task"),
-                umbel_owner=message.headers.get("umbel_owner"),
+                task=headers.get("task"),
+                umbel_owner=headers.get("umbel_owner"),
             )
-            self.app.backend.mark_as_failure(task_id, exc, request=request)
-
-    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """A task that this worker does not know: fail it, and keep its message as a dead letter."""
-        message.channel.qos.reason = f"unknown task {exc}: this worker has not imported it"
-        with owned_by((message.headers or {}).get("umbel_owner")):
-            super().on_unknown_task(body, message, exc)
-
-    def on_unknown_message(self, body: Any, message: Any) -> None:
-        """A message that is no task."""
-        message.channel.qos.reason = "not a task message"
-        super().on_unknown_message(body, message)
-
-    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """A task message that makes no sense."""
-        message.channel.qos.reason = f"invalid task message: {exc}"
-        super().on_invalid_task(body, message, exc)
+            self.app.backend.mark_as_failure(headers["id"], exc, request=request)
 
 
 def _is_ours(request: Any) -> bool:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from umbel.engine.store import Outgoing, Record, Settled
+from umbel.engine.burial import letter_of
+from umbel.engine.store import Outgoing, Record, ReplayEnd, Settled
 
 if TYPE_CHECKING:
     from umbel.engine.flusher import Flusher
@@ -114,7 +115,19 @@ class Execution:
             seq = None if self.settled else self.delivery.seq
             self._flusher.note(seq, task_id, lambda: self._described(make()))
 
-    def settle(self, action: str, reason: str = "") -> None:
+    def bury(self, error: BaseException, *, reason: str | None = None, traceback: str = "") -> None:
+        """Keep a dead letter with this execution's end: the job has failed for good."""
+        if not self.closed:
+            self.entry.letter = letter_of(
+                self.delivery, reason, error=error, traceback=traceback, release=self._flusher.release
+            )
+
+    def end_replay(self, key: str, *, closed: bool) -> None:
+        """Tell with this execution's end that a letter's replay has not failed; ``closed``: the letter goes."""
+        if not self.closed and self.entry.letter is None:
+            self.entry.letter = ReplayEnd(key, closed)
+
+    def settle(self, action: str) -> None:
         """Hand everything over to be written, with what becomes of the message."""
         if self.closed:
             return
@@ -129,14 +142,14 @@ class Execution:
             entry.records.append(self._described(_unrecorded(own)))
         if self.settled:
             entry.seq = None
-        entry.action, entry.reason = action, reason
+        entry.action = action
         self.settled = True
         self._flusher.submit(entry)
 
     def finish(self) -> None:
         """Hand over what came after the message was settled (early acknowledgement, hooks)."""
         entry = self.entry
-        if self.settled and not self.closed and (entry.records or entry.outgoing or entry.parts):
+        if self.settled and not self.closed and (entry.records or entry.outgoing or entry.parts or entry.letter):
             self.settle("keep")
 
     def _described(self, record: Record) -> Record:

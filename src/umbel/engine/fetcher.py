@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery.worker import state as worker_state
 
+from umbel.engine.burial import letter_of
 from umbel.engine.flusher import Flusher
 from umbel.engine.outage import Outage
 from umbel.engine.store import Delivery, Settled
@@ -324,9 +325,11 @@ class Fetcher:
             delivery = self._inbox.popleft()
             try:
                 deliver(delivery)
-            except Exception:
+            except Exception as error:
                 logger.exception("Message %d could not be delivered to its consumer.", delivery.seq)
-                self.flusher.submit(Settled(delivery.seq, "dead", "could not be delivered to its consumer"))
+                reason = "could not be delivered to its consumer"
+                letter = letter_of(delivery, reason, error=error, release=self.engine.release)
+                self.flusher.submit(Settled(delivery.seq, "ack", letter))
                 self.finished()
 
     def _housekeeping(self) -> None:

@@ -43,6 +43,11 @@ class Flusher:
         self._start_lock = threading.Lock()
         self._outage = Outage("Jobs' ends could not be written", "Jobs' ends are written again")
 
+    @property
+    def release(self) -> str | None:
+        """Which release of the application the jobs are of."""
+        return self._engine.release
+
     def submit(self, entry: Settled) -> None:
         """Write ``entry`` soon. Never blocks."""
         for record in entry.records:
@@ -161,11 +166,11 @@ class Flusher:
         # First the results and the parts, while the messages are still held; then the callbacks of the chords
         # that this completed, with the acknowledgements. A kill in between runs the last part again, which is
         # counted once, and finds the chord complete.
-        first = [Settled(entry.seq, records=entry.records, parts=entry.parts) for entry in members]
+        first = [Settled(one.seq, letter=one.letter, records=one.records, parts=one.parts) for one in members]
         outcome = self._engine.settle(first)
         refused = {id(entry) for entry in outcome.refused}
         second = [
-            Settled(entry.seq, entry.action, entry.reason, outgoing=entry.outgoing)
+            Settled(entry.seq, entry.action, outgoing=entry.outgoing)
             for entry, copy in zip(members, first, strict=True)
             if id(copy) not in refused
         ]

@@ -10,16 +10,15 @@ from typing import Any
 from umbel.engine.envelope import decode, headers_of
 from umbel.engine.postgres_claims import Held, free, held_among
 from umbel.engine.postgres_groups import as_bytes
+from umbel.engine.postgres_letters import end_letter
 from umbel.engine.postgres_store import Step
 from umbel.engine.state import ENDED_SECONDS, Outcome, Posted
-from umbel.engine.store import ChordPart, Outgoing, Record, Settled
+from umbel.engine.store import ChordPart, DeadLetter, Outgoing, Record, Settled
 
-__all__ = ("letter", "note_rows", "post", "settle", "store")
+__all__ = ("note_rows", "post", "settle", "store")
 
 
-def settle(
-    step: Step, token: str, entries: Sequence[Settled], *, payloads: Mapping[int, str], crash_limit: int
-) -> Outcome:
+def settle(step: Step, token: str, entries: Sequence[Settled], *, crash_limit: int) -> Outcome:
     """Write ``entries``, each guarded by the claim of lease ``token``."""
     held = held_among(step, token, [entry.seq for entry in entries if entry.seq is not None])
     stopped = _cancelled(step, held, entries)
@@ -31,18 +30,28 @@ def settle(
         if fires or entry.seq is not None:
             records += entry.records
         # What follows a job that was cancelled before its worker heard of it; its end is refused as well.
-        if fires and not (entry.seq is not None and held[entry.seq].task_id in stopped):
+        if fires and not _is_stopped(entry, held, stopped):
             outgoing += entry.outgoing
     store(step, records)
     complete = _count(step, [part for entry in accepted for part in entry.parts])
-    _act(step, token, [(entry, held[entry.seq]) for entry in accepted if entry.seq is not None], payloads, crash_limit)
+    for entry in accepted:
+        if entry.letter is not None and not (
+            _is_stopped(entry, held, stopped) and isinstance(entry.letter, DeadLetter)
+        ):
+            end_letter(step, entry.letter)
+    _act(step, token, [(entry, held[entry.seq]) for entry in accepted if entry.seq is not None], crash_limit)
     refused = tuple(entry for entry in entries if entry.seq is not None and entry.seq not in held)
     return Outcome(refused, complete, post(step, token, outgoing))
 
 
 def _cancelled(step: Step, held: Mapping[int, Held], entries: Sequence[Settled]) -> set[str | None]:
-    ids = [held[one.seq].task_id for one in entries if one.outgoing and one.seq is not None and one.seq in held]
+    following = [one.seq for one in entries if (one.outgoing or one.letter is not None) and one.seq is not None]
+    ids = [held[seq].task_id for seq in following if seq in held]
     return {task_id for task_id, running in step.rows("cancelled_among", ids) if running} if ids else set()
+
+
+def _is_stopped(entry: Settled, held: Mapping[int, Held], stopped: set[str | None]) -> bool:
+    return entry.seq is not None and held[entry.seq].task_id in stopped
 
 
 def _fires(step: Step, group_id: str) -> bool:
@@ -80,31 +89,15 @@ def _count(step: Step, parts: Sequence[ChordPart]) -> tuple[ChordPart, ...]:
     return tuple(part for part, (complete,) in zip(last.values(), found, strict=True) if complete)
 
 
-def _act(
-    step: Step, token: str, entries: Sequence[tuple[Settled, Held]], payloads: Mapping[int, str], crash_limit: int
-) -> None:
-    ended = [(entry, held) for entry, held in entries if entry.action in ("ack", "dead")]
-    step.each("claim_end", [(ENDED_SECONDS, held.key) for _, held in ended])
-    step.each("job_end", [(held.task_id, token, held.seq) for _, held in ended if held.task_id is not None])
-    step.each(
-        "bury",
-        [
-            letter(held.queue, entry.reason, payloads[held.seq], held.deliveries + 1)
-            for entry, held in ended
-            if entry.action == "dead" and held.seq in payloads
-        ],
-    )
+def _act(step: Step, token: str, entries: Sequence[tuple[Settled, Held]], crash_limit: int) -> None:
+    ended = [held for entry, held in entries if entry.action == "ack"]
+    step.each("claim_end", [(ENDED_SECONDS, held.key) for held in ended])
+    step.each("job_end", [(held.task_id, token, held.seq) for held in ended if held.task_id is not None])
     back = [held for entry, held in entries if entry.action == "requeue"]
     free(step, token, back, crash_limit=crash_limit)
     crashed = [held for entry, held in entries if entry.action == "crash"]
     # A prefork child runs one job: it was alone.
     free(step, token, crashed, crash_limit=crash_limit, struck=[held.seq for held in crashed], alone=True)
-
-
-def letter(queue: str, reason: str, payload: str, deliveries: int) -> tuple[Any, ...]:
-    """Return a dead letter's values."""
-    headers = headers_of(payload)
-    return headers.get("id"), headers.get("task"), queue, reason.replace("\0", ""), deliveries, payload
 
 
 def post(step: Step, token: str, outgoing: Sequence[Outgoing]) -> tuple[Posted, ...]:

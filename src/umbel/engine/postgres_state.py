@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from umbel.engine import postgres_claims, postgres_settle, postgres_uniques
 from umbel.engine.envelope import moment
 from umbel.engine.leader import Leader
 from umbel.engine.leases import run_directory
+from umbel.engine.letters import KEEP, LetterLimits, Replay
 from umbel.engine.postgres_breakers import PostgresBreakers
 from umbel.engine.postgres_groups import PostgresGroups, as_stored
 from umbel.engine.postgres_leader import PostgresLeader
 from umbel.engine.postgres_leases import PostgresLeases
+from umbel.engine.postgres_letters import PostgresLetters
 from umbel.engine.postgres_locks import PostgresLocks
 from umbel.engine.postgres_store import PostgresStore, Step
 from umbel.engine.state import ENDED_SECONDS, Claim, Claimed, Keyed, LeaseEnded, Outcome, Posted, State
 from umbel.engine.store import (
-    DeadLetter,
     Location,
     Outgoing,
     QueueStatus,
@@ -43,9 +44,11 @@ class PostgresState(State):
 
     groups: PostgresGroups
     leases: PostgresLeases
+    letters: PostgresLetters
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, keep: LetterLimits = KEEP) -> None:
         self.store = PostgresStore(url)
+        self.letters = PostgresLetters(self.store, keep)
         self.groups = PostgresGroups(self.store)
         self.locks = PostgresLocks(self.store)
         self.breakers = PostgresBreakers(self.store)
@@ -106,13 +109,9 @@ class PostgresState(State):
             raise LeaseEnded
         return answers
 
-    def settle(
-        self, token: str, entries: Sequence[Settled], *, payloads: Mapping[int, str], crash_limit: int
-    ) -> Outcome:
+    def settle(self, token: str, entries: Sequence[Settled], *, crash_limit: int) -> Outcome:
         self._note_new({one.queue for entry in entries for one in entry.outgoing})
-        return self.store.run(
-            lambda step: postgres_settle.settle(step, token, entries, payloads=payloads, crash_limit=crash_limit)
-        )
+        return self.store.run(lambda step: postgres_settle.settle(step, token, entries, crash_limit=crash_limit))
 
     def _note_new(self, names: set[str]) -> None:
         new = sorted(names - self._known)
@@ -279,14 +278,23 @@ class PostgresState(State):
             position=None,
         )
 
-    def bury(self, queue: str, reason: str, payload: str) -> None:
-        self.store.run(lambda step: step.do("bury", *postgres_settle.letter(queue, reason, payload, 1)))
+    def replay(self, wanted: Sequence[Replay]) -> list[tuple[int, Posted]]:
+        self._note_new({one.message.queue for one in wanted})
 
-    def dead(self, limit: int = 50) -> list[DeadLetter]:
-        return [DeadLetter(*row) for row in self.store.run(lambda step: step.rows("dead", limit))]
+        def work(step: Step) -> list[tuple[int, Posted]]:
+            done: list[Replay] = []
+            # In one order everywhere, so that two callers never wait for each other.
+            for one in sorted(wanted, key=lambda one: one.letter.id):
+                if step.do("letter_replay", one.letter.id, one.letter.key, one.letter.replays, one.again):
+                    done.append(one)
+            posted = postgres_settle.post(step, "-", [one.message for one in done])
+            return [(one.letter.id, message) for one, message in zip(done, posted, strict=True)]
+
+        return self.store.run(work)
 
     def sweep(self) -> None:
         self.leases.sweep()
+        self.letters.prune()
         for name in _SWEEPS:
             self.store.run(_sweep(f"sweep_{name}"))
 

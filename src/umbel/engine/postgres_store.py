@@ -139,7 +139,7 @@ class Step:
 
     def do(self, name: str, *values: Any) -> int:
         """Run a statement and return how many rows it touched."""
-        count = self._connection.execute(self._sql[name].encode(), values).rowcount
+        count = self._connection.execute(self._sql[name].encode(), _named(values)).rowcount
         self.answered = True
         return count
 

@@ -21,6 +21,7 @@ from umbel.engine.lease import Lease, read_overdue
 from umbel.engine.leases import Stale
 from umbel.engine.rabbit_dispatch import publish
 from umbel.engine.rabbit_intake import Intake
+from umbel.engine.rabbit_letters import RabbitLetters
 from umbel.engine.rabbit_operations import RabbitOperations
 from umbel.engine.rabbit_outbox import Outbox
 from umbel.engine.rabbit_post import Parcel, Post, suspects_of
@@ -54,6 +55,7 @@ class RabbitEngine(RabbitOperations):
         self.state = state
         self.groups = state.groups
         self.locks, self.breakers = state.locks, state.breakers
+        self.letters = RabbitLetters(state, lambda: self.outbox)
         self.crash_limit: Final = crash_limit
         self._ssl: Final = ssl
         self._forget_process()
@@ -199,12 +201,7 @@ class RabbitEngine(RabbitOperations):
         self._here()
         entries = [_with_keys(entry) for entry in entries]
         token = self._lease.token if self._lease is not None else f"-{os.getpid()}"
-        payloads = {
-            entry.seq: self._held[entry.seq].payload
-            for entry in entries
-            if entry.seq in self._held and entry.action == "dead" and entry.seq is not None
-        }
-        outcome = self.state.settle(token, entries, payloads=payloads, crash_limit=self.crash_limit)
+        outcome = self.state.settle(token, entries, crash_limit=self.crash_limit)
         self.outbox.publish(outcome.posted)
         refused = {id(entry) for entry in outcome.refused}
         self._acknowledge([entry for entry in entries if id(entry) not in refused])

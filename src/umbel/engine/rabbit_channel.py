@@ -13,9 +13,11 @@ from typing import Any, Final
 from kombu.transport import pyamqp
 from kombu.transport.virtual.base import Base64
 
+from umbel.engine.burial import letter_of
 from umbel.engine.channel import QoS
 from umbel.engine.delivered import Fed, Message, tagged
 from umbel.engine.execution import sink
+from umbel.engine.failures import FAILURES
 from umbel.engine.fetcher import Fetcher
 from umbel.engine.rabbit import RabbitEngine
 from umbel.engine.rabbit_wire import outgoing
@@ -27,7 +29,17 @@ __all__ = ("Desk", "RabbitChannel", "RabbitSSLTransport", "RabbitTransport")
 
 logger = logging.getLogger(__name__)
 
-_OWN: Final = ("url", "durability", "crash_limit", "prefix", "state_url", "ssl", "max_payload_bytes")
+_OWN: Final = (
+    "url",
+    "durability",
+    "crash_limit",
+    "prefix",
+    "state_url",
+    "ssl",
+    "max_payload_bytes",
+    "keep",
+    "release",
+)
 
 
 class Desk:
@@ -90,7 +102,8 @@ class RabbitChannel(pyamqp.Channel):
             return self._send(message, exchange, routing_key, **options)
         job = outgoing(message, exchange, routing_key)
         limit = self._transport.max_payload_bytes
-        if len(job.payload) > limit:
+        # What a retried job carries of its failures is not the sender's.
+        if len(job.payload) > limit and FAILURES not in headers:
             raise PayloadTooLarge(str(headers["task"]), len(job.payload), limit)
         collected = sink()
         if collected is None:
@@ -210,7 +223,8 @@ class RabbitTransport(pyamqp.Transport, Fed):
             return tagged(delivery)
         except ValueError as error:
             logger.error("A message of queue %s is damaged and became a dead letter: %s", delivery.queue, error)
-            desk.submit(Settled(delivery.seq, "dead", str(error)))
+            letter = letter_of(delivery, str(error), error=error, release=self.engine.release)
+            desk.submit(Settled(delivery.seq, "ack", letter))
             return None
 
     def peek(self, delivery: Delivery) -> dict[str, Any] | None:
@@ -249,6 +263,8 @@ def _engine(client: Any, options: dict[str, Any]) -> RabbitEngine:
         prefix=options.get("prefix", ""),
         state_url=options.get("state_url", ""),
         ssl=options.get("ssl"),
+        keep=options.get("keep"),
+        release=options.get("release"),
     )
     assert isinstance(engine, RabbitEngine)
     return engine

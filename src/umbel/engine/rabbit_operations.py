@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from umbel.engine.burial import letter_of
 from umbel.engine.leader import Leader
 from umbel.engine.moving import Moving
 from umbel.engine.rabbit_dispatch import publish
@@ -16,13 +17,13 @@ from umbel.engine.rabbit_uniques import RabbitUniques
 from umbel.engine.rabbit_wire import from_amqp, keyed
 from umbel.engine.state import State
 from umbel.engine.store import (
-    DeadLetter,
     Delivery,
     Engine,
     Location,
     Outgoing,
     QueueStatus,
     Record,
+    Settled,
     Stored,
     WorkerStatus,
 )
@@ -148,15 +149,15 @@ class RabbitOperations(Engine):
         dropped = self.post.purge(queue) + self.post.purge(suspects_of(queue))
         return dropped + self.state.drop_delayed(queue)
 
-    def dead(self, limit: int = 50) -> list[DeadLetter]:
-        return self.state.dead(limit)
-
     def _on_dead(self, message: Any) -> None:
         """Keep what the broker itself has dropped."""
         deaths = (message.properties.get("application_headers") or {}).get("x-death") or [{}]
         queue, reason = str(deaths[0].get("queue", "")), str(deaths[0].get("reason", "unknown"))
         logger.error("The broker has dropped a message of queue %s (%s): it is a dead letter.", queue, reason)
-        self.state.bury(queue, f"dropped by the broker: {reason}", from_amqp(queue, message, 0).payload)
+        raw = from_amqp(queue, message, 0)
+        lost = Delivery(0, queue, raw.payload, max(1, raw.count), task_id=raw.task_id)
+        letter = letter_of(lost, f"dropped by the broker: {reason}", release=self.release)
+        self.settle([Settled(letter=letter)])
 
     def sweep(self) -> None:
         self.state.sweep()

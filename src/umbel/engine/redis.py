@@ -23,9 +23,11 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from umbel.engine.lease import Lease, read_overdue
+from umbel.engine.letters import KEEP, LetterLimits
 from umbel.engine.redis_fanout import RedisFanout
 from umbel.engine.redis_groups import RedisGroups
 from umbel.engine.redis_leases import LeaseInfo, Leases, Stale, run_directory
+from umbel.engine.redis_letters import RedisLetters
 from umbel.engine.redis_moving import RedisMoving
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_operations import RedisOperations
@@ -33,15 +35,7 @@ from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_wake import RedisListener
 from umbel.engine.redis_wire import BAND, deliveries, message, next_due, pack, record_fields, settled, stored, taken
 from umbel.engine.shares import Shares
-from umbel.engine.store import (
-    ChordPart,
-    Delivery,
-    Outgoing,
-    Record,
-    Settled,
-    Settlement,
-    Stored,
-)
+from umbel.engine.store import ChordPart, Delivery, Outgoing, Record, Settled, Settlement, Stored
 from umbel.errors import ConfigurationError, StoreError
 
 __all__ = ("RedisEngine",)
@@ -60,10 +54,13 @@ class RedisEngine(RedisOperations):
 
     scheme = "redis"
     groups: RedisGroups
+    letters: RedisLetters
     bands = (0, 3, 6, 9)
     far = True
 
-    def __init__(self, url: str, *, crash_limit: int = 3, prefix: str = "", run: Path | None = None) -> None:
+    def __init__(
+        self, url: str, *, crash_limit: int = 3, prefix: str = "", run: Path | None = None, keep: LetterLimits = KEEP
+    ) -> None:
         self.url: Final = url
         self.prefix: Final = prefix
         self.store = RedisStore(url, prefix=prefix)
@@ -73,7 +70,8 @@ class RedisEngine(RedisOperations):
         self.crash_limit: Final = crash_limit
         self.run: Final = run or run_directory(url)
         self.leases = Leases(self.store, self.run)
-        self.moving = RedisMoving(self.store, self.names, self.leases)
+        self.letters = RedisLetters(self.store, keep, self.names.note)
+        self.moving = RedisMoving(self.store, self.names, self.leases, self.letters)
         self._forget_process()
 
     def _forget_process(self) -> None:
@@ -204,7 +202,7 @@ class RedisEngine(RedisOperations):
         self.names.note({one.queue for entry in entries for one in entry.outgoing})
         token = self._lease.token if self._lease is not None else ""
         refused, complete = self.store.run(
-            "settle", token, self.crash_limit, settled(self.prefix, entries, self._known)
+            "settle", token, self.crash_limit, settled(self.prefix, entries, self._known, self.letters.ending)
         )
         if self._lease is not None:
             for entry in entries:

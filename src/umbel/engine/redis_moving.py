@@ -16,15 +16,17 @@ from umbel.engine import envelope, redis_leases
 from umbel.engine.envelope import headers_of
 from umbel.engine.moving import Belongings, Cancelled, Chord, Crate, Group, Kept, Moving, Parcel, Tick
 from umbel.engine.redis_leases import Leases
+from umbel.engine.redis_letters import RedisLetters, fields_of, letter_in, old_letter
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_store import RedisStore
-from umbel.engine.redis_wire import message, pack, queue_of, raw, stored, unpack
-from umbel.engine.store import DeadLetter, Outgoing
+from umbel.engine.redis_wire import message, pack, queue_of, raw, stored
+from umbel.engine.store import Outgoing
 
 __all__ = ("RedisMoving",)
 
 _PAGE: Final = 500
 _FIELDS: Final = 10
+_LETTER: Final = 4
 #: On top of a lease's length, for those who look at it now and then.
 _LOOK_SECONDS: Final = 5.0
 
@@ -34,10 +36,11 @@ T = TypeVar("T")
 class RedisMoving(Moving):
     """One database's side of a move."""
 
-    def __init__(self, store: RedisStore, names: RedisNames, leases: Leases) -> None:
+    def __init__(self, store: RedisStore, names: RedisNames, leases: Leases, letters: RedisLetters) -> None:
         self._store = store
         self._names = names
         self._leases = leases
+        self._letters = letters
 
     def identity(self) -> str:
         with self._store.asking() as client:
@@ -53,6 +56,7 @@ class RedisMoving(Moving):
     # -- at the source ----------------------------------------------------------------------------------------
 
     def pack(self, limit: int, target: str, label: str) -> Crate | None:
+        self._letters.adopt()
         return self._pack(limit, target, label, *self._names.all())
 
     def packed(self) -> Crate | None:
@@ -62,11 +66,11 @@ class RedisMoving(Moving):
         found = self._store.run("pack", limit, secrets.token_hex(16), target, label, *queues)
         if found is None:
             return None
-        token, aim, name, letters, *fields = found
+        token, aim, name, old, letters, *fields = found
         parcels = (self._parcel(fields[at : at + _FIELDS]) for at in range(0, len(fields), _FIELDS))
-        return Crate(
-            token.decode(), aim.decode(), name.decode(), tuple(parcels), tuple(_letter(one) for one in letters)
-        )
+        quads = (letter_in(*letters[at : at + _LETTER]) for at in range(0, len(letters), _LETTER))
+        packed = (*map(old_letter, old), *quads)
+        return Crate(token.decode(), aim.decode(), name.decode(), tuple(parcels), packed)
 
     def _parcel(self, fields: Sequence[bytes]) -> Parcel:
         kind, more, key, body, queued, priority, deliveries, crashes, mark, cancelled = fields
@@ -160,7 +164,7 @@ class RedisMoving(Moving):
     # -- at the target ----------------------------------------------------------------------------------------
 
     def admit(self, crate: Crate) -> bool:
-        letters = [[one.queue, one.reason, one.deliveries, one.died, _raw(one.payload)] for one in crate.letters]
+        letters = [[fields_of(one, self._letters.limits.most), repr(one.died)] for one in crate.letters]
         messages = [self._message(one) for one in crate.parcels]
         return bool(self._store.run("admit", crate.token, pack(messages), pack(letters)))
 
@@ -229,12 +233,6 @@ def _bytes(value: bytes | str) -> bytes:
 
 def _raw(value: bytes | str) -> Any:
     return raw(_bytes(value))
-
-
-def _letter(value: bytes) -> DeadLetter:
-    number, queue, reason, deliveries, died, body = unpack(value)
-    headers = headers_of(body)
-    return DeadLetter(number, headers.get("id"), headers.get("task"), queue, reason, deliveries, float(died), body)
 
 
 def _cancelled(task_id: str, value: bytes) -> Cancelled:

@@ -17,7 +17,7 @@ from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_uniques import RedisUniques, key_fields
 from umbel.engine.redis_wire import message, pack
-from umbel.engine.store import DeadLetter, Engine, Location, Outgoing, QueueStatus, WorkerStatus
+from umbel.engine.store import Engine, Location, Outgoing, QueueStatus, WorkerStatus
 from umbel.errors import StoreError
 
 __all__ = ("RedisOperations",)
@@ -92,12 +92,10 @@ class RedisOperations(Engine):
             dropped += int(self.store.run("purge_delayed", queue, *members[start : start + 1000]))
         return dropped
 
-    def dead(self, limit: int = 50) -> list[DeadLetter]:
-        return redis_status.dead(self.store, limit)
-
     def sweep(self) -> None:
         self.names.sweep()
         self.leases.sweep()
+        self.letters.prune()
         limit = time.time() - _CANCELLED_SECONDS
         with self.store.asking() as client:
             for task_id, value in client.hscan_iter(self.store.key("cancelled"), count=1000):

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from umbel.engine import redis_status
 from umbel.engine.envelope import moment
 from umbel.engine.leader import Leader
 from umbel.engine.leases import run_directory
+from umbel.engine.letters import KEEP, LetterLimits, Replay
 from umbel.engine.redis_breakers import RedisBreakers
 from umbel.engine.redis_groups import RedisGroups
 from umbel.engine.redis_leader import RedisLeader
 from umbel.engine.redis_leases import Leases
+from umbel.engine.redis_letters import RedisLetterBook, wanted_fields
 from umbel.engine.redis_locks import RedisLocks
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_store import RedisStore
@@ -35,7 +37,6 @@ from umbel.engine.redis_wire import (
 )
 from umbel.engine.state import Claim, Claimed, Keyed, LeaseEnded, Outcome, Posted, State, Verdict
 from umbel.engine.store import (
-    DeadLetter,
     Location,
     Outgoing,
     QueueStatus,
@@ -61,9 +62,11 @@ class RedisState(State):
 
     groups: RedisGroups
     leases: Leases
+    letters: RedisLetterBook
 
-    def __init__(self, url: str, *, prefix: str = "") -> None:
+    def __init__(self, url: str, *, prefix: str = "", keep: LetterLimits = KEEP) -> None:
         self.store = RedisStore(url, prefix=prefix, space=_SPACE)
+        self.letters = RedisLetterBook(self.store, keep)
         self.prefix: Final = prefix
         self.names = RedisNames(self.store)
         self.groups = RedisGroups(self.store)
@@ -132,13 +135,10 @@ class RedisState(State):
             raise LeaseEnded
         return [_claimed(part) for part in _parts(answer, _ANSWER)]
 
-    def settle(
-        self, token: str, entries: Sequence[Settled], *, payloads: Mapping[int, str], crash_limit: int
-    ) -> Outcome:
+    def settle(self, token: str, entries: Sequence[Settled], *, crash_limit: int) -> Outcome:
         self.names.note({one.queue for entry in entries for one in entry.outgoing})
-        bodies = pack({str(seq): payload for seq, payload in payloads.items()})
         refused, complete, posted = self.store.run(
-            "state_settle", token, crash_limit, settled(self.prefix, entries, {}), bodies
+            "state_settle", token, crash_limit, settled(self.prefix, entries, {}, self.letters.ending)
         )
         last = {part.group_id: part for entry in entries for part in entry.parts}
         now = time.time()
@@ -309,16 +309,18 @@ class RedisState(State):
         deliveries, crashes = (int(trailer[2]), int(trailer[3])) if len(trailer) > 3 else (0, 0)
         return number, deliveries + 1, crashes, value[:1] == b"s"
 
-    def bury(self, queue: str, reason: str, payload: str) -> None:
-        with self.store.asking() as client:
-            number = client.incr(self.store.key("letters"))
-            client.lpush(self.store.key("dead"), pack([number, queue, reason, 1, str(time.time()), payload]))
-
-    def dead(self, limit: int = 50) -> list[DeadLetter]:
-        return redis_status.dead(self.store, limit)
+    def replay(self, wanted: Sequence[Replay]) -> list[tuple[int, Posted]]:
+        self.names.note({one.message.queue for one in wanted})
+        answer = self.store.run("state_replay", pack(wanted_fields(self.prefix, wanted)))
+        by_number = {one.letter.id: one.message for one in wanted}
+        now = time.time()
+        return [
+            (int(number), Posted(int(posted), "-", now, by_number[int(number)])) for number, posted in _parts(answer, 2)
+        ]
 
     def sweep(self) -> None:
         self.leases.sweep()
+        self.letters.prune()
         now = time.time()
         with self.store.asking() as client:
             for name in self.names.all():

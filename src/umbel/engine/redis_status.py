@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from umbel.engine.envelope import headers_of, moment
+from umbel.engine.envelope import moment
 from umbel.engine.redis_leases import LeaseInfo, Leases
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_wire import BAND, queue_of, unpack
-from umbel.engine.store import DeadLetter, Location, QueueStatus, WorkerStatus
+from umbel.engine.store import Location, QueueStatus, WorkerStatus
 
-__all__ = ("dead", "held_queues", "locate", "queues", "workers")
+__all__ = ("held_queues", "locate", "queues", "workers")
 
 _BANDS: Final = (f"{BAND}9", f"{BAND}6", f"{BAND}3", "")
 #: So many messages at most are looked through for one, a chunk at a time.
@@ -156,15 +156,3 @@ def _history(element: bytes | None) -> tuple[int, int]:
         return 0, 0
     _, _, deliveries, crashes, *_ = tail.split(b" ")
     return int(deliveries), int(crashes)
-
-
-def dead(store: RedisStore, limit: int) -> list[DeadLetter]:
-    """Return the newest dead letters."""
-    with store.asking() as client:
-        letters = [unpack(letter) for letter in client.lrange(store.key("dead"), 0, limit - 1)]
-    found = []
-    for number, queue, reason, deliveries, died, body in letters:
-        headers = headers_of(body)
-        task_id, task = headers.get("id"), headers.get("task")
-        found.append(DeadLetter(number, task_id, task, queue, reason, deliveries, float(died), body))
-    return found

@@ -6,7 +6,7 @@ import functools
 import re
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -139,14 +139,19 @@ def record_fields(record: Record) -> list[Any]:
     ]
 
 
-def settled(prefix: str, entries: Sequence[Settled], known: Mapping[int, Delivery]) -> bytes:
-    """Return entries as ``settle.lua`` takes them; ``known`` are the messages that this process holds."""
+def settled(
+    prefix: str, entries: Sequence[Settled], known: Mapping[int, Delivery], ending: Callable[[Any], Any]
+) -> bytes:
+    """Return entries as ``settle.lua`` takes them; ``known`` are the messages that this process holds.
+
+    ``ending`` says what an entry means for a dead letter.
+    """
     return pack(
         [
             [
                 entry.seq or 0,
                 entry.action,
-                entry.reason,
+                "" if entry.letter is None else ending(entry.letter),
                 [record_fields(record) for record in entry.records],
                 [message(prefix, outgoing) for outgoing in entry.outgoing],
                 [_part(part) for part in entry.parts],

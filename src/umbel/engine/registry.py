@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
+from umbel.engine.letters import KEEP, LetterLimits
 from umbel.engine.redis_address import is_redis, redis_url
 from umbel.engine.sqlite import SQLiteEngine
 from umbel.engine.store import Engine
@@ -76,47 +78,54 @@ def open_engine(
     prefix: str = "",
     state_url: str = "",
     ssl: Any = None,
+    keep: Sequence[float] | None = None,
+    release: str | None = None,
 ) -> Engine:
-    """Return this process's engine for ``url``; the first caller's options hold."""
+    """Return this process's engine for ``url``; the first caller's options hold.
+
+    ``keep``: how many dead letters are kept, and for how many seconds.
+    """
     place = url if is_rabbit(url) else redis_url(url) if is_redis(url) else str(sqlite_path(url))
+    limits = KEEP if keep is None else LetterLimits(most=int(keep[0]), seconds=keep[1])
     with _LOCK:
         engine = _ENGINES.get((place, prefix, state_url))
         if engine is None:
             if is_rabbit(url):
-                engine = _open_rabbit(url, state_url, crash_limit, prefix, ssl)
+                engine = _open_rabbit(url, state_url, crash_limit, prefix, ssl, limits)
             else:
-                engine = _open(place, is_redis(url), durability, crash_limit, prefix)
+                engine = _open(place, is_redis(url), durability, crash_limit, prefix, limits)
+            engine.release = release
             _ENGINES[place, prefix, state_url] = engine
         return engine
 
 
-def _open(place: str, redis: bool, durability: str, crash_limit: int, prefix: str) -> Engine:
+def _open(place: str, redis: bool, durability: str, crash_limit: int, prefix: str, keep: LetterLimits) -> Engine:
     if not redis:
-        return SQLiteEngine(Path(place), durability=durability, crash_limit=crash_limit)
+        return SQLiteEngine(Path(place), durability=durability, crash_limit=crash_limit, keep=keep)
     try:
         from umbel.engine.redis import RedisEngine
     except ImportError as error:
         raise ConfigurationError("A Redis broker needs the package redis: pip install 'umbel[redis]'.") from error
-    return RedisEngine(place, crash_limit=crash_limit, prefix=prefix)
+    return RedisEngine(place, crash_limit=crash_limit, prefix=prefix, keep=keep)
 
 
-def _open_rabbit(url: str, state_url: str, crash_limit: int, prefix: str, ssl: Any) -> Engine:
+def _open_rabbit(url: str, state_url: str, crash_limit: int, prefix: str, ssl: Any, keep: LetterLimits) -> Engine:
     from umbel.engine.rabbit import RabbitEngine
 
-    return RabbitEngine(url, open_state(state_url, prefix=prefix), crash_limit=crash_limit, ssl=ssl)
+    return RabbitEngine(url, open_state(state_url, prefix=prefix, keep=keep), crash_limit=crash_limit, ssl=ssl)
 
 
-def open_state(url: str, *, prefix: str = "") -> State:
+def open_state(url: str, *, prefix: str = "", keep: LetterLimits = KEEP) -> State:
     """Return a state store. Raises :exc:`ConfigurationError` if ``url`` names none."""
     try:
         if is_redis(url):
             from umbel.engine.redis_state import RedisState
 
-            return RedisState(redis_url(url), prefix=prefix)
+            return RedisState(redis_url(url), prefix=prefix, keep=keep)
         if url.partition(":")[0] in _POSTGRES:
             from umbel.engine.postgres_state import PostgresState
 
-            return PostgresState(url.replace("postgresql+psycopg:", "postgresql:", 1))
+            return PostgresState(url.replace("postgresql+psycopg:", "postgresql:", 1), keep=keep)
     except ImportError as error:
         package = "redis" if is_redis(url) else "postgres"
         raise ConfigurationError(f"This state store needs a package: pip install 'umbel[{package}]'.") from error
@@ -135,7 +144,11 @@ def options_of(app: Any) -> dict[str, Any]:
         "durability": getattr(settings, "durability", "normal"),
         "crash_limit": getattr(settings, "crash_limit", 3),
         "prefix": (app.conf.broker_transport_options or {}).get("global_keyprefix", ""),
+        "release": getattr(settings, "release", None),
     }
+    if settings is not None:
+        most, age = settings.dead_letters_most, settings.dead_letters_age
+        options["keep"] = (most, age.total_seconds())
     if is_rabbit(app.conf.broker_url):
         options.update(state_url=getattr(settings, "state_url", None) or "", ssl=app.conf.broker_use_ssl or None)
     return options

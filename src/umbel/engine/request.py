@@ -14,13 +14,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from billiard.einfo import ExceptionWithTraceback
-from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery import signals, states
 from celery.app.trace import fast_trace_task, trace_task_ret
-from celery.exceptions import TaskRevokedError
+from celery.exceptions import Ignore, Reject, Retry, TaskRevokedError
 from celery.worker import request as celery_request
 from celery.worker import state as worker_state
 
+from umbel.engine.burial import REPLAY, replayed_key
 from umbel.engine.execution import Execution
 from umbel.engine.job import current_job
 from umbel.engine.outcome import CancelledItself
@@ -57,6 +58,8 @@ class Request(celery_request.Request):
             self._body, self._content_type = (self._args, self._kwargs, self._payload[2]), None
         # The store held it until it was due, by its own clock; Celery's timer has nothing left to do.
         self._eta = None
+        if REPLAY in self._request_dict:
+            self.on_success = self._on_replayed
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # Celery derives a class for each task, which keeps the limits that the task had when the worker started.
@@ -99,8 +102,10 @@ class Request(celery_request.Request):
         return result
 
     #: What becomes of the message once the block that gathers its end is left.
-    _held: tuple[str, str] | None = None
+    _held: str | None = None
     _gathering = False
+    #: Its dead letter has been written: whatever still comes from the body is no other end.
+    _buried = False
 
     @contextlib.contextmanager
     def settling(self) -> Iterator[None]:
@@ -119,7 +124,7 @@ class Request(celery_request.Request):
             self._gathering = False
             held, self._held = self._held, None
             if held is not None:
-                self.execution.settle(*held)
+                self.execution.settle(held)
             self.execution.finish()
 
     def give_up(self) -> None:
@@ -153,7 +158,12 @@ class Request(celery_request.Request):
             super().reject(requeue)
             return
         if not self.acknowledged:
-            self._settle("requeue" if requeue else "dead", None, "rejected by its task")
+            if requeue:
+                # It runs again, whatever was thought of it before.
+                self.execution.entry.letter = None
+            else:
+                self._bury(Reject("rejected"), reason="rejected by its task")
+            self._settle("requeue" if requeue else "ack", None)
             self.send_event("task-rejected", requeue=requeue)
 
     def fail(self, reason: str) -> None:
@@ -172,7 +182,8 @@ class Request(celery_request.Request):
                 einfo=None,
             )
             self.send_event("task-failed", exception=repr(error), traceback=None)
-            self._settle("dead", None, reason)
+            self._bury(error, reason=reason)
+            self._settle("ack", None)
         logger.error("%s[%s] failed: %s.", self.name, self.id, reason)
 
     def interrupt(self) -> None:
@@ -182,16 +193,27 @@ class Request(celery_request.Request):
             self.give_up()
             self._settle("requeue", None)
 
-    def _settle(self, action: str, otherwise: Any, reason: str = "") -> None:
+    def _bury(self, error: BaseException, *, reason: str | None = None, traceback: str = "") -> None:
+        """Keep a dead letter, once, with the end of a job that has failed for good."""
+        ended = self._buried or self._already_revoked or (self.acknowledged and self._task.acks_late)
+        if self.execution is not None and not ended:
+            self._buried = True
+            self.execution.bury(error, reason=reason, traceback=traceback)
+
+    def _end_replay(self, *, closed: bool) -> None:
+        if self.execution is not None and REPLAY in self._request_dict:
+            self.execution.end_replay(replayed_key(self._request_dict), closed=closed)
+
+    def _settle(self, action: str, otherwise: Any) -> None:
         execution = self.execution
         if execution is None:
             otherwise()
         elif not self.acknowledged:
             self.acknowledged = True
             if self._gathering:
-                self._held = (action, reason)
+                self._held = action
             else:
-                execution.settle(action, reason)
+                execution.settle(action)
             self._leave()
 
     def _leave(self) -> None:
@@ -210,16 +232,37 @@ class Request(celery_request.Request):
         if not soft:
             self.give_up()
         with self.settling():
+            if not soft:
+                self._bury(TimeLimitExceeded(timeout), reason=_over(timeout))
             super().on_timeout(soft, timeout)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """The job failed, was rejected, ignored, or its process was lost."""
         with self.settling():
-            if self.execution is not None and isinstance(_error(exc_info), _LOST):
+            error = _error(exc_info)
+            if self.execution is not None and isinstance(error, _LOST):
                 return self._on_crash(exc_info)
-            if isinstance(_error(exc_info), CancelledItself):
-                return self._announce_revoked(str(_error(exc_info)), False, None, False)
+            if isinstance(error, CancelledItself):
+                return self._announce_revoked(str(error), False, None, False)
+            if isinstance(error, Reject):
+                if not error.requeue:
+                    said = f": {error.reason}" if error.reason else ""
+                    self._bury(error, reason=f"rejected by its task{said}")
+            elif isinstance(error, Ignore):
+                self._end_replay(closed=True)
+            elif not isinstance(error, (Retry, Terminated, MemoryError)):
+                # A prefork child that was killed for its limit says so here.
+                reason = _over(error.args[0]) if isinstance(error, TimeLimitExceeded) and error.args else None
+                self._bury(error, reason=reason, traceback=str(exc_info.traceback or ""))
             return super().on_failure(exc_info, send_failed_event, return_ok)
+
+    def _on_replayed(self, failed__retval__runtime: Any, **kwargs: Any) -> Any:
+        """The replay of a dead letter has come to its end: a success drops the letter."""
+        if not failed__retval__runtime[0]:
+            self._end_replay(closed=True)
+        # The class's own, which this stands in front of.
+        del self.on_success
+        return self.on_success(failed__retval__runtime, **kwargs)
 
     def _on_crash(self, exc_info: Any) -> None:
         """A prefork child died with this job: it runs again, and the engine counts how often that happens."""
@@ -230,11 +273,16 @@ class Request(celery_request.Request):
 
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
         with self.settling():
+            self._end_replay(closed=False)
             super()._announce_revoked(reason, terminated, signum, expired)
 
     def _announce_cancelled(self, emit_retry: bool = True) -> None:
         with self.settling():
             super()._announce_cancelled(emit_retry)
+
+
+def _over(limit: float) -> str:
+    return f"hard time limit of {limit:g} s exceeded"
 
 
 def _error(exc_info: Any) -> Any:

@@ -26,6 +26,7 @@ from celery.utils.saferepr import saferepr
 from celery.worker import state as worker_state
 
 from umbel.engine import current_task
+from umbel.engine.burial import REPLAY
 from umbel.engine.envelope import decode_body, is_simple
 from umbel.engine.execution import Execution, current_execution
 from umbel.engine.job import Job, current_job
@@ -190,6 +191,7 @@ class ShortPath:
             or headers.get("expires") is not None
             or headers.get("stamped_headers")
             or headers.get("compression")
+            or REPLAY in headers
             or headers.get("id") in worker_state.revoked
             or raw.get("content-encoding") != "utf-8"
             # What a plain client sent for later waits at the store first.

@@ -13,16 +13,18 @@ import socket
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
 from umbel.engine import sqlite_status
 from umbel.engine.lease import Lease, read_overdue
+from umbel.engine.letters import KEEP, LetterLimits
 from umbel.engine.shares import Shares
 from umbel.engine.sql import statements
+from umbel.engine.sqlite_deliveries import deliveries_in
 from umbel.engine.sqlite_file import StoreFile, translated
 from umbel.engine.sqlite_groups import GroupTable
+from umbel.engine.sqlite_letters import SQLiteLetters
 from umbel.engine.sqlite_moving import SQLiteMoving
 from umbel.engine.sqlite_names import QueueNames
 from umbel.engine.sqlite_primitives import SQLitePrimitives
@@ -30,7 +32,6 @@ from umbel.engine.sqlite_reaper import reap_leases
 from umbel.engine.sqlite_records import store_records
 from umbel.engine.sqlite_settle import settle as settle_entries
 from umbel.engine.store import (
-    DeadLetter,
     Delivery,
     Location,
     Outgoing,
@@ -62,12 +63,17 @@ class SQLiteEngine(SQLitePrimitives):
     scheme = "sqlite"
     names: QueueNames
     groups: GroupTable
+    letters: SQLiteLetters
 
-    def __init__(self, path: Path, *, durability: str = "normal", crash_limit: int = 3) -> None:
+    def __init__(
+        self, path: Path, *, durability: str = "normal", crash_limit: int = 3, keep: LetterLimits = KEEP
+    ) -> None:
         self.path = path
         self.file = StoreFile(path, durability=durability)
         self.names = QueueNames(self.file)
         self.groups = GroupTable(self.file)
+        self.letters = SQLiteLetters(self.file, keep, self._push)
+        self.letters.on_queued = self._ring_all
         self.moving = SQLiteMoving(self.file, self.names)
         self.crash_limit: Final = crash_limit
         self._forget_process()
@@ -105,16 +111,20 @@ class SQLiteEngine(SQLitePrimitives):
         new = len(plain)
         if guarded or len(plain) > 1:
             with self.file.write() as connection:
-                insert_rows(connection, _SQL["enqueue"], [self._row(connection, m, now) for m in plain])
+                self._push(connection, plain)
                 for message in guarded:
                     new += connection.execute(_SQL["enqueue_once"], self._row(connection, message, now)).rowcount
         else:
             with self.file.turn() as connection:
-                insert_rows(connection, _SQL["enqueue"], [self._row(connection, m, now) for m in plain])
+                self._push(connection, plain)
         self._ring_all(messages)
         return new
 
-    def _ring_all(self, messages: Sequence[Outgoing]) -> None:
+    def _push(self, connection: sqlite3.Connection, messages: Sequence[Outgoing]) -> None:
+        now = time.time()
+        insert_rows(connection, _SQL["enqueue"], [self._row(connection, one, now) for one in messages])
+
+    def _ring_all(self, messages: Sequence[Outgoing] = ()) -> None:
         if any(message.due is not None for message in messages):
             self._look_due = 0.0
         self._waker.ring()
@@ -142,7 +152,7 @@ class SQLiteEngine(SQLitePrimitives):
                     number = self.names.number(connection, name)
                     rows = connection.execute(statement, (self._lease_id, number, wanted)).fetchall()
                 self._shares.spent(name, len(rows))
-                fetched += _deliveries(name, rows)
+                fetched += deliveries_in(name, rows)
         self._busy = len(fetched) == limit
         return fetched
 
@@ -190,7 +200,7 @@ class SQLiteEngine(SQLitePrimitives):
             if number < 0 or not connection.execute(_SQL["waiting"], (number,)).fetchone()[0]:
                 return []
         with self.file.turn() as connection:
-            return _deliveries(queue, connection.execute(_SQL["take"], (number, limit)).fetchall())
+            return deliveries_in(queue, connection.execute(_SQL["take"], (number, limit)).fetchall())
 
     def settle(self, entries: Sequence[Settled]) -> Settlement:
         self._here()
@@ -355,10 +365,6 @@ class SQLiteEngine(SQLitePrimitives):
         with self.file.write() as connection:
             return connection.execute(_SQL["purge"], (self.names.find(connection, queue),)).rowcount
 
-    def dead(self, limit: int = 50) -> list[DeadLetter]:
-        with self.file.read() as connection:
-            return sqlite_status.dead(connection, limit)
-
     def sweep(self) -> None:
         now = time.time()
         expired = _SWEEP_ROWS
@@ -372,6 +378,7 @@ class SQLiteEngine(SQLitePrimitives):
             connection.execute(_RESULTS["expire_cancelled"], (now - _CANCELLED_SECONDS,))
             self.names.sweep(connection, now)
         self.sweep_primitives()
+        self.letters.prune()
 
     def shrink(self) -> None:
         """Give free pages back to the file system."""
@@ -381,11 +388,3 @@ class SQLiteEngine(SQLitePrimitives):
         self.close_lease()
         self._waker.close()
         self.file.close()
-
-
-def _deliveries(queue: str, rows: list[tuple[Any, ...]]) -> list[Delivery]:
-    rows.sort(key=itemgetter(0, 1))
-    return [
-        Delivery(seq, queue, payload, deliveries, bool(suspect), enqueued, rank, task_id, verdict, bool(cancelled))
-        for rank, seq, payload, deliveries, suspect, enqueued, task_id, verdict, cancelled in rows
-    ]

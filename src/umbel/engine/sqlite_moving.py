@@ -12,8 +12,9 @@ from typing import Any, Final
 from umbel.engine.moving import Belongings, Cancelled, Chord, Crate, Group, Kept, Moving, Parcel, Tick
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile
+from umbel.engine.sqlite_letters import bury, letter_in
 from umbel.engine.sqlite_names import QueueNames
-from umbel.engine.store import DeadLetter, Stored
+from umbel.engine.store import Stored
 from umbel.engine.values import insert_rows
 
 __all__ = ("SQLiteMoving",)
@@ -114,7 +115,8 @@ class SQLiteMoving(Moving):
             connection.execute(_SQL["forget_admitted"], (now - _ADMITTED_SECONDS,))
             rows = [_message(self._names.number(connection, one.queue), one) for one in crate.parcels]
             insert_rows(connection, _SQL["admit_message"], rows)
-            insert_rows(connection, _SQL["admit_letter"], [_letter(one) for one in crate.letters])
+            for letter in crate.letters:
+                bury(connection, letter, letter.died)
             _cancel(connection, [one.cancelled for one in crate.parcels if one.cancelled])
         return True
 
@@ -149,7 +151,7 @@ def _crate(connection: sqlite3.Connection) -> Crate | None:
         return None
     token, target, label, last = found
     parcels = tuple(_parcel(row) for row in connection.execute(_SQL["parcels"]).fetchall())
-    letters = tuple(DeadLetter(*row) for row in connection.execute(_SQL["letters"], (last,)).fetchall())
+    letters = tuple(letter_in(row) for row in connection.execute(_SQL["letters"], (last,)).fetchall())
     return Crate(token, target, label, parcels, letters)
 
 
@@ -164,10 +166,6 @@ def _parcel(row: tuple[Any, ...]) -> Parcel:
 def _message(queue: int, one: Parcel) -> tuple[Any, ...]:
     history = (int(one.suspect), one.deliveries, one.crashes, one.verdict)
     return (queue, 9 - one.priority, one.task_id, one.due, *history, one.enqueued, _text(one.payload))
-
-
-def _letter(one: DeadLetter) -> tuple[Any, ...]:
-    return (one.task_id, one.task, one.queue, one.reason, one.deliveries, one.died, _text(one.payload))
 
 
 def _text(payload: str) -> str:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from umbel.engine.sql import statements
+from umbel.engine.sqlite_letters import end_letter
 from umbel.engine.sqlite_records import store_records
 from umbel.engine.sqlite_strike import strike
-from umbel.engine.store import ChordPart, Outgoing, Settled, Settlement
+from umbel.engine.store import ChordPart, DeadLetter, Outgoing, Settled, Settlement
 from umbel.engine.values import insert_rows
 
 __all__ = ("settle",)
@@ -61,10 +62,15 @@ def _refused(connection: sqlite3.Connection, entries: Sequence[Settled], lease: 
 
 def _stop_cancelled(connection: sqlite3.Connection, entries: Sequence[Settled]) -> None:
     """Drop what follows a job that was cancelled before its worker heard of it: its end is refused as well."""
-    following = {entry.seq: entry for entry in entries if entry.outgoing and entry.seq is not None}
+    following = {
+        entry.seq: entry for entry in entries if (entry.outgoing or entry.letter is not None) and entry.seq is not None
+    }
     if following:
         for (seq,) in connection.execute(_RESULTS["cancelled_among"], (json.dumps(list(following)),)).fetchall():
-            following[seq].outgoing.clear()
+            entry = following[seq]
+            entry.outgoing.clear()
+            if isinstance(entry.letter, DeadLetter):
+                entry.letter = None
 
 
 def _fires(connection: sqlite3.Connection, entry: Settled) -> bool:
@@ -101,10 +107,10 @@ def _act(connection: sqlite3.Connection, entries: Sequence[Settled], lease: int,
         strike(connection, lease, crashed, alone=True, crash_limit=crash_limit)
         back += crashed
     for entry in entries:
+        if entry.letter is not None:
+            end_letter(connection, entry.letter, now)
         if entry.seq is None or entry.action in ("keep", "crash"):
             continue
-        if entry.action == "dead":
-            connection.execute(_SQL["bury"], (lease, entry.seq, entry.reason, now))
         (back if entry.action == "requeue" else done).append(entry.seq)
     if done:
         connection.execute(_SQL["acknowledge"], (lease, json.dumps(done)))

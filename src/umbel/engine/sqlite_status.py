@@ -12,9 +12,9 @@ from typing import Final
 from umbel.engine.envelope import headers_of, moment
 from umbel.engine.lease import is_own, read_abandoned
 from umbel.engine.sql import statements
-from umbel.engine.store import DeadLetter, Location, QueueStatus, WorkerStatus
+from umbel.engine.store import Location, QueueStatus, WorkerStatus
 
-__all__ = ("dead", "locate", "queues", "workers")
+__all__ = ("locate", "queues", "workers")
 
 _SQL: Final = statements("status.sql")
 
@@ -76,8 +76,3 @@ def locate(connection: sqlite3.Connection, task_id: str) -> Location | None:
         retries=int(headers.get("retries") or 0),
         position=position,
     )
-
-
-def dead(connection: sqlite3.Connection, limit: int) -> list[DeadLetter]:
-    """Return the newest dead letters."""
-    return [DeadLetter(*row) for row in connection.execute(_SQL["dead"], (limit,)).fetchall()]

@@ -10,17 +10,17 @@ until the broker has confirmed it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from umbel.engine.leader import Leader
 from umbel.engine.leases import LeaseBook
+from umbel.engine.letters import LetterBook, Replay
 from umbel.engine.registers import Groups
 from umbel.engine.store import (
     ChordPart,
-    DeadLetter,
     Location,
     Outgoing,
     QueueStatus,
@@ -120,6 +120,7 @@ class State(ABC):
     locks: Locks
     breakers: Breakers
     leases: LeaseBook
+    letters: LetterBook
 
     @abstractmethod
     def check(self) -> None:
@@ -163,13 +164,8 @@ class State(ABC):
         """Claim deliveries for the process of lease ``token``, in one step. Raises :exc:`LeaseEnded`."""
 
     @abstractmethod
-    def settle(
-        self, token: str, entries: Sequence[Settled], *, payloads: Mapping[int, str], crash_limit: int
-    ) -> Outcome:
-        """Write ``entries`` in one step, each guarded by the claim of lease ``token`` on its ``seq``.
-
-        ``payloads`` are the messages of those entries that become dead letters, by ``seq``.
-        """
+    def settle(self, token: str, entries: Sequence[Settled], *, crash_limit: int) -> Outcome:
+        """Write ``entries`` in one step, each guarded by the claim of lease ``token`` on its ``seq``."""
 
     @abstractmethod
     def outbox(self) -> list[Posted]:
@@ -266,12 +262,11 @@ class State(ABC):
         """Return what is known of the message of ``task_id``; None when it has none."""
 
     @abstractmethod
-    def bury(self, queue: str, reason: str, payload: str) -> None:
-        """Keep a message that the broker itself has dropped, as a dead letter."""
+    def replay(self, wanted: Sequence[Replay]) -> list[tuple[int, Posted]]:
+        """Put the messages of dead letters into the outbox, each with the fact that it was replayed, in one step.
 
-    @abstractmethod
-    def dead(self, limit: int = 50) -> list[DeadLetter]:
-        """Return the newest dead letters."""
+        Returns, for those that were, the letter's number and what is to be published; see :meth:`Letters.replay`.
+        """
 
     @abstractmethod
     def sweep(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from umbel.engine.leader import Leader
+from umbel.engine.letters import DeadLetter, Letters, ReplayEnd
 from umbel.engine.moving import Moving
 from umbel.engine.registers import Groups, Names
 from umbel.engine.uniques import UniqueKey, Uniques
@@ -30,6 +31,7 @@ __all__ = (
     "Outgoing",
     "QueueStatus",
     "Record",
+    "ReplayEnd",
     "Settled",
     "Settlement",
     "Stored",
@@ -100,13 +102,13 @@ class Settled(Struct, eq=False):
     """What one execution leaves behind; an engine writes it all or not at all.
 
     ``seq`` is None for what belongs to no delivery. ``action`` is what becomes of the message: ``ack`` removes
-    it, ``requeue`` gives it back, ``dead`` makes a dead letter of it with ``reason``, ``keep`` leaves it leased,
-    ``crash`` gives it back as one that killed its process.
+    it, ``requeue`` gives it back, ``keep`` leaves it leased, ``crash`` gives it back as one that killed its process.
     """
 
     seq: int | None = None
     action: str = "keep"
-    reason: str = ""
+    #: The job has failed for good; or it is a replay that has ended otherwise.
+    letter: DeadLetter | ReplayEnd | None = None
     records: list[Record] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
     parts: list[ChordPart] = field(default_factory=list)
@@ -176,20 +178,6 @@ class Location:
     position: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message that will not run again, with why."""
-
-    id: int
-    task_id: str | None
-    task: str | None
-    queue: str
-    reason: str
-    deliveries: int
-    died: float
-    payload: str
-
-
 class Engine(ABC):
     """The store behind the channel. One instance serves all threads of a process, and survives a fork."""
 
@@ -204,7 +192,10 @@ class Engine(ABC):
     uniques: Uniques
     locks: Locks
     breakers: Breakers
+    letters: Letters
     moving: Moving
+    #: Which release of the application its jobs are of.
+    release: str | None = None
     #: Hears of a new lease's token when this process's old one was taken from it.
     on_lease: Callable[[str], None] | None = None
 
@@ -373,13 +364,13 @@ class Engine(ABC):
     def purge(self, queue: str) -> int:
         """Drop what waits in ``queue``, delayed included, and return how many that were."""
 
-    @abstractmethod
     def dead(self, limit: int = 50) -> list[DeadLetter]:
         """Return the newest dead letters."""
+        return self.letters.find(limit=limit)
 
     @abstractmethod
     def sweep(self) -> None:
-        """Do what is due now and then: expired results, unused queues, the size of the file."""
+        """Do what is due now and then: expired results and dead letters, unused queues, the size of the file."""
 
     @abstractmethod
     def shrink(self) -> None:

@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError
 
 from umbel.engine.envelope import due_at
 from umbel.engine.execution import current_execution, deferring
+from umbel.engine.failures import failing
 
 __all__ = ("EAGER_MOST", "again", "first_due", "note_ordered", "times_put_off")
 
@@ -38,12 +39,13 @@ def again(task: Any, error: Exception, delay: timedelta, *, uses_attempt: bool =
     if _has_ordered(request):
         # The body has, by ``self.retry(throw=False)``: one message is enough.
         return _because(error, Retry(exc=error, when=seconds))
-    signature = task.signature_from_request(
-        request,
-        countdown=seconds,
-        retries=request.retries + 1 if uses_attempt else request.retries,
-        headers=_headers(request, put_off=not uses_attempt),
-    )
+    with failing(error):
+        signature = task.signature_from_request(
+            request,
+            countdown=seconds,
+            retries=request.retries + 1 if uses_attempt else request.retries,
+            headers=_headers(request, put_off=not uses_attempt),
+        )
     if request.is_eager:
         # Celery counts on for what runs again here.
         sig = signature if uses_attempt else _Uncounted(signature)

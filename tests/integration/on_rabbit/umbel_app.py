@@ -29,6 +29,17 @@ def fail() -> None:
     raise ValueError("as told")
 
 
+@app.task(name="shared.unless", bind=True, max_retries=1, shared=False)
+def unless(self: Any, path: str) -> str:
+    """Fail, with one retry, until there is such a file."""
+    if not Path(path).exists():
+        try:
+            raise ValueError(f"there is no {Path(path).name}")
+        except ValueError as error:
+            raise self.retry(exc=error, countdown=0) from error
+    return "found"
+
+
 @app.task(name="shared.where", shared=False)
 def where() -> str:
     return "umbel"

@@ -1,6 +1,6 @@
 -- Queue what is in a crate, unless it was admitted before.
 -- ARGV: prefix, token, MessagePack [[kind, due or verdict, list, body, queued, priority, deliveries, crashes, id, info,
--- cancellation or ""], …], MessagePack [[queue, reason, deliveries, died, body], …]. Returns whether it was new.
+-- cancellation or ""], …], MessagePack [[letter, died], …]. Returns whether it was new.
 local at = now()
 if redis.call('ZADD', key('admitted'), 'NX', at, ARGV[2]) == 0 then return 0 end
 redis.call('ZREMRANGEBYSCORE', key('admitted'), '-inf', at - 31622400)
@@ -22,8 +22,5 @@ for _, message in ipairs(cmsgpack.unpack(ARGV[3])) do
         redis.call('INCR', key('cancels'))
     end
 end
-for _, letter in ipairs(cmsgpack.unpack(ARGV[4])) do
-    local queue, reason, deliveries, died, body = unpack(letter)
-    redis.call('LPUSH', key('dead'), cmsgpack.pack({redis.call('INCR', key('letters')), queue, reason, deliveries, died, body}))
-end
+for _, one in ipairs(cmsgpack.unpack(ARGV[4])) do bury(one[1], one[2]) end
 return 1

@@ -7,5 +7,5 @@ for _, packed in ipairs(redis.call('LRANGE', key('crate:messages'), 0, -1)) do
     -- The id may have been queued again since.
     if known and (cut(known)) == 'c' then redis.call('DEL', key('job:' .. id)) end
 end
-redis.call('DEL', key('crate'), key('crate:messages'), key('crate:letters'))
+redis.call('DEL', key('crate'), key('crate:messages'), key('crate:letters'), key('crate:dead'))
 return 1

@@ -32,11 +32,16 @@
 --   umbel:chord:ID, …:parts      hash    size, extra, parts, fired; task id -> "PLACE\nRESULT"
 --   umbel:leaders                hash    application -> "NUMBER:TOKEN BEAT" of the scheduler that leads
 --   umbel:ticks                  hash    schedule entry, as APPLICATION/NAME -> "LAST-RUN RUNS"
---   umbel:dead                   list    dead letters, the newest first (MessagePack)
+--   umbel:dead:order             zset    number of a dead letter -> the same, so that the newest come first
+--   umbel:dead:heads             hash    number -> MessagePack [key, died, replays, replaying (0 or 1), what else lists show (JSON)]
+--   umbel:dead:payloads, umbel:dead:failures   hash    number -> its message; number -> its attempts (JSON)
+--   umbel:dead:keys              hash    key, which is its job's id -> number
+--   umbel:dead                   list    dead letters of earlier versions, the newest first (MessagePack), until they are taken over
 --   umbel:identity               string  the store's own name, for moves
 --   umbel:crate                  hash    token, target, label of the crate that is packed for another store
 --   umbel:crate:messages         list    its messages in their order (MessagePack)
---   umbel:crate:letters          list    its dead letters
+--   umbel:crate:dead             list    its dead letters, each as number, head, payload, failures
+--   umbel:crate:letters          list    those of earlier versions
 --   umbel:admitted               zset    tokens of crates that were admitted here -> when
 --   umbel:seq, umbel:letters, umbel:cancels, umbel:terms    counters
 --
@@ -250,4 +255,60 @@ local function fires(group)
     if left ~= -1 then redis.call('PEXPIRE', chord, math.max(left, 60000)) end
     redis.call('DEL', chord .. ':parts')
     return true
+end
+
+-- Drop a dead letter by its number; return its head.
+local function unbury(number)
+    redis.call('ZREM', key('dead:order'), number)
+    local packed = redis.call('HGET', key('dead:heads'), number)
+    if not packed then return nil end
+    local head = cmsgpack.unpack(packed)
+    if redis.call('HGET', key('dead:keys'), head[1]) == number then redis.call('HDEL', key('dead:keys'), head[1]) end
+    redis.call('HDEL', key('dead:heads'), number)
+    redis.call('HDEL', key('dead:payloads'), number)
+    redis.call('HDEL', key('dead:failures'), number)
+    return head
+end
+
+-- Put a dead letter where it is found.
+local function inter(number, head, payload, failures)
+    redis.call('ZADD', key('dead:order'), number, number)
+    redis.call('HSET', key('dead:heads'), number, cmsgpack.pack(head))
+    redis.call('HSET', key('dead:payloads'), number, payload)
+    redis.call('HSET', key('dead:failures'), number, failures)
+    redis.call('HSET', key('dead:keys'), head[1], number)
+end
+
+-- Keep a dead letter, under a new number, in place of the one that its job has. With ``most`` above 0 the oldest make room.
+local function bury(letter, died)
+    local name, replays, replaying, info, payload, failures, most = unpack(letter)
+    local old = redis.call('HGET', key('dead:keys'), name)
+    local head = old and unbury(old)
+    if head then replays = math.max(replays, head[3]) end
+    inter(digits(redis.call('INCR', key('letters'))), {name, died, replays, replaying, info}, payload, failures)
+    while most > 0 and redis.call('HLEN', key('dead:heads')) > most do
+        unbury(redis.call('ZRANGE', key('dead:order'), 0, 0)[1])
+    end
+end
+
+-- Whether a dead letter may be replayed, as whoever asks has read it; it is marked as being so.
+local function exhume(number, name, replays, again)
+    local packed = redis.call('HGET', key('dead:heads'), number)
+    local head = packed and cmsgpack.unpack(packed)
+    if not head or head[1] ~= name or head[3] ~= replays or (head[4] == 1 and not again) then return false end
+    head[3], head[4] = replays + 1, 1
+    redis.call('HSET', key('dead:heads'), number, cmsgpack.pack(head))
+    return true
+end
+
+-- Write what a job's end means for its dead letter: ["dead", letter], ["close", key] or ["reopen", key].
+local function end_letter(ending, at)
+    local kind, what = unpack(ending)
+    if kind == 'dead' then return bury(what, at) end
+    local number = redis.call('HGET', key('dead:keys'), what)
+    if not number then return end
+    if kind == 'close' then unbury(number) return end
+    local head = cmsgpack.unpack(redis.call('HGET', key('dead:heads'), number))
+    head[4] = 0
+    redis.call('HSET', key('dead:heads'), number, cmsgpack.pack(head))
 end

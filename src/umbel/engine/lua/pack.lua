@@ -1,8 +1,8 @@
 -- Pack a crate, unless one is packed, and return it.
 -- ARGV: prefix, limit, token, target, label, queues…. With limit 0 nothing is packed.
--- Returns [token, target, label, [letter, …], fields of a message, …] or nothing when nothing is packed. The fields are: kind, due or verdict,
+-- Returns [token, target, label, [letter of an earlier version, …], [number, head, payload, failures, …], fields of a message, …] or nothing when nothing is packed. The fields are: kind, due or verdict,
 -- list, body, queued, priority, deliveries, crashes, id, the cancellation or "". A kind is q, f (condemned), s (suspect), d (delayed).
-local crate, messages, letters = key('crate'), key('crate:messages'), key('crate:letters')
+local crate, messages, letters = key('crate'), key('crate:messages'), key('crate:dead')
 local limit = tonumber(ARGV[2])
 
 local function put(kind, more, list, element)
@@ -53,7 +53,11 @@ if redis.call('EXISTS', crate) == 0 and limit > 0 then
     pack_delayed()
     if redis.call('EXISTS', messages) == 0 then
         -- The oldest first.
-        for _, letter in ipairs(redis.call('RPOP', key('dead'), limit) or {}) do redis.call('RPUSH', letters, letter) end
+        for _, number in ipairs(redis.call('ZRANGE', key('dead:order'), 0, limit - 1)) do
+            local payload, failures = redis.call('HGET', key('dead:payloads'), number), redis.call('HGET', key('dead:failures'), number)
+            local head = unbury(number)
+            if head then redis.call('RPUSH', letters, number, cmsgpack.pack(head), payload, failures) end
+        end
     end
     if redis.call('EXISTS', messages, letters) > 0 then
         redis.call('HSET', crate, 'token', ARGV[3], 'target', ARGV[4], 'label', ARGV[5])
@@ -62,7 +66,8 @@ end
 if redis.call('EXISTS', crate) == 0 then return nil end
 
 local answer = redis.call('HMGET', crate, 'token', 'target', 'label')
-answer[4] = redis.call('LRANGE', letters, 0, -1)
+answer[4] = redis.call('LRANGE', key('crate:letters'), 0, -1)
+answer[5] = redis.call('LRANGE', letters, 0, -1)
 for _, packed in ipairs(redis.call('LRANGE', messages, 0, -1)) do
     local kind, more, list, element = unpack(cmsgpack.unpack(packed))
     local body, queued, priority, deliveries, crashes, id = read(element)

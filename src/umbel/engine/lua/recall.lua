@@ -20,5 +20,11 @@ end
 while redis.call('EXISTS', key('crate:letters')) == 1 do
     redis.call('RPUSH', key('dead'), redis.call('RPOP', key('crate:letters')))
 end
+while redis.call('EXISTS', key('crate:dead')) == 1 do
+    local number, head, payload, failures = unpack(redis.call('LPOP', key('crate:dead'), 4))
+    head = cmsgpack.unpack(head)
+    -- Its job may have died again meanwhile.
+    if redis.call('HEXISTS', key('dead:keys'), head[1]) == 0 then inter(number, head, payload, failures) end
+end
 redis.call('DEL', key('crate'))
 return back

@@ -1,5 +1,5 @@
 -- What a batch of executions leaves behind, in one step.
--- ARGV: prefix, token, crash limit, MessagePack [[seq or 0, action, reason, records, outgoing, parts, fired, id, queued], …];
+-- ARGV: prefix, token, crash limit, MessagePack [[seq or 0, action, dead letter or "", records, outgoing, parts, fired, id, queued], …];
 -- id and queued are what the message of seq says of itself: its task id and when it was queued, as text.
 -- Returns [refused, complete]: numbers of refused entries from 0, and group ids of complete chords.
 local token, limit = ARGV[2], tonumber(ARGV[3])
@@ -25,15 +25,8 @@ local function forget()
     end
 end
 
-local function bury(list, element, reason)
-    local body, queued, _, deliveries = read(element)
-    local queue = parts_of(list)
-    local letter = {redis.call('INCR', key('letters')), queue, reason, deliveries + 1, at, body}
-    redis.call('LPUSH', key('dead'), cmsgpack.pack(letter))
-end
-
 -- Deal with a message that was held: it is out of ``held`` already.
-local function act(action, reason, found, id, queued)
+local function act(action, found, id, queued)
     if action == 'ack' then
         if id ~= '' then gone[#gone + 1] = {id, queued} end
         return
@@ -43,11 +36,8 @@ local function act(action, reason, found, id, queued)
     if action == 'crash' then
         -- A prefork child runs one job: it was alone.
         strike(list, element, true, limit)
-    elseif action == 'requeue' then
-        take_back(found, 1)
     else
-        bury(list, element, reason)
-        if id ~= '' then gone[#gone + 1] = {id, queued} end
+        take_back(found, 1)
     end
 end
 
@@ -77,7 +67,7 @@ end
 look_up(ids)
 local backwards = {}
 for number, entry in ipairs(entries) do
-    local seq, action, reason, records, outgoing, parts, fired, id, queued = unpack(entry)
+    local seq, action, ending, records, outgoing, parts, fired, id, queued = unpack(entry)
     local found = seq ~= 0 and claim(seq, action)
     if seq ~= 0 and not found then
         refused[#refused + 1] = number - 1
@@ -87,11 +77,15 @@ for number, entry in ipairs(entries) do
             if seq == 0 then records = {} end
         end
         -- What follows a job that was cancelled before its worker heard of it; its end is refused as well.
-        if found and #outgoing > 0 and is_cancelled(id) then outgoing = {} end
+        if found and (#outgoing > 0 or ending ~= '') and is_cancelled(id) then
+            outgoing = {}
+            if ending ~= '' and ending[1] == 'dead' then ending = '' end
+        end
         for _, record in ipairs(records) do store(record, at) end
         for _, part in ipairs(parts) do count(part) end
-        if action == 'requeue' then backwards[#backwards + 1] = {action, reason, found, id, queued}
-        elseif found and action ~= 'keep' then act(action, reason, found, id, queued) end
+        if ending ~= '' then end_letter(ending, at) end
+        if action == 'requeue' then backwards[#backwards + 1] = {action, found, id, queued}
+        elseif found and action ~= 'keep' then act(action, found, id, queued) end
         for _, message in ipairs(outgoing) do push(message[1], message[2], message[3], message[4], message[5], message[6], at) end
     end
 end

@@ -1,8 +1,8 @@
 -- What a batch of executions leaves behind, in one step.
--- ARGV: prefix, token, crash limit, entries as for settle.lua, MessagePack {seq: body} of what becomes a dead letter.
+-- ARGV: prefix, token, crash limit, entries as for settle.lua.
 -- Returns [refused, complete, posted]; posted is a list of (entry, number in it, number in the outbox).
 local token, limit = ARGV[2], tonumber(ARGV[3])
-local entries, bodies = cmsgpack.unpack(ARGV[4]), cmsgpack.unpack(ARGV[5])
+local entries = cmsgpack.unpack(ARGV[4])
 local held = key('held:' .. token)
 local at = now()
 local refused, complete, posted = {}, {}, {}
@@ -13,11 +13,11 @@ local function forget(seq, id)
     if known and (cut(known)) == 'h' .. token .. ' ' .. seq then redis.call('DEL', job) end
 end
 
-local function act(seq, action, reason, found)
+local function act(seq, action, found)
     if action == 'keep' then return end
     redis.call('HDEL', held, seq)
     local _, rest = cut(found)
-    local list, element = cut(rest)
+    local _, element = cut(rest)
     local _, _, _, deliveries, crashes, id = read(element)
     if action == 'crash' then
         -- A prefork child runs one job: it was alone.
@@ -25,11 +25,6 @@ local function act(seq, action, reason, found)
     elseif action == 'requeue' then
         free(found)
     else
-        local body = bodies[tostring(seq)]
-        if action == 'dead' and body then
-            local letter = {redis.call('INCR', key('letters')), (parts_of(list)), reason, deliveries + 1, at, body}
-            redis.call('LPUSH', key('dead'), cmsgpack.pack(letter))
-        end
         set_claim(named(element), 'e', deliveries, crashes, '', ENDED)
         forget(seq, id)
     end
@@ -45,7 +40,7 @@ end
 
 relieve()
 for number, entry in ipairs(entries) do
-    local seq, action, reason, records, outgoing, parts, fired = unpack(entry)
+    local seq, action, ending, records, outgoing, parts, fired = unpack(entry)
     local found = seq ~= 0 and redis.call('HGET', held, seq)
     if seq ~= 0 and not found then
         refused[#refused + 1] = number - 1
@@ -55,10 +50,14 @@ for number, entry in ipairs(entries) do
             if seq == 0 then records = {} end
         end
         -- What follows a job that was cancelled before its worker heard of it; its end is refused as well.
-        if found and #outgoing > 0 and is_cancelled(found) then outgoing = {} end
+        if found and (#outgoing > 0 or ending ~= '') and is_cancelled(found) then
+            outgoing = {}
+            if ending ~= '' and ending[1] == 'dead' then ending = '' end
+        end
         for _, record in ipairs(records) do store(record, at) end
         for _, part in ipairs(parts) do count(part) end
-        if found then act(seq, action, reason, found) end
+        if ending ~= '' then end_letter(ending, at) end
+        if found then act(seq, action, found) end
         for place_of, message in ipairs(outgoing) do
             for _, value in ipairs({number - 1, place_of - 1, post(token, message, at)}) do posted[#posted + 1] = value end
         end

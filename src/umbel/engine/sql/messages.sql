@@ -73,13 +73,6 @@ DELETE FROM message WHERE lease = ? AND seq IN (SELECT value FROM json_each(?))
 -- name: requeue
 UPDATE message SET lease = NULL WHERE lease = ? AND seq IN (SELECT value FROM json_each(?))
 
--- name: bury
-INSERT INTO dead_letter (task_id, task, queue, reason, deliveries, died, payload)
-SELECT m.task_id, CASE WHEN json_valid(m.payload) THEN json_extract(m.payload, '$.headers.task') END,
-       q.name, ?3, m.deliveries, ?4, m.payload
-FROM message m JOIN queue q ON q.id = m.queue
-WHERE m.lease = ?1 AND m.seq = ?2
-
 -- name: open_lease
 INSERT INTO lease (token, hostname, pid, queues, concurrency, started) VALUES (?, ?, ?, ?, ?, ?)
 

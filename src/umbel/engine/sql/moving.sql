@@ -49,7 +49,9 @@ FROM message m JOIN queue q ON q.id = m.queue LEFT JOIN cancelled c ON c.task_id
 WHERE m.lease = -2 ORDER BY m.due IS NOT NULL, m.due, q.name, m.suspect, m.rank, m.seq
 
 -- name: letters
-SELECT id, task_id, task, queue, reason, deliveries, died, payload FROM dead_letter WHERE id <= ? ORDER BY id
+SELECT id, task_id, task, queue, reason, deliveries, died, payload, key, owner, release, exception, fingerprint,
+    failures, replays, replaying
+FROM dead_letter WHERE id <= ? ORDER BY id
 
 -- name: discard_messages
 DELETE FROM message WHERE lease = -2
@@ -68,9 +70,6 @@ DELETE FROM admitted WHERE at < ?
 
 -- name: admit_message
 INSERT INTO message (queue, rank, task_id, due, suspect, deliveries, crashes, verdict, enqueued, payload) VALUES {rows}
-
--- name: admit_letter
-INSERT INTO dead_letter (task_id, task, queue, reason, deliveries, died, payload) VALUES {rows}
 
 -- name: keep_cancelled
 INSERT OR IGNORE INTO cancelled (task_id, at, running) VALUES {rows}

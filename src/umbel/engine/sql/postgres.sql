@@ -284,12 +284,64 @@ SELECT j.queue, j.priority, j.task, j.owner, j.retries, j.expires, j.due, j.enqu
 FROM umbel.job AS j LEFT JOIN umbel.lease AS l ON l.token = j.token LEFT JOIN umbel.claim AS c ON c.key = j.key
 WHERE j.task_id = %s
 
--- name: bury
-INSERT INTO umbel.dead (task_id, task, queue, reason, deliveries, died, payload)
-VALUES (%s, %s, %s, %s, %s, extract(epoch FROM clock_timestamp()), %s)
+-- name: letter_bury
+INSERT INTO umbel.letter (task_id, task, queue, reason, deliveries, died, payload, key, owner, release, exception,
+    fingerprint, failures, replays, replaying)
+VALUES (%(task_id)s, %(task)s, %(queue)s, %(reason)s, %(deliveries)s, extract(epoch FROM clock_timestamp()), %(payload)s,
+    %(key)s, %(owner)s, %(release)s, %(exception)s, %(fingerprint)s, %(failures)s, %(replays)s, %(replaying)s)
+ON CONFLICT (key) DO UPDATE SET
+    id = nextval('umbel.letter_id_seq'), task_id = excluded.task_id, task = excluded.task, queue = excluded.queue,
+    reason = excluded.reason, deliveries = excluded.deliveries, died = excluded.died, payload = excluded.payload,
+    owner = excluded.owner, release = excluded.release, exception = excluded.exception,
+    fingerprint = excluded.fingerprint, failures = excluded.failures,
+    replays = greatest(letter.replays, excluded.replays), replaying = excluded.replaying
 
--- name: dead
-SELECT id, task_id, task, queue, reason, deliveries, died, payload FROM umbel.dead ORDER BY id DESC LIMIT %s
+-- name: letter_close
+DELETE FROM umbel.letter WHERE key = %s
+
+-- name: letter_reopen
+UPDATE umbel.letter SET replaying = false WHERE key = %s
+
+-- name: letter_replay
+UPDATE umbel.letter SET replays = replays + 1, replaying = true
+WHERE id = %s AND key = %s AND replays = %s AND (NOT replaying OR %s)
+
+-- name: letters_find
+SELECT id, task_id, task, queue, reason, deliveries, died, payload, key, owner, release, exception, fingerprint,
+    failures, replays, replaying
+FROM umbel.letter
+WHERE (%(after)s::bigint IS NULL OR CASE WHEN %(oldest)s::boolean THEN id > %(after)s ELSE id < %(after)s END)
+  AND (%(queue)s::text IS NULL OR queue = %(queue)s)
+  AND (%(task)s::text IS NULL OR task = %(task)s)
+  AND (%(exception)s::text IS NULL OR exception = %(exception)s
+       OR right(exception, length(%(exception)s::text) + 1) = '.' || %(exception)s::text)
+  AND (%(fingerprint)s::text IS NULL OR fingerprint = %(fingerprint)s)
+  AND (%(release)s::text IS NULL OR release = %(release)s)
+  AND (%(owner)s::text IS NULL OR owner = %(owner)s)
+  AND (%(since)s::double precision IS NULL OR died >= %(since)s)
+  AND (%(before)s::double precision IS NULL OR died < %(before)s)
+  AND (%(replaying)s::boolean IS NULL OR replaying = %(replaying)s)
+  AND (%(fewer_than)s::int IS NULL OR replays < %(fewer_than)s)
+ORDER BY CASE WHEN %(oldest)s::boolean THEN id ELSE -id END LIMIT %(limit)s
+
+-- name: letters_read
+SELECT id, task_id, task, queue, reason, deliveries, died, payload, key, owner, release, exception, fingerprint,
+    failures, replays, replaying
+FROM umbel.letter WHERE key = ANY(%s) ORDER BY id DESC
+
+-- name: letters_get
+SELECT id, task_id, task, queue, reason, deliveries, died, payload, key, owner, release, exception, fingerprint,
+    failures, replays, replaying
+FROM umbel.letter WHERE id = %s
+
+-- name: letters_drop
+DELETE FROM umbel.letter WHERE id = ANY(%s)
+
+-- name: letters_prune_old
+DELETE FROM umbel.letter WHERE died < extract(epoch FROM clock_timestamp()) - %s
+
+-- name: letters_prune_many
+DELETE FROM umbel.letter WHERE id <= (SELECT id FROM umbel.letter ORDER BY id DESC LIMIT 1 OFFSET %s)
 
 -- name: lease_open
 INSERT INTO umbel.lease (token, hostname, pid, queues, concurrency, started, host, beat)

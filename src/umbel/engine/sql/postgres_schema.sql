@@ -112,6 +112,7 @@ CREATE TABLE IF NOT EXISTS umbel.outbox (
     due double precision
 );
 
+-- Dead letters as earlier versions wrote them, until they are taken over.
 CREATE TABLE IF NOT EXISTS umbel.dead (
     id bigserial PRIMARY KEY,
     task_id text,
@@ -122,6 +123,34 @@ CREATE TABLE IF NOT EXISTS umbel.dead (
     died double precision NOT NULL,
     payload text NOT NULL
 );
+
+-- One dead letter a job. A number (id) is that of a death: a letter that is written again has a new one.
+CREATE TABLE IF NOT EXISTS umbel.letter (
+    id bigserial PRIMARY KEY,
+    task_id text,
+    task text,
+    queue text NOT NULL,
+    reason text NOT NULL,
+    deliveries int NOT NULL,
+    died double precision NOT NULL,
+    payload text NOT NULL,
+    key text NOT NULL UNIQUE,
+    owner text,
+    release text,
+    exception text,
+    fingerprint text,
+    failures text NOT NULL DEFAULT '[]',
+    replays int NOT NULL DEFAULT 0,
+    replaying boolean NOT NULL DEFAULT false
+);
+
+WITH old AS (DELETE FROM umbel.dead RETURNING *)
+INSERT INTO umbel.letter (task_id, task, queue, reason, deliveries, died, payload, key)
+SELECT task_id, task, queue, reason, deliveries, died, payload,
+    CASE WHEN coalesce(task_id, '') <> '' AND id = max(id) OVER (PARTITION BY task_id) THEN task_id
+         ELSE 'letter-' || id END
+FROM old ORDER BY id
+ON CONFLICT (key) DO NOTHING;
 
 CREATE SEQUENCE IF NOT EXISTS umbel.terms;
 CREATE TABLE IF NOT EXISTS umbel.leader (

@@ -26,9 +26,6 @@ WHERE m.task_id = ? ORDER BY m.seq DESC LIMIT 1
 SELECT count(*) FROM message
 WHERE queue = ?1 AND lease IS NULL AND due IS NULL AND suspect = 0 AND (rank < ?2 OR (rank = ?2 AND seq < ?3))
 
--- name: dead
-SELECT id, task_id, task, queue, reason, deliveries, died, payload FROM dead_letter ORDER BY id DESC LIMIT ?
-
 -- name: schedule_read
 SELECT name, last_run, runs FROM schedule_run
 

@@ -18,6 +18,7 @@ from umbel.testing.contract._breakers import EngineBreakers
 from umbel.testing.contract._cancelling import Cancelling
 from umbel.testing.contract._crashes import Crashes
 from umbel.testing.contract._leases import Leases
+from umbel.testing.contract._letters import Letters
 from umbel.testing.contract._locks import EngineLocks
 from umbel.testing.contract._moving import Moving
 from umbel.testing.contract._operating import Operating
@@ -40,6 +41,7 @@ class EngineContract(
     States,
     Cancelling,
     Operating,
+    Letters,
     Moving,
     Sharing,
     Schedules,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from umbel.engine.store import Delivery, Record, Settled
-from umbel.testing.contract._suite import QUEUE, Suite, end, ids
+from umbel.testing.contract._suite import QUEUE, Suite, ids
 
 __all__ = ("Crashes",)
 
@@ -68,9 +68,7 @@ class Crashes(Suite):
         assert delivery.verdict is not None
         assert "worker lost" in delivery.verdict
         assert delivery.deliveries == self.crash_limit + 1
-        failure = end(delivery, "FAILURE")
-        self.engine.settle([Settled(delivery.seq, "dead", delivery.verdict, records=[failure])])
-        (letter,) = self.engine.dead()
+        letter = self.bury(delivery, delivery.verdict)
         assert (letter.task_id, letter.payload, letter.reason) == ("poison", delivery.payload, delivery.verdict)
         assert self.state("poison") == "FAILURE"
         assert self.engine.locate("poison") is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+from umbel.engine.burial import replay_of
 from umbel.engine.moving import Belongings, Cancelled, Chord, Crate, Group, Kept, Tick
 from umbel.engine.store import ChordPart, Outgoing, Record, Settled, Stored
 from umbel.testing.contract._suite import QUEUE, Suite, ids, passing, payload
@@ -172,7 +173,9 @@ class Moving(Suite):
     def test_c35_dead_letters_come_when_no_message_waits(self) -> None:
         for number in range(3):
             self.put(f"t{number}")
-            self.engine.settle([Settled(self.get_one().seq, "dead", f"why {number}")])
+            self.bury(self.get_one(), f"why {number}", error=ValueError(str(number)))
+        self.engine.letters.replay([replay_of(self.engine.letters.read(["t1"])[0], "tag")])
+        self.finish(self.get_one(), "RETRY")
         self.put("waits")
         before = self.engine.dead()
         first = self.pack()

@@ -12,7 +12,7 @@ __all__ = ("Operating",)
 
 
 class Operating(Suite):
-    """Counts, places, workers, dead letters, purging."""
+    """Counts, places, workers, purging."""
 
     def queue(self, name: str = QUEUE) -> QueueStatus:
         """Return the status of one queue."""
@@ -175,14 +175,6 @@ class Operating(Suite):
             return found
 
         assert until(come, "the message") == ["a"]
-
-    def test_c35_the_newest_dead_letters_come_first(self) -> None:
-        for number in range(5):
-            self.put(f"t{number}")
-            self.engine.settle([Settled(self.get_one().seq, "dead", f"why {number}")])
-        assert [letter.reason for letter in self.engine.dead(3)] == ["why 4", "why 3", "why 2"]
-        assert len(self.engine.dead()) == 5
-        assert len({letter.id for letter in self.engine.dead()}) == 5
 
     def test_a_waiting_worker_finds_what_another_process_sends(self) -> None:
         """``wait`` may return early, and never sleeps through a message."""

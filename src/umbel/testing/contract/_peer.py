@@ -15,11 +15,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, Final, Self
 
 import msgspec
 
-from umbel.engine import store
+from umbel.engine import letters, store
 from umbel.engine.registry import open_engine
 from umbel.engine.store import Engine, Settled
 from umbel.state.locks import Grant
@@ -129,7 +130,10 @@ def _unpacked(value: Any) -> Any:
         return value
     fields = {key: _unpacked(one) for key, one in value.items()}
     kind = fields.pop(_KIND, None)
-    return fields if kind is None else (_KINDS.get(kind) or getattr(store, kind))(**fields)
+    if kind is None:
+        return fields
+    shape = _KINDS.get(kind) or getattr(store, kind, None) or getattr(letters, kind)
+    return shape(**fields)
 
 
 def drain(engine: Engine, queue: str, batch: int) -> list[str | None]:
@@ -150,7 +154,8 @@ def _done(engine: Engine, method: str, args: Sequence[Any], kwargs: dict[str, An
     if method == "drain":
         return drain(engine, *args)
     calls: dict[str, Callable[..., Any]] = {"unique": engine.uniques.enqueue, "lock": engine.locks.acquire}
-    return (calls.get(method) or getattr(engine, method))(*args, **kwargs)
+    # A name with a dot is of what belongs to the engine: letters.replay.
+    return (calls.get(method) or attrgetter(method)(engine))(*args, **kwargs)
 
 
 def serve(url: str, crash_limit: int) -> None:

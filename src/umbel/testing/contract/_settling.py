@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from umbel.engine.burial import letter_of
 from umbel.engine.store import ChordPart, Outgoing, Settled
 from umbel.testing.contract._suite import QUEUE, Suite, end, ids, passing, payload
 
@@ -11,7 +12,7 @@ __all__ = ("Settling",)
 
 
 class Settling(Suite):
-    """C18, C35: one atomic step, refused when the message is no longer held."""
+    """C18: one atomic step, refused when the message is no longer held."""
 
     def test_c18_state_messages_and_acknowledgement_in_one_step(self) -> None:
         self.put("a")
@@ -29,10 +30,11 @@ class Settling(Suite):
         self.engine.settle([Settled(stale.seq, "requeue")])
         other = self.peer()
         (held,) = other.call("fetch", {QUEUE: 0}, 1)
-        for action in ("ack", "dead", "requeue", "keep", "crash"):
+        for action in ("ack", "requeue", "keep", "crash"):
             part = ChordPart("g", "a", 0, "1", size=1)
             records, outgoing = [end(stale)], [Outgoing(QUEUE, payload("next"), "next")]
-            entry = Settled(stale.seq, action, "why", records=records, outgoing=outgoing, parts=[part])
+            letter = letter_of(stale, "why")
+            entry = Settled(stale.seq, action, letter, records=records, outgoing=outgoing, parts=[part])
             outcome = self.engine.settle([entry])
             assert outcome.refused == (entry,), f"{action} was accepted"
             assert outcome.complete == ()
@@ -121,23 +123,6 @@ class Settling(Suite):
         where = self.engine.locate("a")
         assert where is not None
         assert (where.due, where.retries) == (4_000_000_000.0, 1)
-
-    def test_c35_a_dead_letter_keeps_the_message_and_the_reason(self) -> None:
-        self.put("a", headers={"task": "shop.bill"})
-        delivery = self.get_one()
-        self.engine.settle([Settled(delivery.seq, "dead", "the card was refused", records=[end(delivery, "FAILURE")])])
-        (letter,) = self.engine.dead()
-        assert (letter.task_id, letter.task, letter.queue) == ("a", "shop.bill", QUEUE)
-        assert (letter.reason, letter.deliveries) == ("the card was refused", 1)
-        assert json.loads(letter.payload) == json.loads(delivery.payload)
-        assert letter.died >= delivery.enqueued
-        assert self.engine.locate("a") is None
-
-    def test_c35_an_undecodable_message_can_be_a_dead_letter(self) -> None:
-        self.engine.enqueue([Outgoing(QUEUE, "no JSON at all")])
-        self.engine.settle([Settled(self.get_one().seq, "dead", "damaged")])
-        (letter,) = self.engine.dead()
-        assert (letter.task_id, letter.task, letter.payload) == (None, None, "no JSON at all")
 
     # -- chords -----------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from umbel.state.breakers import Breakers
 from umbel.state.locks import Locks
 from umbel.testing.contract._breakers import BreakerPromises
 from umbel.testing.contract._locks import LockPromises
+from umbel.testing.contract._state_letters import StateLetters
 from umbel.testing.contract._state_uniques import StateUniques
 from umbel.testing.contract._suite import payload
 
@@ -22,7 +23,7 @@ __all__ = ("StateContract",)
 _QUEUE: Final = "default"
 
 
-class StateContract(StateUniques, LockPromises, BreakerPromises):
+class StateContract(StateLetters, StateUniques, LockPromises, BreakerPromises):
     """All that a state store promises. Set ``url`` before each test to an empty store."""
 
     def locks(self) -> Locks:
@@ -147,9 +148,7 @@ class StateContract(StateUniques, LockPromises, BreakerPromises):
         assert self.state.suspects() == 0
         assert answer.verdict is Verdict.RUN
         assert answer.condemned == "worker lost: its process died 2 times with this job alone in it"
-        letters = {1: payload("a")}
-        self.settle(Settled(1, "dead", answer.condemned), "two", letters)
-        (letter,) = self.state.dead()
+        letter = self.bury("a", answer.condemned, owner="two")
         assert (letter.task_id, letter.queue, letter.reason) == ("a", _QUEUE, answer.condemned)
         assert json.loads(letter.payload)["headers"]["id"] == "a"
 
@@ -284,11 +283,6 @@ class StateContract(StateUniques, LockPromises, BreakerPromises):
         assert self.release("one", beat=beat) == 0
         assert self.claim("a").verdict is Verdict.MINE
         assert self.release("one", beat=self.state.leases.beat("one")) == 1
-
-    def test_c35_what_the_broker_drops_is_a_dead_letter(self) -> None:
-        self.state.bury(_QUEUE, "dropped by the broker: delivery_limit", payload("a"))
-        (letter,) = self.state.dead()
-        assert (letter.task_id, letter.task) == ("a", "shop.greet")
 
     def test_c14_a_lease_that_has_ended_claims_nothing(self) -> None:
         assert {info.token for info in self.state.leases.all()} == {"one", "two"}

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 
+from umbel.engine.burial import letter_of
 from umbel.engine.registry import open_state
 from umbel.engine.state import Claim, Claimed, Keyed, Outcome, State
-from umbel.engine.store import Outgoing, Settled
+from umbel.engine.store import DeadLetter, Delivery, Outgoing, Settled
 from umbel.testing.contract._suite import payload
 
 __all__ = ("STATE_QUEUE", "StateSuite")
@@ -48,9 +49,16 @@ class StateSuite:
         (answer,) = self.state.claim(owner, [Claim(seq, key, STATE_QUEUE, 0, key, **how)])
         return answer
 
-    def settle(self, entry: Settled, owner: str = "one", letters: dict[int, str] | None = None) -> Outcome:
+    def settle(self, entry: Settled, owner: str = "one") -> Outcome:
         """Write one entry."""
-        return self.state.settle(owner, [entry], payloads=letters or {}, crash_limit=2)
+        return self.state.settle(owner, [entry], crash_limit=2)
+
+    def bury(self, key: str, reason: str, *, seq: int = 1, owner: str = "one") -> DeadLetter:
+        """Let a claimed job fail for good; return its letter as the store has it."""
+        letter = letter_of(Delivery(seq, STATE_QUEUE, payload(key), 1, task_id=key), reason)
+        self.settle(Settled(seq, "ack", letter), owner)
+        (found,) = self.state.letters.read([key])
+        return found
 
     def release(self, token: str, *, crashed: bool = False, started: Sequence[int] = (), **how: Any) -> int:
         """End a lease."""

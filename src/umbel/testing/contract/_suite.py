@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Final, TypeVar
 
+from umbel.engine.burial import letter_of
 from umbel.engine.registry import open_engine
-from umbel.engine.store import Delivery, Engine, Outgoing, Record, Settled, Stored
+from umbel.engine.store import DeadLetter, Delivery, Engine, Outgoing, Record, Settled, Stored
 from umbel.testing.contract._peer import Peer
 
 __all__ = ("QUEUE", "Suite", "end", "ids", "passing", "payload", "until")
@@ -99,6 +100,13 @@ class Suite:
         entry = Settled(delivery.seq, "ack", records=[end(delivery, state)], **fields)
         self.engine.settle([entry])
         return entry
+
+    def bury(self, delivery: Delivery, reason: str = "why", *, error: BaseException | None = None) -> DeadLetter:
+        """Settle a fetched job as one that failed for good; return its letter as the store has it."""
+        letter = letter_of(delivery, reason, error=error)
+        records = [end(delivery, "FAILURE")] if delivery.task_id is not None else []
+        self.engine.settle([Settled(delivery.seq, "ack", letter, records=records)])
+        return self.engine.letters.find(limit=1)[0]
 
     def stored(self, task_id: str) -> Stored | None:
         """Return the stored state of a job."""

@@ -57,7 +57,7 @@ class Uniques(Suite):
 
     def test_c30_a_dead_letter_has_no_key(self) -> None:
         self.put_unique("a")
-        self.engine.settle([Settled(self.get_one().seq, "dead", "cannot be decoded")])
+        self.bury(self.get_one(), "cannot be decoded")
         assert self.put_unique("b") == "b"
 
     def test_c30_a_worker_that_is_killed_keeps_neither_the_job_nor_the_key(self) -> None:
