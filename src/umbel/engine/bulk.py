@@ -6,14 +6,14 @@ before is on its way and being written, on one thread: what waits is the answer,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from umbel.engine.dispatch import as_celery_says
 from umbel.engine.execution import publishing_into, sink
-from umbel.engine.store import Engine, Outgoing
+from umbel.engine.store import Outgoing
 
-__all__ = ("in_batches", "one_by_one", "queue_all")
+__all__ = ("in_batches", "one_by_one")
 
 _BATCH: Final = 500
 
@@ -100,11 +100,3 @@ def _arguments(item: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(item, Mapping):
         return (), dict(item)
     return (item,), {}
-
-
-def queue_all(engine: Engine, messages: Sequence[Outgoing]) -> None:
-    """Queue what was collected; of messages with a key, those whose key is free."""
-    if any(message.unique for message in messages):
-        engine.uniques.enqueue(messages)
-    else:
-        engine.enqueue(messages)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from umbel.engine.store import Outgoing
+    from umbel.engine.store import Engine, Outgoing
 
-__all__ = ("UniqueKey", "Uniques")
+__all__ = ("UniqueKey", "Uniques", "queue_all")
 
 
 class UniqueKey(Struct, frozen=True, gc=False):
@@ -45,3 +45,11 @@ class Uniques(Protocol):
 
     def holder(self, name: str) -> str | None:
         """Return the id of the job that has the key ``name``; None if it is free."""
+
+
+def queue_all(engine: Engine, messages: Sequence[Outgoing]) -> None:
+    """Queue what was collected; of messages with a key, those whose key is free."""
+    if any(message.unique for message in messages):
+        engine.uniques.enqueue(messages)
+    else:
+        engine.enqueue(messages)

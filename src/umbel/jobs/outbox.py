@@ -34,9 +34,9 @@ from umbel.engine.offline import OfflineProducer
 from umbel.engine.store import Outgoing
 from umbel.errors import ConfigurationError, DispatchError
 from umbel.jobs.database_url import is_same_database, synchronous
+from umbel.jobs.outbox_letter import Letter
 from umbel.jobs.outbox_post import Post
 from umbel.jobs.outbox_prompt import Prompt
-from umbel.jobs.outbox_table import Letter
 from umbel.jobs.outbox_watch import engine_for, watch_over
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Outbox:
         except SQLAlchemyError as error:
             raise ConfigurationError(
                 "This session has no database for the table umbel_outbox: give it one with Session(engine), or "
-                "binds={Letter: engine} with Letter of umbel.jobs.outbox_table."
+                "binds={Letter: engine} with Letter of umbel.jobs.outbox_letter."
             ) from error
         place = str(engine.url)
         if place in self._checked:

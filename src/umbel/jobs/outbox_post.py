@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 
 from umbel.engine import envelope
-from umbel.engine.bulk import queue_all
 from umbel.engine.store import Engine
+from umbel.engine.uniques import queue_all
 from umbel.errors import StoreError
 from umbel.jobs.outbox_rows import Row, Sent
 

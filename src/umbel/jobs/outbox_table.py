@@ -10,18 +10,14 @@ not be published stands aside with its error. Put the table among your own, so t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Connection, Double, Engine, Integer, MetaData, SmallInteger, Table, Text
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import registry
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.functions import FunctionElement
 
-if TYPE_CHECKING:
-    from umbel.jobs.outbox_watch import Watch
-
-__all__ = ("TABLE", "Letter", "create_outbox", "database_time", "outbox_table")
+__all__ = ("TABLE", "create_outbox", "database_time", "outbox_table")
 
 
 class database_time(FunctionElement[float]):
@@ -66,23 +62,8 @@ def outbox_table(metadata: MetaData) -> Table:
     )
 
 
-_METADATA = MetaData()
-#: The same table, as this module itself uses it.
-TABLE = outbox_table(_METADATA)
-
-
-class Letter:
-    """One row. The session that it is added to writes it, with everything else that it writes."""
-
-    id: int
-
-    def __init__(self, watch: Watch, **values: Any) -> None:
-        self.watch = watch
-        for name, value in values.items():
-            setattr(self, name, value)
-
-
-registry(metadata=_METADATA).map_imperatively(Letter, TABLE)
+#: The same table, as Umbel itself uses it.
+TABLE: Final = outbox_table(MetaData())
 
 
 def create_outbox(bind: Engine | Connection) -> None:

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session
 
 from umbel.errors import DispatchError
+from umbel.jobs.outbox_letter import Letter
 from umbel.jobs.outbox_prompt import Prompt
-from umbel.jobs.outbox_table import Letter
 
 __all__ = ("Watch", "watch_over")
 

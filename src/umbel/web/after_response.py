@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 from fastapi import Request, Response
 
-from umbel.engine.bulk import queue_all
 from umbel.engine.execution import offline
 from umbel.engine.offline import OfflineProducer
 from umbel.engine.store import Outgoing
+from umbel.engine.uniques import queue_all
 from umbel.errors import StoreError
 
 if TYPE_CHECKING:

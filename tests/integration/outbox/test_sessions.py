@@ -191,7 +191,16 @@ def test_other_databases_are_refused(url: str) -> None:
         synchronous(url)
 
 
-def test_importing_umbel_imports_no_sqlalchemy(tmp_path: Path) -> None:
-    code = "import sys, umbel; umbel.Umbel; sys.exit('sqlalchemy' in sys.modules)"
+@pytest.mark.parametrize(
+    ("what", "without"),
+    [
+        ("umbel.app", {"sqlalchemy"}),
+        # It runs in the supervisor, which stays small.
+        ("umbel.jobs.outbox_relay", {"celery", "sqlalchemy.orm"}),
+        ("umbel.jobs.outbox_companion", {"celery", "sqlalchemy"}),
+    ],
+)
+def test_what_is_imported_with_it(what: str, without: set[str], tmp_path: Path) -> None:
+    code = f"import sys, {what}; sys.exit(bool({without!r} & set(sys.modules)))"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3] / "src")}
     assert subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, check=False).returncode == 0
