@@ -239,6 +239,23 @@ def test_c26_eager_outcomes(eager: Umbel, flavour: str, declared: dict[str, Any]
     assert seen == [0, 0]
 
 
+def test_c26_when_it_was_first_due_goes_along(eager: Umbel) -> None:
+    """C26: what ``until`` counts from is the same for all tries."""
+    seen: list[Any] = []
+
+    def body(self: Any) -> Any:
+        seen.append((self.request.headers or {}).get("umbel_first"))
+        if len(seen) == 1:
+            raise Busy
+        return Snooze(1) if len(seen) == 2 else "done"
+
+    began = time.time()
+    assert declare(eager, "sync", body, retry=2).delay().get() == "done"
+    assert seen[0] is None
+    assert seen[1] == seen[2]
+    assert began <= seen[1] <= time.time()
+
+
 @FLAVOURS
 def test_c26_eager_snooze_for_ever_ends_with_advice(eager: Umbel, flavour: str) -> None:
     def body(self: Any) -> Snooze:

@@ -120,7 +120,7 @@ async def _long(self: Any, key: str, how: str) -> None:
     raise Busy("forgotten")
 
 
-@declare(_long, retry=BROAD, soft_time_limit=0.5, time_limit=60)
+@declare(_long, retry=BROAD, soft_time_limit=1, time_limit=60)
 def too_long(self: Any, key: str, how: str) -> None:
     tell(key, "try", self.request.retries)
     try:
@@ -198,7 +198,7 @@ def used_up(self: Any, key: str) -> None:
         raise RetryLater(0) from error
 
 
-@declare(retry=Retry(None, on=Busy, backoff="100ms", jitter=False, until="1s"))
+@declare(retry=Retry(None, on=Busy, backoff=[0, 0, "1h"], jitter=False, until="30m"))
 def until(self: Any, key: str) -> None:
     tell(key, "try", self.request.retries)
     raise Busy(f"try {self.request.retries}")
