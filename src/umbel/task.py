@@ -16,7 +16,7 @@ from celery.app.task import Task as CeleryTask
 from celery.exceptions import Reject, Retry, TaskRevokedError
 from kombu.exceptions import OperationalError
 
-from umbel.engine.bulk import in_batches, one_by_one
+from umbel.engine.bulk import arguments, in_batches, one_by_one
 from umbel.engine.execution import deferring, is_calling_back, offline_producer
 from umbel.engine.failures import carry, failing
 from umbel.engine.outcome import CancelledItself
@@ -168,8 +168,12 @@ class Task(CeleryTask, Generic[P, R]):
         """Queue a job for each item, in batches, and yield their ids.
 
         An item is a tuple of arguments, a dict of keyword arguments, a pair of both, or a single argument. Memory
-        is bounded however many there are. Nothing is queued until the iterator is consumed.
+        is bounded however many there are. Nothing is queued until the iterator is consumed, but in a block that
+        collects (``in_transaction``), where all of them are dispatched at once.
         """
+        if offline_producer() is not None:
+            # Consumed after the block it would be no part of it.
+            return iter([self._queue(*arguments(item), options) for item in items])
         if self.unique is not None and self.unique.mode != "skip":
             # Each may change what waits, and is asked for by itself.
             return one_by_one(self, items, options)

@@ -13,7 +13,7 @@ from umbel.engine.dispatch import as_celery_says
 from umbel.engine.execution import publishing_into, sink
 from umbel.engine.store import Outgoing
 
-__all__ = ("in_batches", "one_by_one")
+__all__ = ("arguments", "in_batches", "one_by_one")
 
 _BATCH: Final = 500
 
@@ -72,7 +72,7 @@ def in_batches(
 def one_by_one(task: Any, items: Iterable[Any], options: dict[str, Any]) -> Iterator[str]:
     """Queue a job for each item, each by itself, and yield their ids."""
     for item in items:
-        args, kwargs = _arguments(item)
+        args, kwargs = arguments(item)
         yield str(task.apply_async(args, kwargs, **options).id)
 
 
@@ -82,7 +82,7 @@ def _batches(
     batch: list[Outgoing] = []
     ids: list[str] = []
     for item in items:
-        args, kwargs = _arguments(item)
+        args, kwargs = arguments(item)
         with publishing_into(batch):
             ids.append(queue(args, kwargs, options))
         if len(ids) >= _BATCH:
@@ -92,7 +92,8 @@ def _batches(
         yield ids, batch
 
 
-def _arguments(item: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def arguments(item: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the positional and the keyword arguments that an item stands for."""
     if isinstance(item, tuple):
         if len(item) == 2 and isinstance(item[0], (tuple, list)) and isinstance(item[1], Mapping):
             return tuple(item[0]), dict(item[1])

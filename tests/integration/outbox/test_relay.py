@@ -211,10 +211,10 @@ def test_c12_the_broker_is_away_at_the_time_of_the_commit(
             shop.close()
 
 
-def test_c12_a_worker_relays_what_is_left(tmp_path: Path, new_database: Callable[[str], str]) -> None:
+def test_c12_a_worker_relays_what_is_left(place: tuple[str, str], tmp_path: Path) -> None:
     """The supervisor of ``umbel worker`` publishes, with nothing to configure but the database."""
-    database = new_database("sqlite")
-    with planted(tmp_path) as plant:
+    database, broker = place
+    with planted(tmp_path, broker) as plant:
         shop = Shop(database, plant.url)
         jobs = Umbel("plant", broker=plant.url, settings=Settings(database_url=database), set_as_current=False)
         with no_prompt(), Session(shop.engine) as session, session.begin(), jobs.in_transaction(session):
