@@ -18,6 +18,7 @@ from umbel import checks
 from umbel.database import WithDatabase
 from umbel.engine.dispatch import Dispatcher, inherited_owner
 from umbel.engine.execution import offline_producer
+from umbel.engine.protection import Protection
 from umbel.engine.registry import address_of, engine_of, is_rabbit, is_redis, is_served, options_of
 from umbel.errors import ConfigurationError
 from umbel.ids import new_id
@@ -31,7 +32,7 @@ from umbel.jobs.status import JobStatus, read_status
 from umbel.settings import Settings, data_directory
 from umbel.states import JobState
 from umbel.task import Task
-from umbel.task_class import fit, fitting_base, fitting_body, never_retried, unshadowed
+from umbel.task_class import concealing, fit, fitting_base, fitting_body, never_retried, places_of, unshadowed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -95,6 +96,8 @@ class Umbel(WithDatabase, Celery):
         **kwargs: Any,
     ) -> None:
         self.settings: Final = settings or Settings.load()
+        #: How messages and results are protected at rest.
+        self.protection: Final = Protection.of(self.settings)
         self._wrapped: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._broker_given = broker or self.settings.broker_url
         checks.check_broker(self._broker_given)
@@ -143,7 +146,11 @@ class Umbel(WithDatabase, Celery):
         if not is_served(url):
             return super()._connection(url, **kwargs)
         # Beside the application's own options, which replace each other as a whole.
-        ours = {**options_of(self), "max_payload_bytes": self.settings.max_payload_bytes}
+        ours = {
+            **options_of(self),
+            "max_payload_bytes": self.settings.max_payload_bytes,
+            "protection": self.protection,
+        }
         options = {**kwargs, "transport_options": {**ours, **(kwargs.get("transport_options") or {})}}
         if is_redis(url) and not (options.get("transport") or self.conf.broker_transport):
             # Kombu would take the part of the scheme before a plus for the transport.
@@ -214,7 +221,8 @@ class Umbel(WithDatabase, Celery):
         is_async = inspect.iscoroutinefunction(fun)
         options.update(is_async=is_async, bind_self=bind, declared=declared, **never_retried(options))
         options.update(unshadowed(base), **(declared.for_celery() if declared is not None else {}))
-        base = fitting_base(base, is_async=is_async)
+        options.update(places_of(declared, fun, full_name, bound=bind))
+        base = concealing(fitting_base(base, is_async=is_async), declared)
         # The same function keeps its wrapper: Celery knows a task that is declared twice by its callable.
         wrapped = self._wrapped.setdefault(fun, fitting_body(fun))
         task = super()._task_from_fun(wrapped, name, base, bind, **options)
@@ -222,16 +230,20 @@ class Umbel(WithDatabase, Celery):
             for key, value in routing.items():
                 setattr(type(task), key, value)
             type(task)._exec_options = None
-            if declared is not None:
-                declared.put_around(task)
+            self._put_around(task)
         return task
 
     def register_task(self, task: Any, **options: Any) -> Any:
         """Register a task that is written as a class with ``run``, ``def`` or ``async def``."""
         task = super().register_task(fit(task, options), **{**options, **never_retried(options)})
+        self._put_around(task)
+        return task
+
+    def _put_around(self, task: Any) -> None:
         if task.declared is not None:
             task.declared.put_around(task)
-        return task
+            if task.declared.sensitive is not None:
+                self.protection.sensitive.add(task.name)
 
     def finalize(self, auto: bool = False) -> None:
         """Complete the application. Raises :exc:`ConfigurationError` if anything declared cannot work."""

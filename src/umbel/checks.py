@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import inspect
 import sys
 import typing
@@ -13,7 +14,7 @@ from celery.utils.time import rate
 from kombu.transport import TRANSPORT_ALIASES
 
 from umbel.engine.redis_address import is_redis
-from umbel.engine.registry import NO_STATE, is_rabbit, is_state
+from umbel.engine.registry import NO_STATE, is_rabbit, is_served, is_state
 from umbel.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def check_app(app: Umbel) -> None:
     """Raise :exc:`ConfigurationError` if anything declared cannot work; make the tasks' queues known otherwise."""
     problems = [
         *_state(app),
+        *_protection(app),
         *_limits(app),
         *_rates(app),
         *_promises(app),
@@ -93,6 +95,28 @@ def check_app(app: Umbel) -> None:
 def _state(app: Umbel) -> Iterator[str]:
     if is_rabbit(app.conf.broker_url) and not app.conf.broker_transport and not is_state(app.settings.state_url):
         yield NO_STATE
+
+
+def _protection(app: Umbel) -> Iterator[str]:
+    protection, url = app.protection, str(app.conf.broker_url)
+    names = ", ".join(sorted(protection.sensitive))
+    if not (protection.is_on or names):
+        return
+    who = f"UMBEL_PAYLOAD_PROTECTION={protection.mode}" if protection.is_on else f"Task {names} (sensitive arguments)"
+    if not protection.keyring:
+        yield f"{who} needs a key: put one into UMBEL_PAYLOAD_KEYS, of every client and worker; 'umbel key' makes one."
+    elif (names or protection.encrypts) and importlib.util.find_spec("cryptography") is None:
+        yield f"{who} needs the package cryptography: pip install 'umbel[crypto]'."
+    if not is_served(url) and not url.startswith("memory:"):
+        yield f"{who} is for the engines of Umbel: {url.partition(':')[0]}: is served by Celery's own transport."
+    if app.conf.task_protocol != 2:
+        yield f"{who} needs task_protocol 2: older messages have no headers that could be protected."
+    results = str(app.conf.result_backend or "disabled")
+    if protection.encrypts and not results.startswith(("umbel.", "disabled", "cache+memory")):
+        yield (
+            f"{who} does not reach the results in {results.partition(':')[0]}: leave out the result backend "
+            "(they are kept beside the messages then), or write sign."
+        )
 
 
 def _own_tasks(app: Umbel) -> Iterator[tuple[str, Any]]:

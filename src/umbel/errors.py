@@ -21,6 +21,7 @@
     │   ├── LetterNotFound        no dead letter has this job id or number
     │   ├── LetterBusy            a replay of it is on its way
     │   └── NotReplayable         its message is damaged
+    ├── PayloadRefused            a message or a result is not what somebody with our keys wrote
     └── JobError                  one job cannot do what was asked
         ├── JobNotFound           no job has this id, or its result has expired
         ├── JobFinished           the job has ended, so it cannot be cancelled
@@ -48,6 +49,7 @@ __all__ = (
     "LockTaken",
     "MoveRefused",
     "NotReplayable",
+    "PayloadRefused",
     "PayloadTooLarge",
     "StoreCorrupt",
     "StoreDenied",
@@ -265,6 +267,10 @@ class NotReplayable(LetterError):
     def __init__(self, name: str, reason: str) -> None:
         self.reason = reason
         super().__init__(name, f"Dead letter {name!r} cannot be replayed: {reason} Export it, then drop it.")
+
+
+class PayloadRefused(UmbelError):
+    """A message or a result does not verify, or is not protected where it must be: it is not used."""
 
 
 class JobError(UmbelError):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from dotenv import dotenv_values
-from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from umbel.durations import duration
@@ -114,6 +114,15 @@ class Settings(BaseSettings):
     max_memory_per_child: int | None = Field(1_048_576, ge=1024, description="A process is replaced above so many KiB.")
     crash_limit: int = Field(3, ge=1, le=100, description="A job that kills its process, alone, so often is dead.")
     max_payload_bytes: int = Field(262_144, ge=1024, description="Largest message that is accepted.")
+    payload_keys: SecretStr | None = Field(
+        None, description="Keys that protect payloads, id:base64,id:base64; the first protects, all of them open."
+    )
+    payload_protection: Literal["off", "sign", "encrypt"] = Field(
+        "off", description="Whether messages are signed, or messages and results encrypted."
+    )
+    payload_unprotected: Literal["refuse", "accept"] = Field(
+        "refuse", description="What a worker does with messages that are not protected where they should be."
+    )
     dispatch_timeout: Duration = Field(timedelta(seconds=2), description="How long adelay waits for the broker.")
     result_expires: Duration = Field(timedelta(hours=1), description="How long results are kept.")
     result_timeout: Duration = Field(timedelta(seconds=60), description="How long get() waits unless told otherwise.")
@@ -253,7 +262,7 @@ def _names(value: Any) -> Any:
 def _masked(name: str, value: Any) -> Any:
     if value is None:
         return None
-    if any(word in name for word in _SECRET_WORDS):
+    if isinstance(value, SecretStr) or any(word in name for word in _SECRET_WORDS):
         return "********"
     if name.endswith("_url") or name == "result_backend":
         return ";".join(_PASSWORD.sub(r"\1**\2", one.partition("?")[0]) for one in str(value).split(";"))

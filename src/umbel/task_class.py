@@ -16,9 +16,10 @@ from umbel.engine.bridge import bridged
 from umbel.engine.job import interruptible
 from umbel.engine.outcome import Outcome
 from umbel.jobs.declared import Declared, on_class, take
+from umbel.jobs.sensitive import Concealing
 from umbel.task import AsyncCall, Task
 
-__all__ = ("fit", "fitting_base", "fitting_body", "never_retried", "unshadowed")
+__all__ = ("concealing", "fit", "fitting_base", "fitting_body", "never_retried", "places_of", "unshadowed")
 
 
 def fitting_body(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,6 +34,20 @@ def fitting_base(base: type[Any], *, is_async: bool) -> type[Any]:
     if is_async and not _has_own_call(base):
         base = _derived(base.__name__, (AsyncCall, base), base)
     return base
+
+
+def concealing(base: type[Any], declared: Declared | None) -> type[Any]:
+    """Return ``base`` as the class of a task that may have sensitive arguments."""
+    if declared is None or declared.sensitive is None or issubclass(base, Concealing):
+        return base
+    return _derived(base.__name__, (Concealing, base), base)
+
+
+def places_of(declared: Declared | None, function: Callable[..., Any], name: str, *, bound: bool) -> dict[str, Any]:
+    """Return where the sensitive arguments of a task are. Raises :exc:`ConfigurationError` for one that is none."""
+    if declared is None or declared.sensitive is None:
+        return {}
+    return {"sensitive_arguments": declared.sensitive.among(function, f"Task {name}", bound=bound)}
 
 
 def never_retried(options: dict[str, Any]) -> dict[str, Any]:
@@ -72,11 +87,13 @@ def _fitted(cls: type[Any], declared: Declared | None) -> type[Any]:
         "bind_self": True,
         "run": fitting_body(cls.run),
         "declared": declared,
+        **places_of(declared, cls.run, cls.name or cls.__name__, bound=True),
         **never_retried(options),
         **unshadowed(cls),
         **(declared.for_celery() if declared is not None else {}),
     }
-    return _derived(cls.__name__, (fitting_base(cls, is_async=is_async),), cls, members)
+    base = concealing(fitting_base(cls, is_async=is_async), declared)
+    return _derived(cls.__name__, (base,), cls, members)
 
 
 def _derived(name: str, bases: tuple[type, ...], origin: type, members: dict[str, Any] | None = None) -> type[Any]:

@@ -287,7 +287,7 @@ def test_what_is_imported_is_declared() -> None:
         else:
             allowed = declared("web") if part_of(path) in {"web", "cli", "app"} else declared()
             # What speaks to a server is only imported for a URL of its own.
-            for extra in ("redis", "postgres"):
+            for extra in ("redis", "postgres", "crypto"):
                 allowed |= declared(extra) if path.name.startswith(extra) else set()
             # What stands on the application's own database is only imported for what asks for it.
             own = part_of(path) == "jobs" and path.name.startswith(("database", "outbox", "sessions"))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from unittest import mock
 from uuid import UUID
@@ -20,7 +21,9 @@ from kombu.utils import json as kombu_json
 from umbel import Task, Umbel
 from umbel.engine import dispatch, envelope
 from umbel.engine.execution import publishing_into
+from umbel.engine.keyring import Keyring
 from umbel.engine.store import Outgoing
+from umbel.settings import Settings
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -114,6 +117,33 @@ def test_c5_both_ways_send_the_same(
     for name in ("queue", "task_id", "priority", "once"):
         assert getattr(short, name) == getattr(long, name)
     assert short.due == (None if long.due is None else pytest.approx(long.due, abs=1e-3))
+
+
+@pytest.fixture(params=["sign", "encrypt"])
+def guarded(request: pytest.FixtureRequest, project: Path) -> Task[..., Any]:
+    """The same of an application that protects its messages."""
+    protected = Settings.load(payload_keys=Keyring.fresh("k"), payload_protection=request.param)
+    jobs = Umbel("shop", settings=protected, set_as_current=False)
+
+    @jobs.task(name="shop.loose", typing=False, shared=False)
+    def loose(*args: Any, **kwargs: Any) -> None: ...
+
+    jobs.finalize()
+    task: Task[..., Any] = jobs.tasks["shop.loose"]
+    return task
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(args=st.lists(values, max_size=3), kwargs=keywords, how=options)
+def test_c42_both_ways_protect_the_same(
+    guarded: Task[..., Any], args: list[Any], kwargs: dict[str, Any], how: dict[str, Any]
+) -> None:
+    found = []
+    for outgoing in short_and_long(guarded, tuple(args), kwargs, **how):
+        message = envelope.decode(outgoing.payload)
+        assert guarded.app.protection.open(message) == guarded.app.protection.mode
+        found.append({**message, "body": kombu_json.loads(message["body"])})
+    assert found[0] == found[1]
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from umbel import Settings, Umbel
 from umbel.errors import ConfigurationError
 from umbel.settings import data_directory
 
+KEY = "k:" + "A" * 43 + "="
 #: A text for each variable, and the value that it stands for.
 VALUES: dict[str, tuple[str, Any]] = {
     "UMBEL_BROKER_URL": ("redis://h:1/2", "redis://h:1/2"),
@@ -32,6 +34,9 @@ VALUES: dict[str, tuple[str, Any]] = {
     "UMBEL_MAX_MEMORY_PER_CHILD": ("2048", 2048),
     "UMBEL_CRASH_LIMIT": ("7", 7),
     "UMBEL_MAX_PAYLOAD_BYTES": ("4096", 4096),
+    "UMBEL_PAYLOAD_KEYS": (KEY, SecretStr(KEY)),
+    "UMBEL_PAYLOAD_PROTECTION": ("sign", "sign"),
+    "UMBEL_PAYLOAD_UNPROTECTED": ("accept", "accept"),
     "UMBEL_DISPATCH_TIMEOUT": ("500ms", timedelta(milliseconds=500)),
     "UMBEL_RESULT_EXPIRES": ("2d", timedelta(days=2)),
     "UMBEL_RESULT_TIMEOUT": ("10m", timedelta(minutes=10)),
@@ -88,6 +93,9 @@ EFFECTS: dict[str, Any] = {
     "UMBEL_MAX_TASKS_PER_CHILD": lambda jobs: jobs.conf.worker_max_tasks_per_child == 77,
     "UMBEL_MAX_MEMORY_PER_CHILD": lambda jobs: jobs.conf.worker_max_memory_per_child == 2048,
     "UMBEL_CRASH_LIMIT": lambda jobs: jobs.engine.crash_limit == 7,
+    "UMBEL_PAYLOAD_KEYS": lambda jobs: repr(jobs.protection.keyring).startswith("Keyring(k#"),
+    "UMBEL_PAYLOAD_PROTECTION": lambda jobs: jobs.protection.mode == "sign",
+    "UMBEL_PAYLOAD_UNPROTECTED": lambda jobs: jobs.protection.tolerant,
     "UMBEL_RESULT_EXPIRES": lambda jobs: jobs.backend.expires == 172_800,
 }
 

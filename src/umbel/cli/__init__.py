@@ -19,6 +19,7 @@ from umbel.cli.enqueue import enqueue
 from umbel.cli.group import UmbelGroup
 from umbel.cli.init import init
 from umbel.cli.invocation import Invocation, app_options
+from umbel.cli.key import key
 from umbel.cli.migrate import migrate
 from umbel.cli.outbox import outbox
 from umbel.cli.pause import pause, resume
@@ -74,6 +75,7 @@ for _command in (
     why,
     dead,
     config,
+    key,
     pause,
     resume,
     purge,

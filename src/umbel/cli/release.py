@@ -79,7 +79,7 @@ def _recode(app: Umbel) -> Callable[[str, Any], str]:
     backend = app.backend
 
     def recode(task_id: str, result: Any) -> str:
-        state, encoded = backend.decode(result)
+        state, encoded = backend.decode(backend.protection.open_part(task_id, result))
         return str(backend.encode([1, task_id, state, encoded]))
 
     return recode

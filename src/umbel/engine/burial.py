@@ -10,7 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from umbel.engine import envelope
-from umbel.engine.failures import FAILURES, exception_name, failure_of, failures_in, fingerprint, together
+from umbel.engine.failures import FAILURES, exception_name, failure_of, failures_in, fingerprint, hidden, together
+from umbel.engine.headers import COUNTED, REPLAY
 from umbel.engine.letters import DeadLetter, Replay
 from umbel.engine.store import Outgoing
 from umbel.errors import NotReplayable
@@ -20,11 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ("REPLAY", "letter_of", "replay_of", "replayed_key")
 
-#: The header of a replay: which one it is, and the key of its letter.
-REPLAY: Final = "umbel_replay"
 
-#: What a job carries of the time and the number of its tries, which begin anew.
-_COUNTED: Final = ("umbel_first", "umbel_put_off")
 _REASON_MOST: Final = 500
 _KEY_MOST: Final = 200
 _MANY: Final = 1_000_000_000
@@ -37,8 +34,14 @@ def letter_of(
     error: BaseException | None = None,
     traceback: str = "",
     release: str | None = None,
+    carried: str | None = None,
+    discreet: bool = False,
 ) -> DeadLetter:
-    """Return the dead letter of a message that failed for good, of ``error``, or for ``reason`` without having run."""
+    """Return the dead letter of a message that failed for good, of ``error``, or for ``reason`` without having run.
+
+    ``carried``: the attempts before, where the message itself is encrypted. ``discreet``: the letter names the types
+    of errors and nothing that they say.
+    """
     raw, payload = _opened(delivery.payload)
     headers = raw["headers"]
     replays, key = _replay_in(headers)
@@ -50,6 +53,10 @@ def letter_of(
         retries = headers.get("retries")
         attempt = retries if isinstance(retries, int) and 0 <= retries < _MANY else 0
         last = failure_of(error, traceback, attempt=attempt, release=release)
+    earlier = failures_in(carried or headers.get(FAILURES))
+    if discreet:
+        earlier = [hidden(one) for one in earlier]
+        last = None if last is None else hidden(last)
     exception = None if error is None else exception_name(error)
     return DeadLetter(
         id=0,
@@ -65,7 +72,7 @@ def letter_of(
         release=release,
         exception=exception,
         fingerprint=None if exception is None else fingerprint(exception, traceback, task),
-        failures=together(failures_in(headers.get(FAILURES)), last),
+        failures=together(earlier, last),
         replays=replays,
     )
 
@@ -88,7 +95,7 @@ def replay_of(letter: DeadLetter, tag: Any, *, again: bool = False) -> Replay:
     headers, properties = raw["headers"], raw["properties"]
     headers[FAILURES], headers[REPLAY] = letter.failures, f"{letter.replays + 1} {letter.key}"
     headers.update(retries=0, eta=None)
-    for name in _COUNTED:
+    for name in COUNTED:
         headers.pop(name, None)
     expires = envelope.moment(headers.get("expires"))
     if expires is not None and expires <= time.time():

@@ -127,6 +127,7 @@ class Channel(virtual.Channel):
         return self.engine.new_tag()
 
     def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
+        message = self.connection.protection.apply(message)
         outgoing = envelope.outgoing(queue, message, self._get_message_priority(message))
         # What a retried job carries of its failures is not the sender's.
         limited = outgoing.task_id is not None and FAILURES not in message["headers"]
@@ -136,7 +137,7 @@ class Channel(virtual.Channel):
         self.publish([outgoing])
 
     def _put_fanout(self, exchange: str, message: dict[str, Any], routing_key: str, **kwargs: Any) -> None:
-        payload = envelope.encode(message)
+        payload = envelope.encode(self.connection.protection.apply(message))
         queues = sorted({queue for _, _, queue in self.get_table(exchange)})
         if queues:
             self.publish([Outgoing(queue, payload) for queue in queues])
@@ -209,7 +210,7 @@ class Channel(virtual.Channel):
     def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
         self.connection.ensure_lease()
         for delivery in self.engine.fetch({queue: 0}, 1):
-            return tagged(delivery)
+            return tagged(delivery, self.connection.protection)
         raise Empty()
 
     def poll_once(self, deliver: Callable[[dict[str, Any], str], None]) -> bool:
@@ -223,7 +224,7 @@ class Channel(virtual.Channel):
                 # The others come first next time.
                 self._active_queues.remove(queue)
                 self._active_queues.append(queue)
-                deliver(tagged(delivery), queue)
+                deliver(tagged(delivery, self.connection.protection), queue)
                 return True
         return False
 
@@ -287,6 +288,7 @@ class Transport(virtual.Transport, Fed):
             release=options.get("release"),
         )
         self.max_payload_bytes: int = options.get("max_payload_bytes", 1 << 30)
+        self.protection = options.get("protection", self.protection)
         self.fetcher: Fetcher | None = None
         self._consumers: dict[str, Any] = {}
 
@@ -350,7 +352,7 @@ class Transport(virtual.Transport, Fed):
             self._unwanted(delivery)
             return None
         try:
-            raw: dict[str, Any] = tagged(delivery)
+            raw: dict[str, Any] = tagged(delivery, self.protection)
             return raw
         except ValueError as error:
             logger.error("A message of queue %s is damaged and became a dead letter: %s", delivery.queue, error)
@@ -362,7 +364,7 @@ class Transport(virtual.Transport, Fed):
         """Return the envelope of ``delivery``; None if :meth:`open` has something to say about it."""
         channel = self._channel_of(delivery.queue)
         try:
-            return None if channel is None else tagged(delivery)
+            return None if channel is None else tagged(delivery, self.protection)
         except ValueError:
             return None
 

@@ -1,7 +1,7 @@
 """Celery's consumer, attached to an engine: the lease, the fetch thread, the settle thread.
 
-What Celery would drop (an undecodable message, an unknown task) becomes a dead letter here. On another broker
-than Umbel's own engines it is Celery's consumer unchanged.
+What Celery would drop (an undecodable message, an unknown task, one that is not protected as it should be) becomes a
+dead letter here. On another broker than Umbel's own engines it is Celery's consumer unchanged.
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ from umbel.engine.flusher import Flusher
 from umbel.engine.job import Job
 from umbel.engine.outage import Outage
 from umbel.engine.pool import TaskPool
+from umbel.engine.protection import HIDDEN, refusal_of
 from umbel.engine.request import Request
 from umbel.engine.short_path import ShortPath, is_watched, plain_task
 from umbel.engine.store import Delivery, Engine, Outgoing, Settled
+from umbel.errors import PayloadRefused
 
 __all__ = ("Consumer",)
 
@@ -74,6 +76,7 @@ class Consumer(celery_consumer.Consumer):
             engine.on_lease = self._take_lease
             engine.reap()
             self._flusher = Flusher(engine)
+            self._flusher.discreet = self.app.protection.encrypts
             complete = getattr(self.app.backend, "complete_chord", None)
             self._flusher.on_chord = complete
             garbage.settle_down()
@@ -118,8 +121,12 @@ class Consumer(celery_consumer.Consumer):
             return super().create_task_handler()
         strategies, callbacks = self.strategies, self.on_task_message
         general = super().create_task_handler()
+        protection = self.app.protection
 
         def on_task_received(message: Any) -> None:
+            if protection.refuses(getattr(message, "secured", "")):
+                self.on_decode_error(message, refusal_of(message.headers or {}))
+                return
             # Our requests settle themselves. One of Celery's own (a task class that names another Request)
             # acknowledges through these, from whichever thread: no promise is needed to reach the loop first.
             strategy = strategies.get(message.headers.get("task")) if message.delivery is not None else None
@@ -128,9 +135,9 @@ class Consumer(celery_consumer.Consumer):
                 return
             try:
                 strategy(message, None, message.ack_log_error, message.reject_log_error, callbacks)
-            except (InvalidTaskError, ContentDisallowed) as error:
+            except InvalidTaskError as error:
                 self.on_invalid_task(None, message, error)
-            except DecodeError as error:
+            except (ContentDisallowed, DecodeError) as error:
                 self.on_decode_error(message, error)
             except (ValueError, TypeError, LookupError, AttributeError) as error:
                 # A body that is no job's; what has become a request is its own to end.
@@ -148,6 +155,9 @@ class Consumer(celery_consumer.Consumer):
             state.revoked.add(delivery.task_id)
         raw = transport.open(delivery)
         if raw is None:
+            return
+        if "umbel_refused" in raw:
+            transport.deliver(delivery, raw)
             return
         if not delivery.enqueued and self._put_off(delivery, raw):
             return
@@ -180,7 +190,9 @@ class Consumer(celery_consumer.Consumer):
     def _plain_job(self, transport: Transport, delivery: Delivery) -> Job | None:
         raw = transport.peek(delivery)
         fetcher = transport.fetcher
-        if raw is None or fetcher is None:
+        if raw is None or fetcher is None or "umbel_refused" in raw:
+            return None
+        if self.app.protection.refuses(raw.get("umbel_secured", "")):
             return None
         name = raw["headers"].get("task")
         paths = self._paths
@@ -265,16 +277,18 @@ class Consumer(celery_consumer.Consumer):
             self._engine.close_lease()
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
-        """A message that cannot be decoded: log it as Celery does, and keep it as a dead letter."""
+        """A message that cannot be decoded, or is refused: log it as Celery does, and keep it as a dead letter."""
         if self._flusher is None:
             super().on_decode_error(message, exc)
             return
+        what = "was refused" if isinstance(exc, PayloadRefused) else "cannot be decoded"
         logger.critical(
-            "A message of %s cannot be decoded (%s) and became a dead letter.",
+            "A message of %s %s (%s) and became a dead letter.",
             (message.delivery_info or {}).get("routing_key"),
+            what,
             exc,
         )
-        with self._failing(message, f"cannot be decoded: {exc}", exc):
+        with self._failing(message, f"{what.removeprefix('was ')}: {exc}", exc):
             message.reject()
             self._mark_as_failure(message, exc)
 
@@ -286,17 +300,17 @@ class Consumer(celery_consumer.Consumer):
             owned_by(headers.get("umbel_owner")),
             self._failing(message, reason, NotRegistered(str(headers.get("task")))),
         ):
-            super().on_unknown_task(body, message, exc)
+            super().on_unknown_task(_shown(body, message), message, exc)
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """A message that is no task."""
         with self._failing(message, "not a task message", InvalidTaskError("not a task message")):
-            super().on_unknown_message(body, message)
+            super().on_unknown_message(_shown(body, message), message)
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
         """A task message that makes no sense: fail it, and keep it as a dead letter."""
         with self._failing(message, f"invalid task message: {exc}", exc):
-            super().on_invalid_task(body, message, exc)
+            super().on_invalid_task(_shown(body, message), message, exc)
             if self._flusher is not None:
                 self._mark_as_failure(message, exc)
 
@@ -333,6 +347,11 @@ class Consumer(celery_consumer.Consumer):
                 umbel_owner=headers.get("umbel_owner"),
             )
             self.app.backend.mark_as_failure(headers["id"], exc, request=request)
+
+
+def _shown(body: Any, message: Any) -> Any:
+    """Return what may be logged of a body: nothing of one that was encrypted."""
+    return HIDDEN if getattr(message, "secured", "") == "encrypt" else body
 
 
 def _is_ours(request: Any) -> bool:

@@ -25,6 +25,7 @@ from kombu.utils.json import JSONEncoder
 from umbel.engine import envelope
 from umbel.engine.execution import offline_producer, sink
 from umbel.engine.form import Form, mark
+from umbel.engine.protection import HIDDEN, carries, complete
 from umbel.engine.registry import engine_of, is_served
 from umbel.engine.store import Outgoing
 from umbel.errors import PayloadTooLarge, StoreError
@@ -87,6 +88,7 @@ class Dispatcher:
 
     def __init__(self, app: Any) -> None:
         self._app = app
+        self._protection = app.protection
         self._decisive: tuple[Any, ...] = ()
         self._engine: Engine | None = None
         self._plans: dict[str, _Plan | None] = {}
@@ -111,6 +113,8 @@ class Dispatcher:
             return False
         queue = options.get("queue") or plan.queue
         if not isinstance(queue, str) or not self._is_direct(queue):
+            return False
+        if self._protection.sensitive and carries(self._protection.sensitive, (args, kwargs)):
             return False
         message = self._message(plan, args or (), kwargs or {}, task_id, queue, options)
         collected = sink()
@@ -143,6 +147,7 @@ class Dispatcher:
     def _named_plan(self, name: str) -> _Plan | None:
         if not self._is_plain_app():
             return None
+        complete(self._app, self._protection)
         try:
             return self._named[name]
         except KeyError:
@@ -181,6 +186,7 @@ class Dispatcher:
             any(declared.get(name) is not None for name in _UNUSUAL)
             or declared.get("serializer") not in (None, "json")
             or task._dump_pydantic_arguments is not None
+            or getattr(task, "conceal", None) is not None
             or type(task).shadow_name is not CeleryTask.shadow_name
             or (task.soft_time_limit and task.time_limit and task.soft_time_limit > task.time_limit)
         ):
@@ -229,7 +235,7 @@ class Dispatcher:
             raise TypeError("task keyword arguments must be a mapping")
         priority = options.get("priority")
         priority = plan.priority if priority is None else priority
-        if options.keys() <= _USUAL and self._app.current_worker_task is None:
+        if options.keys() <= _USUAL and self._app.current_worker_task is None and not self._protection.is_on:
             ignore_result = options.get("ignore_result")
             with contextlib.suppress(msgspec.EncodeError, OverflowError, TypeError, UnicodeError):
                 payload = self._filled(plan, args, kwargs, task_id, queue, priority, ignore_result)
@@ -299,8 +305,7 @@ class Dispatcher:
             "delivery_tag": tag,
         }
 
-    @staticmethod
-    def _text(body: str, headers: dict[str, Any], properties: dict[str, Any], *, plain: bool) -> str:
+    def _text(self, body: str, headers: dict[str, Any], properties: dict[str, Any], *, plain: bool) -> str:
         message = {
             "body": body,
             "content-encoding": "utf-8",
@@ -308,12 +313,13 @@ class Dispatcher:
             "headers": headers,
             "properties": properties,
         }
-        return envelope.encode(message, plain=plain)
+        return envelope.encode(self._protection.apply(message), plain=plain)
 
     def _headers(
         self, plan: _Plan, args: Any, kwargs: Any, task_id: str, eta: str | None, ignore_result: Any
     ) -> dict[str, Any]:
         parent = self._app.current_worker_task
+        hidden = HIDDEN if self._protection.encrypts else None
         root_id, parent_id = task_id, None
         if parent is not None:
             request = parent.request
@@ -334,8 +340,8 @@ class Dispatcher:
             "timelimit": [*plan.timelimit],
             "root_id": root_id,
             "parent_id": parent_id,
-            "argsrepr": _represented(args),
-            "kwargsrepr": "{}" if not kwargs else _represented(kwargs),
+            "argsrepr": hidden or _represented(args),
+            "kwargsrepr": hidden or ("{}" if not kwargs else _represented(kwargs)),
             "origin": self._origin[1],
             "ignore_result": plan.ignore_result if ignore_result is None else ignore_result,
             "replaced_task_nesting": 0,

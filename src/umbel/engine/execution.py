@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from umbel.engine.burial import letter_of
+from umbel.engine.failures import FAILURES
 from umbel.engine.store import Outgoing, Record, ReplayEnd, Settled
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Execution:
     __slots__ = (
         "_flusher",
         "attempt",
+        "carried",
         "closed",
         "delivery",
         "entry",
@@ -68,6 +70,8 @@ class Execution:
         self.delivery: Final = delivery
         self.task: str | None = headers.get("task")
         self.attempt: int = int(headers.get("retries") or 0)
+        #: The attempts before this one, as they stand in the message's headers.
+        self.carried: str | None = headers.get(FAILURES)
         owner = headers.get("umbel_owner")
         self.owner: str | None = None if owner is None else str(owner)
         self.entry = Settled(delivery.seq)
@@ -85,7 +89,7 @@ class Execution:
         other = Execution.__new__(Execution)
         other.delivery = self.delivery  # type: ignore[misc]
         other.task, other.attempt, other.owner = self.task, self.attempt, self.owner
-        other.once = self.once
+        other.once, other.carried = self.once, self.carried
         other.entry = Settled(self.delivery.seq)
         other.settled = self.settled
         other.closed = False
@@ -119,7 +123,13 @@ class Execution:
         """Keep a dead letter with this execution's end: the job has failed for good."""
         if not self.closed:
             self.entry.letter = letter_of(
-                self.delivery, reason, error=error, traceback=traceback, release=self._flusher.release
+                self.delivery,
+                reason,
+                error=error,
+                traceback=traceback,
+                release=self._flusher.release,
+                carried=self.carried,
+                discreet=self._flusher.discreet,
             )
 
     def end_replay(self, key: str, *, closed: bool) -> None:

@@ -32,6 +32,7 @@ __all__ = (
     "failure_of",
     "failures_in",
     "fingerprint",
+    "hidden",
     "together",
 )
 
@@ -73,6 +74,11 @@ def failure_of(error: BaseException, traceback: str = "", *, attempt: int = 0, r
         attempt,
         release,
     )
+
+
+def hidden(failure: Failure) -> Failure:
+    """Return what may be told of a failure where everything is encrypted."""
+    return replace(failure, message="***", traceback="")
 
 
 def exception_name(error: BaseException) -> str:

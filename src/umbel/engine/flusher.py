@@ -37,6 +37,8 @@ class Flusher:
         self._idle = threading.Event()
         self._idle.set()
         self._stopping = False
+        #: Whether dead letters name the types of errors, and nothing that they say.
+        self.discreet = False
         #: Builds what a complete chord's callback is; set by the result backend.
         self.on_chord: Callable[[ChordPart], Settled] | None = None
         self._thread: threading.Thread | None = None

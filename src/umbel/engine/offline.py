@@ -32,6 +32,7 @@ class OfflineProducer:
             options = {
                 "nowhere": _Nowhere(engine_of(self._app, url), str(self._app.conf.event_exchange)),
                 "max_payload_bytes": self._app.settings.max_payload_bytes,
+                "protection": self._app.protection,
                 "routed": not is_rabbit(url),
             }
             connection = kombu.Connection(transport=_Transport, transport_options=options)
@@ -98,6 +99,7 @@ class _Transport(Transport):
         options = client.transport_options
         self.engine = options["nowhere"]
         self.max_payload_bytes = options["max_payload_bytes"]
+        self.protection = options["protection"]
         self.routed: bool = options["routed"]
         self.fetcher = None
         self._consumers = {}

@@ -38,6 +38,7 @@ _OWN: Final = (
     "ssl",
     "max_payload_bytes",
     "keep",
+    "protection",
     "release",
 )
 
@@ -100,7 +101,7 @@ class RabbitChannel(pyamqp.Channel):
         headers = message.properties.get("application_headers") or {}
         if not ("task" in headers and "id" in headers):
             return self._send(message, exchange, routing_key, **options)
-        job = outgoing(message, exchange, routing_key)
+        job = outgoing(message, exchange, routing_key, self._transport.protection)
         limit = self._transport.max_payload_bytes
         # What a retried job carries of its failures is not the sender's.
         if len(job.payload) > limit and FAILURES not in headers:
@@ -157,6 +158,7 @@ class RabbitTransport(pyamqp.Transport, Fed):
         super().__init__(client, **kwargs)
         options = client.transport_options
         self.max_payload_bytes: int = options.get("max_payload_bytes", 1 << 30)
+        self.protection = options.get("protection", self.protection)
         self.engine = _engine(client, options)
         self.fetcher: Fetcher | None = None
         self.channels = [Desk(self)]
@@ -220,7 +222,7 @@ class RabbitTransport(pyamqp.Transport, Fed):
             desk.submit(Settled(delivery.seq, "requeue"))
             return None
         try:
-            return tagged(delivery)
+            return tagged(delivery, self.protection)
         except ValueError as error:
             logger.error("A message of queue %s is damaged and became a dead letter: %s", delivery.queue, error)
             letter = letter_of(delivery, str(error), error=error, release=self.engine.release)
@@ -230,7 +232,7 @@ class RabbitTransport(pyamqp.Transport, Fed):
     def peek(self, delivery: Delivery) -> dict[str, Any] | None:
         """Return the envelope of ``delivery``; None if :meth:`open` has something to say about it."""
         try:
-            return None if self._callback(delivery.queue) is None else tagged(delivery)
+            return None if self._callback(delivery.queue) is None else tagged(delivery, self.protection)
         except ValueError:
             return None
 

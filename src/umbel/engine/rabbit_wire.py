@@ -18,6 +18,7 @@ import amqp
 from msgspec import structs
 
 from umbel.engine import envelope
+from umbel.engine.protection import Protection
 from umbel.engine.state import Keyed
 from umbel.engine.store import Outgoing
 
@@ -134,9 +135,9 @@ def _plain(value: Any) -> Any:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
 
 
-def outgoing(message: Any, exchange: str, routing_key: str) -> Outgoing:
-    """Return what Kombu wants to publish as a message of ours."""
-    raw = _envelope(message, exchange, routing_key)
+def outgoing(message: Any, exchange: str, routing_key: str, protection: Protection) -> Outgoing:
+    """Return what Kombu wants to publish as a message of ours, protected."""
+    raw = protection.apply(_envelope(message, exchange, routing_key))
     return envelope.outgoing(routing_key, raw, max(0, min(9, int(raw["properties"]["priority"]))))
 
 

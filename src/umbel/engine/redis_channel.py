@@ -25,7 +25,8 @@ class RedisChannel(Channel):
         self._topics: dict[str, bytes] = {}
 
     def _put_fanout(self, exchange: str, message: dict[str, Any], routing_key: str, **kwargs: Any) -> None:
-        self.engine.fanout.publish(exchange, routing_key or "", envelope.encode(message))
+        protected = self.connection.protection.apply(message)
+        self.engine.fanout.publish(exchange, routing_key or "", envelope.encode(protected))
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
         super()._queue_bind(exchange, routing_key, pattern, queue)

@@ -18,6 +18,7 @@ from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery import signals, states
 from celery.app.trace import fast_trace_task, trace_task_ret
 from celery.exceptions import Ignore, Reject, Retry, TaskRevokedError
+from celery.utils.saferepr import saferepr
 from celery.worker import request as celery_request
 from celery.worker import state as worker_state
 
@@ -25,14 +26,35 @@ from umbel.engine.burial import REPLAY, replayed_key
 from umbel.engine.execution import Execution
 from umbel.engine.job import current_job
 from umbel.engine.outcome import CancelledItself
+from umbel.engine.protection import HIDDEN
 from umbel.engine.store import Delivery
 
-__all__ = ("Request",)
+__all__ = ("Request", "concealed")
 
 #: What a prefork child's end looks like; billiard reports the last two as results.
 _LOST: Final = (WorkerLostError, SystemExit, KeyboardInterrupt)
 
+#: What events tell of a job's end, beside its times.
+_TOLD: Final = frozenset({"result", "exception", "traceback"})
+_REPR_MOST: Final = 1024
+
 logger = logging.getLogger(__name__)
+
+
+class _Covered(tuple[Any, ...]):
+    """A decoded body of which no log shows anything."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+
+def concealed(conceal: Callable[[Any, Any], tuple[Any, Any]], args: Any, kwargs: Any) -> dict[str, Any]:
+    """Return what a request holds of the arguments of a task that has sensitive ones."""
+    args, kwargs = conceal(args, kwargs)
+    shown = {"argsrepr": saferepr(args, _REPR_MOST), "kwargsrepr": saferepr(kwargs, _REPR_MOST)}
+    return {"args": args, "kwargs": kwargs, **shown}
 
 
 class Request(celery_request.Request):
@@ -40,12 +62,17 @@ class Request(celery_request.Request):
 
     execution: Execution | None = None
     acknowledged: bool
+    _args: Any
+    _kwargs: Any
+    _content_type: str | None
     _apply_result: Callable[[], Any] | None
     _eta: datetime | None
     time_limits: tuple[float | None, float | None]
 
     def __init__(self, message: Any, **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
+        self._encrypted = getattr(message, "secured", "") == "encrypt"
+        self._cover(getattr(self._task, "conceal", None))
         delivery: Delivery | None = getattr(message, "delivery", None)
         fetcher = message.channel.connection.fetcher if delivery is not None else None
         if delivery is None or fetcher is None:
@@ -53,13 +80,36 @@ class Request(celery_request.Request):
         self.execution = Execution(delivery, fetcher.flusher, self._request_dict, unrecorded=bool(self._ignore_result))
         # For a prefork child, whose states are guarded by when their message was queued.
         self._request_dict["properties"] = {**(message.properties or {}), "umbel_since": delivery.enqueued}
-        if fetcher.in_process and not self._decoded:
+        if fetcher.in_process and self._content_type:
             # Decoded once: the tracer runs in this process and takes the values as they are.
             self._body, self._content_type = (self._args, self._kwargs, self._payload[2]), None
         # The store held it until it was due, by its own clock; Celery's timer has nothing left to do.
         self._eta = None
         if REPLAY in self._request_dict:
             self.on_success = self._on_replayed
+
+    #: Whether it was in the store for nobody to read.
+    _encrypted = False
+
+    def _cover(self, conceal: Callable[[Any, Any], tuple[Any, Any]] | None) -> None:
+        """Keep what is sensitive from hooks, signals, inspection and logs; the tracer takes the values as they are."""
+        if conceal is not None:
+            held = concealed(conceal, self._args, self._kwargs)
+            self._args, self._kwargs = held["args"], held["kwargs"]
+            self._argsrepr, self._kwargsrepr = held["argsrepr"], held["kwargsrepr"]
+            self._request_dict.update(held)
+        if conceal is not None or self._encrypted:
+            self._body, self._content_type = _Covered((self._args, self._kwargs, self._payload[2])), None
+
+    def info(self, safe: bool = False) -> Any:
+        """Return what inspection shows of the job."""
+        return super().info(safe or self._encrypted)
+
+    def send_event(self, type: str, **fields: Any) -> None:
+        """Send an event; where everything is encrypted it says nothing of what came of the job."""
+        if self._app.protection.encrypts:
+            fields = {name: HIDDEN if name in _TOLD else value for name, value in fields.items()}
+        super().send_event(type, **fields)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # Celery derives a class for each task, which keeps the limits that the task had when the worker started.

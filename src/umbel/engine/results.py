@@ -26,6 +26,7 @@ from umbel.engine.execution import (
     owned_by,
     publishing_into,
 )
+from umbel.engine.protection import Protection
 from umbel.engine.registry import engine_of
 from umbel.engine.store import ChordPart, Record, Settled, Stored
 from umbel.errors import StoreError
@@ -48,6 +49,8 @@ class EngineBackend(BaseBackend):
     def __init__(self, app: Any, url: str | None = None, **kwargs: Any) -> None:
         super().__init__(app, url=url, **kwargs)
         self.engine = engine_of(app, url)
+        #: How what is kept here is protected.
+        self.protection: Protection = getattr(app, "protection", None) or Protection()
 
     # -- storing ----------------------------------------------------------------------------------------------
 
@@ -79,7 +82,7 @@ class EngineBackend(BaseBackend):
             task_id=task_id,
             state=state,
             final=state in states.READY_STATES,
-            meta=self.encode(meta),
+            meta=self.protection.result(task_id, state, self.encode(meta)),
             attempt=getattr(request, "retries", 0) or 0,
             task=getattr(request, "task", None),
             owner=current_owner(request),
@@ -106,8 +109,12 @@ class EngineBackend(BaseBackend):
         return {"status": states.PENDING, "result": None}
 
     def _meta(self, stored: Stored) -> dict[str, Any]:
-        meta: dict[str, Any] = self.decode_result(stored.meta)
+        meta: dict[str, Any] = self.decode_result(self.opened(stored))
         return meta
+
+    def opened(self, stored: Stored) -> bytes | str:
+        """Return the document of a state. Raises :exc:`PayloadRefused` when no key of ours opens it."""
+        return self.protection.open_result(stored.task_id, stored.meta)
 
     def _forget(self, task_id: str) -> None:
         self.engine.forget(str(task_id))
@@ -199,7 +206,7 @@ class EngineBackend(BaseBackend):
             group_id=request.group,
             task_id=request.id,
             place=request.group_index if request.group_index is not None else 1 << 30,
-            result=self.encode([state, self.encode_result(result, state)]),
+            result=self.protection.part(request.id, self.encode([state, self.encode_result(result, state)])),
             size=None,
             token=request,
         )
@@ -241,7 +248,8 @@ class EngineBackend(BaseBackend):
             self.chord_error_from_stack(callback, failure)
 
     def _chord_results(self, group_id: str) -> list[Any]:
-        parts = [(task_id, self.decode(result)) for task_id, result in self.engine.groups.parts(group_id)]
+        found = self.engine.groups.parts(group_id)
+        parts = [(task_id, self.decode(self.protection.open_part(task_id, result))) for task_id, result in found]
         for task_id, (state, result) in parts:
             if state in states.EXCEPTION_STATES:
                 error = self.exception_to_python(result)

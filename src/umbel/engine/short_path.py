@@ -30,7 +30,7 @@ from umbel.engine.burial import REPLAY
 from umbel.engine.envelope import decode_body, is_simple
 from umbel.engine.execution import Execution, current_execution
 from umbel.engine.job import Job, current_job
-from umbel.engine.request import Request
+from umbel.engine.request import Request, concealed
 from umbel.engine.results import EngineBackend
 from umbel.engine.store import Delivery, Record
 
@@ -108,6 +108,7 @@ class PlainRequest(Request):
         limits = headers.get("timelimit")
         if limits:
             self.time_limits = limits
+        self._encrypted = raw.get("umbel_secured") == "encrypt"
         self._argsrepr, self._kwargsrepr = headers.get("argsrepr", ""), headers.get("kwargsrepr", "")
         self._hostname = path.hostname
         self._eventer = path.eventer
@@ -179,6 +180,8 @@ class ShortPath:
         self._expires = task.backend.expires
         self._encode = task.backend.encode
         self._prepared = task.backend.prepare_value
+        self._protected = task.backend.protection.result if task.backend.protection.encrypts else None
+        self._conceal = getattr(task, "conceal", None)
         self._pid = os.getpid()
         current_task.follow_jobs()
 
@@ -207,6 +210,10 @@ class ShortPath:
             return None
         if not _is_plain_body(body):
             return None
+        if self._conceal is not None:
+            held = concealed(self._conceal, body[0], body[1])
+            body = [held["args"], held["kwargs"], body[2]]
+            headers.update(held)
         return self._received(PlainRequest(self, delivery, raw, body, fetcher.flusher))
 
     def _received(self, request: PlainRequest) -> Job:
@@ -286,7 +293,10 @@ class ShortPath:
         if told is not None:
             meta["progress"] = [told.total, told.total, told.message]
         expires = time.time() + self._expires if self._expires else None
-        return Record(request.id, state, True, self._text(meta, result), expires=expires)
+        text = self._text(meta, result)
+        if self._protected is not None:
+            text = self._protected(request.id, state, text)
+        return Record(request.id, state, True, text, expires=expires)
 
     def _text(self, meta: dict[str, Any], result: Any) -> str:
         # What needs no encoder of Kombu's is said by a quicker one.

@@ -20,6 +20,7 @@ from umbel.errors import ConfigurationError
 from umbel.jobs.breaker import Breaker
 from umbel.jobs.overlap import WithoutOverlap
 from umbel.jobs.retry import Retry
+from umbel.jobs.sensitive import Sensitive
 from umbel.jobs.unique import Unique
 
 __all__ = ("Declared", "on_class", "take")
@@ -30,9 +31,10 @@ _READERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "unique": Unique.of,
     "overlap": WithoutOverlap.of,
     "breaker": Breaker.of,
+    "sensitive": Sensitive.of,
 }
 #: What goes around a body, the outermost first. Each has ``around(task, run) -> run``.
-_AROUND: Final = ("retry", "breaker", "overlap")
+_AROUND: Final = ("sensitive", "retry", "breaker", "overlap")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class Declared:
     unique: Unique | None = None
     overlap: WithoutOverlap | None = None
     breaker: Breaker | None = None
+    sensitive: Sensitive | None = None
 
     def around(self, task: Any, run: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``run``, the body of ``task``, with everything around it that is declared."""
@@ -101,7 +104,9 @@ def on_class(cls: type[Any] | None) -> dict[str, Any]:
 
 
 def _is_declaration(name: str, value: Any) -> bool:
-    return type(value).__module__.startswith("umbel.jobs.") or (name == "retry" and isinstance(value, int))
+    if type(value).__module__.startswith("umbel.jobs."):
+        return True
+    return (name == "retry" and isinstance(value, int)) or (name == "sensitive" and isinstance(value, (tuple, list)))
 
 
 def _concluding(task: Any, run: Callable[..., Any]) -> Callable[..., Any]:

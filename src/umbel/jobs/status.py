@@ -10,7 +10,7 @@ from typing import Any
 from celery import states
 
 from umbel.engine.store import Engine, Location, Stored
-from umbel.errors import JobNotFound
+from umbel.errors import JobNotFound, PayloadRefused
 from umbel.jobs.outcomes import Snooze
 from umbel.jobs.progress import Progress
 from umbel.states import JobState, from_celery
@@ -96,8 +96,7 @@ def _waiting(location: Location) -> JobStatus:
 
 
 def _stored(stored: Stored, backend: Any, location: Location | None) -> JobStatus:
-    meta = json.loads(stored.meta) if isinstance(stored.meta, (str, bytes)) and stored.meta[:1] in ("{", b"{") else None
-    document: dict[str, Any] = meta if isinstance(meta, dict) else backend.decode(stored.meta)
+    document = _document(stored, backend)
     value = document.get("result")
     state = from_celery(stored.state, expired=_says(value, "expired"))
     if location is not None and location.cancelled and not state.finished:
@@ -109,7 +108,8 @@ def _stored(stored: Stored, backend: Any, location: Location | None) -> JobStatu
         state = JobState.QUEUED if location is not None and location.due is None else JobState.SCHEDULED
     failed = state in (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED, JobState.RETRYING)
     told = document.get("progress") or (value.get("progress") if isinstance(value, dict) else None)
-    passing = state in (JobState.PROGRESS, JobState.RUNNING)
+    refused = bool(document.get("refused"))
+    passing = state in (JobState.PROGRESS, JobState.RUNNING) and not refused
     return JobStatus(
         id=stored.task_id,
         state=state,
@@ -117,14 +117,24 @@ def _stored(stored: Stored, backend: Any, location: Location | None) -> JobStatu
         task=stored.task or (location.task if location else None),
         queue=stored.queue or (location.queue if location else None),
         owner=stored.owner or (location.owner if location else None),
-        result=value if state is JobState.SUCCEEDED else None,
-        error=_error(value) if failed else None,
+        result=value if state is JobState.SUCCEEDED and not refused else None,
+        error=_error(value) if failed or refused else None,
         progress=Progress.from_list(told),
         meta=value if passing and stored.state != states.STARTED and not _is_progress(value) else None,
         retries=stored.attempt,
         due=location.due if location else None,
         updated=stored.updated,
     )
+
+
+def _document(stored: Stored, backend: Any) -> dict[str, Any]:
+    try:
+        text = backend.opened(stored) if hasattr(backend, "opened") else stored.meta
+    except PayloadRefused as refused:
+        return {"result": str(refused), "refused": True}
+    meta = json.loads(text) if isinstance(text, (str, bytes)) and text[:1] in ("{", b"{") else None
+    document: dict[str, Any] = meta if isinstance(meta, dict) else backend.decode(text)
+    return document
 
 
 def _is_progress(value: Any) -> bool:

@@ -1,0 +1,12 @@
+"""Names of headers that more than one part of the engine knows."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ("COUNTED", "REPLAY")
+
+#: Whose replay a message is: the number of the replay and the key of the letter.
+REPLAY: Final = "umbel_replay"
+#: What a job carries of the time and the number of its tries, which begin anew with a replay.
+COUNTED: Final = ("umbel_first", "umbel_put_off")
