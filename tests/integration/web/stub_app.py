@@ -112,6 +112,9 @@ class StubUmbel:
         assert not close_pool, "an application that starts again in this process uses the pool again"
         self.closed += 1
 
+    def close_databases(self) -> None:
+        self.closed += 1
+
     def _note_thread(self) -> None:
         with contextlib.suppress(RuntimeError):
             asyncio.get_running_loop()

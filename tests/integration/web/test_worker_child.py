@@ -205,7 +205,7 @@ def test_lifespan_runs_a_worker_and_closes_what_is_open(log: Path, worker: list[
             await eventually(lambda: pids(log), "the worker started")
             assert umbel.closed == 0
         assert words(log)[1:] == ["term"]
-        assert umbel.closed == 2
+        assert umbel.closed == 3
 
     asyncio.run(scenario())
     command, environ, _ = worker[0]
@@ -231,7 +231,7 @@ def test_lifespan_enters_the_applications_own_within_it(log: Path, worker: list[
 
     asyncio.run(scenario())
     assert order == [("api", 1), 0]
-    assert umbel.closed == 2
+    assert umbel.closed == 3
 
 
 def test_lifespan_ends_the_worker_when_the_applications_start_fails(log: Path, worker: list[Any]) -> None:
