@@ -96,7 +96,7 @@ class Campaign:
         until(lambda: store.waiting() == 0, "an empty queue", lambda: (marks.count(self.folder), store.waiting()))
 
     def _look_over(self, verdict: Verdict, store: View, code: int) -> None:
-        letters, expected = store.dead(), self.workload.states.get("FAILURE", 0)
+        letters, expected = store.dead(), self.workload.failures
         if len(letters) != expected:
             verdict.faults.append(f"{expected} jobs had to fail, and there are {len(letters)} dead letters")
         for task_id, reason in letters:

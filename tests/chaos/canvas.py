@@ -54,9 +54,14 @@ class Canvas:
         return self.jobs + self.size
 
     @property
+    def failures(self) -> int:
+        """How many jobs fail for good."""
+        return self.size + len(self.failed_chords)
+
+    @property
     def states(self) -> dict[str, int]:
         """How many jobs end in which state; the callback of a chord with a failure has failed, unsent."""
-        failed = self.size + len(self.failed_chords)
+        failed = self.failures
         return {"SUCCESS": self.jobs - failed, "FAILURE": failed + len(self.failed_chords)}
 
     def effects(self) -> set[str]:

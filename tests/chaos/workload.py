@@ -25,6 +25,10 @@ class Work(Protocol):
         """How many executions that takes when nobody is killed."""
 
     @property
+    def failures(self) -> int:
+        """How many jobs fail for good."""
+
+    @property
     def states(self) -> dict[str, int]:
         """How many jobs end in which state."""
 
@@ -61,6 +65,11 @@ class Workload:
     def executions(self) -> int:
         """How many executions that takes when nobody is killed: retries count twice."""
         return self.jobs + self.retrying
+
+    @property
+    def failures(self) -> int:
+        """How many jobs fail for good."""
+        return 0
 
     @property
     def states(self) -> dict[str, int]:
