@@ -8,8 +8,8 @@ nor its retries, times, owner or callbacks be changed. What it says outside of i
 sensitive arguments, or that carries a signature of one (a link, a chain, a chord), is always encrypted. It says
 who made a message, not when: whoever can write to the store can send an authentic message once more.
 
-Costs: nothing while it is off, but for one comparison a message; else 10 to 20 microseconds a message, and 1.4 times
-the bytes where it encrypts.
+Costs: nothing while it is off, but for two look-ups a message; else 10 to 15 microseconds on each side, and a second
+copy of the headers, in base64 with the body where it encrypts.
 """
 
 from __future__ import annotations

@@ -82,6 +82,12 @@ def _declare_plain(app: Umbel) -> None:
             return f"{word} {self.request.retries}"
         raise self.retry(countdown=0.05, exc=ValueError(word))
 
+    @app.task(name="g.plain_hold", shared=False)
+    def plain_hold(gate: str) -> str:
+        while not Path(os.environ["PLANT_TRAIL"]).with_name(gate).exists():
+            time.sleep(0.01)
+        return gate
+
     @app.task(name="g.join", shared=False)
     def join(words: list[str]) -> str:
         return "+".join(words)

@@ -19,7 +19,7 @@ from tests.acceptance.semantics.listening import Heard, listen
 from tests.integration.protection.conftest import APP, Site
 from tests.integration.protection.guarded import digest
 from tests.integration.worker.plant import ROOT, until
-from umbel import Umbel
+from umbel import JobState, Umbel
 from umbel.jobs.outbox_table import TABLE, create_outbox
 
 LATER = 3600
@@ -119,7 +119,14 @@ def test_c42_what_is_encrypted_is_nowhere_to_be_read_results_included(site: Site
             failed.get(timeout=60)
         heard.wait("task-failed", failed.id)
         assert client.status(results[0].id).result == word
-        shown = repr(heard.events)
+        held = task["g.plain_hold"].delay(word)
+        until(lambda: client.status(held.id).state is JobState.RUNNING, "a running job")
+        inspect = client.control.inspect(timeout=30, limit=1)
+        shown = repr([inspect.active(), inspect.query_task(held.id)])
+        assert held.id in shown
+        (site.plant.folder / word).touch()
+        assert held.get(timeout=60) == word
+        shown += repr(heard.events)
     assert word not in shown + command(site, "why", failed.id) + command(site, "status")
     # What a job returns stands in its worker's own log.
     worker.log.unlink()
