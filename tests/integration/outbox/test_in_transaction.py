@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +15,9 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from tests.integration.outbox.shop import Order, Shop, no_prompt
 from tests.integration.worker.plant import until
 from umbel.engine import envelope
+from umbel.engine.keyring import Keyring
 from umbel.jobs.outbox_rows import waiting
+from umbel.jobs.outbox_table import TABLE
 
 
 def published(shop: Shop, *ids: str) -> bool:
@@ -158,6 +161,24 @@ def test_c30_a_unique_job_stays_unique(shop: Shop) -> None:
         twin = once.delay("b")
     until(lambda: shop.rows() == 0, "all are published")
     assert [shop.has(one.id) for one in (first, again, other, twin)] == [True, False, True, False]
+
+
+def test_c43_what_is_sensitive_is_not_readable_in_the_outbox(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop(payload_keys=Keyring.fresh("first"))
+
+    @shop.jobs.task(name="shop.charge", shared=False, sensitive=("token",))
+    def charge(token: str) -> None:
+        """Never run."""
+
+    with no_prompt(), Session(shop.engine) as session, session.begin(), shop.jobs.in_transaction(session):
+        sent = charge.delay(token="4111-1111")
+    with shop.engine.connect() as connection:
+        (row,) = connection.execute(TABLE.select()).all()
+    assert "4111" not in str(row)
+    relay = shop.relay()
+    assert relay.drain() == (1, 0)
+    relay.close()
+    assert shop.has(sent.id)
 
 
 # -- async ----------------------------------------------------------------------------------------------------
