@@ -7,6 +7,7 @@ go is ours: into the execution, which settles them with the job's end in one ste
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import weakref
 from collections.abc import Callable, Iterator
@@ -300,10 +301,12 @@ class Request(celery_request.Request):
                     self._bury(error, reason=f"rejected by its task{said}")
             elif isinstance(error, Ignore):
                 self._end_replay(closed=True)
-            elif not isinstance(error, (Retry, Terminated, MemoryError)):
+            elif not isinstance(error, (Retry, Terminated)):
                 # A prefork child that was killed for its limit says so here.
                 reason = _over(error.args[0]) if isinstance(error, TimeLimitExceeded) and error.args else None
                 self._bury(error, reason=reason, traceback=str(exc_info.traceback or ""))
+            if isinstance(error, MemoryError):
+                exc_info = _survived(exc_info)
             return super().on_failure(exc_info, send_failed_event, return_ok)
 
     def _on_replayed(self, failed__retval__runtime: Any, **kwargs: Any) -> Any:
@@ -333,6 +336,16 @@ class Request(celery_request.Request):
 
 def _over(limit: float) -> str:
     return f"hard time limit of {limit:g} s exceeded"
+
+
+def _survived(exc_info: Any) -> Any:
+    """Return the failure under a name at which Celery ends it like any other: a ``MemoryError`` it raises again.
+
+    What could not be had was the one job's wish: its process lives, and would hold the job for ever.
+    """
+    found = copy.copy(exc_info)
+    found.exception = RuntimeError(f"MemoryError: {_error(exc_info)}")
+    return found
 
 
 def _error(exc_info: Any) -> Any:

@@ -134,6 +134,20 @@ async def charge_async(gateway: str, word: str) -> str:
 
 
 @app.task
+def exhaust(name: str) -> None:
+    """Ask for more memory than there is."""
+    tell("exhaust", name)
+    raise MemoryError(f"Unable to allocate 7.28 TiB for {name}")
+
+
+@app.task
+async def aexhaust(name: str) -> None:
+    """The same on the event loop."""
+    tell("exhaust", name)
+    raise MemoryError(f"Unable to allocate 7.28 TiB for {name}")
+
+
+@app.task
 def linger(name: str) -> str:
     """Run until the gate is opened for this host."""
     host = os.environ["PLANT_HOST"]

@@ -35,6 +35,22 @@ def test_a_body_that_would_end_its_process_fails_and_frees_its_slot_c17(
     assert len(plant.lines("leave", how)) == 4
 
 
+@POOLS
+@pytest.mark.parametrize("task", ["exhaust", "aexhaust"])
+def test_a_body_that_asks_for_too_much_memory_fails_and_frees_its_slot_c35(plant: Plant, pool: str, task: str) -> None:
+    """Celery raises it again where it handles it, and the job would neither end nor go back."""
+    start(plant, pool)
+    jobs = [plant.send(task, "x") for _ in range(4)]
+    for job in jobs:
+        status = plant.ended(job)
+        assert status.state is JobState.FAILED
+        assert "Unable to allocate 7.28 TiB for x" in str(status.error)
+    assert plant.ended(plant.send("say", "after")).state is JobState.SUCCEEDED
+    until(plant.empty, "no message is held any more")
+    assert len(plant.lines("exhaust")) == 4
+    assert {letter.task_id for letter in plant.engine.letters.find()} == set(jobs)
+
+
 def test_a_task_on_the_loop_cannot_end_the_loop_c14(plant: Plant) -> None:
     start(plant, "default")
     plant.send("child_leaves")
