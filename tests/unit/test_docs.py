@@ -21,7 +21,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
@@ -334,6 +334,12 @@ def test_every_state_is_documented() -> None:
         row = re.search(rf"^\| *`{state.value}` *\|.*$", page, re.MULTILINE)
         assert row is not None, f"docs/reference/states.md has no row for {state.value}"
         assert f"`{celery}`" in row[0], f"docs/reference/states.md: {state.value} is {celery} in Celery"
+
+
+def test_every_declaration_is_documented() -> None:
+    page = text_of(ROOT / "docs/reference/declarations.md")
+    for field in fields(importlib.import_module("umbel.jobs.declared").Declared):
+        assert f"| `{field.name}` |" in page, f"docs/reference/declarations.md does not tell of {field.name}"
 
 
 def test_the_changelog_has_a_place_for_what_is_new() -> None:
