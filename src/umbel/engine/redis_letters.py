@@ -18,6 +18,8 @@ from umbel.engine.redis_wire import message, pack, raw, unpack
 
 __all__ = ("RedisLetterBook", "RedisLetters", "fields_of", "letter_in", "old_letter", "wanted_fields")
 
+#: So often a letter may die again while it is being read.
+_TRIES: Final = 20
 _CHUNK: Final = 200
 _PRUNED: Final = 500
 
@@ -79,12 +81,19 @@ class RedisLetterBook(LetterBook):
 
     def read(self, keys: Sequence[str]) -> list[DeadLetter]:
         self.adopt()
-        if not keys:
-            return []
-        with self._store.asking() as client:
-            found = client.hmget(self._store.key("dead:keys"), list(keys))
-        numbers = sorted({int(number) for number in found if number is not None}, reverse=True)
-        return self._whole(self._heads([str(number).encode() for number in numbers])) if numbers else []
+        found: list[DeadLetter] = []
+        left = list(keys)
+        for _ in range(_TRIES):
+            if not left:
+                break
+            with self._store.asking() as client:
+                known = client.hmget(self._store.key("dead:keys"), left)
+            numbers = {int(number): key for key, number in zip(left, known, strict=True) if number is not None}
+            letters = self._whole(self._heads([str(number).encode() for number in numbers])) if numbers else []
+            found += letters
+            # One that died again between the questions has another number by now.
+            left = [key for number, key in numbers.items() if number not in {letter.id for letter in letters}]
+        return sorted(found, key=lambda letter: letter.id, reverse=True)
 
     def get(self, number: int) -> DeadLetter | None:
         self.adopt()

@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,26 @@ class Worker:
                 end = ReplayEnd(key) if self._verdict(key) else failed
                 self._engine.settle([Settled(delivery.seq, "ack", end)])
             time.sleep(0.002)
+
+
+@pytest.mark.parametrize("store", ["redis"], indirect=True)
+def test_c36_a_letter_that_dies_again_while_it_is_read_is_not_missed(
+    store: Engine, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has another number by then; a canary took it for one that had succeeded."""
+    die(store, "a", "b")
+    before = letters.current(["a"])["a"].id
+    heads, deaths = store.letters._heads, iter(["a"])  # type: ignore[attr-defined]
+
+    def late(numbers: Sequence[bytes]) -> list[Any]:
+        die(store, *deaths)
+        found: list[Any] = heads(numbers)
+        return found
+
+    monkeypatch.setattr(store.letters, "_heads", late)
+    found = letters.current(["a", "b", "c"])
+    assert set(found) == {"a", "b"}
+    assert found["a"].id > before
 
 
 # -- groups -----------------------------------------------------------------------------------------------------
