@@ -170,6 +170,10 @@ class Keeper:
         except StoreError as error:
             logger.warning("Locks could not be renewed, and are lost if that goes on: %s", error)
             return
+        except Exception:
+            # The thread goes on: without it no lock of this process would be renewed any more.
+            logger.exception("Locks could not be renewed, and are lost if that goes on.")
+            return
         for lock, (_, fence), still in zip(held, fences, lasts, strict=True):
             if still:
                 lock.renewed(asked)
