@@ -21,7 +21,7 @@ from benchmarks.inside.calls import calls_of
 
 __all__ = ["main"]
 
-_POLL = 0.004
+_POLL = 0.02
 _WARM = 200
 _WARM_LATE = 20
 _PAUSE = (0.02, 0.04)

@@ -112,7 +112,7 @@ class RedisView:
 
 
 def _held(value: bytes) -> Held:
-    element = value.split(b"\n", 2)[2]
+    element = value if value.startswith(b"{") else value.split(b"\n", 2)[2]
     body, mark, tail = element.rpartition(b',"umbel":"')
     headers = json.loads(body + b"}" if mark else element)["headers"]
     crashes = int(tail.split(b" ")[3]) if mark else 0

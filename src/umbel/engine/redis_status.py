@@ -46,9 +46,16 @@ def queues(store: RedisStore, names: RedisNames, leases: Leases) -> list[QueueSt
 
 def held_queues(store: RedisStore, info: LeaseInfo) -> Iterator[str]:
     """Yield the queue of each message that a process holds."""
+    for value in _held_by(store, info):
+        yield queue_of(store.prefix, value.split(b"\n", 2)[1])
+
+
+def _held_by(store: RedisStore, info: LeaseInfo) -> Iterator[bytes]:
+    """Yield each message that a process holds, with its head."""
     with store.asking() as client:
+        head = client.hget(store.key("heads"), info.token) or b""
         for value in client.hvals(store.key(f"held:{info.token}")):
-            yield queue_of(store.prefix, value.split(b"\n", 2)[1])
+            yield head + b"\n" + value if value.startswith(b"{") else value
 
 
 def workers(store: RedisStore, leases: Leases) -> list[WorkerStatus]:
@@ -111,10 +118,9 @@ def _held(store: RedisStore, leases: Leases, task_id: str, kind: bytes) -> tuple
     """Return whose lease holds the job, from which kind of list it was taken, and its element."""
     ending = _ending(task_id)
     for info in leases.all():
-        with store.asking() as client:
-            for value in client.hvals(store.key(f"held:{info.token}")):
-                if value.endswith(ending):
-                    return info.number, value[:1], value
+        for value in _held_by(store, info):
+            if value.endswith(ending):
+                return info.number, value[:1], value
     return None, kind, None
 
 

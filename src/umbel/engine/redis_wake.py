@@ -81,11 +81,9 @@ class RedisListener:
                 self._drain(connection)
                 return True
             ready = self._selector.select(min(seconds, _LONGEST_SECONDS if self._told else _POLL_SECONDS))
-            for key, _ in ready:
-                if key.fd == self._own_read:
-                    self._hear()
-                elif key.fd == self._watched:
-                    self._drain(connection)
+            # The notice is left where it is: the fetch comes first, and who reads the next answers skips it.
+            if any(key.fd == self._own_read for key, _ in ready):
+                self._hear()
             return bool(ready)
         except (RedisError, OSError):
             self.drop()

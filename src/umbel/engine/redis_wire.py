@@ -149,7 +149,8 @@ def settled(
     return pack(
         [
             [
-                entry.seq or 0,
+                # As text: the server would write a number as one, digit by digit.
+                str(entry.seq) if entry.seq else 0,
                 entry.action,
                 "" if entry.letter is None else ending(entry.letter),
                 [record_fields(record) for record in entry.records],

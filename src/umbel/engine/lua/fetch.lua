@@ -51,17 +51,29 @@ local function begin(elements)
     end
 end
 
+local BRACE = string.byte('{')
+
+-- Whether elements with this head are held without it.
+local function is_usual(head, kind)
+    if kind ~= 'q' then return false end
+    local known = redis.call('HGET', key('heads'), token)
+    if not known then redis.call('HSET', key('heads'), token, head) end
+    return not known or known == head
+end
+
 -- Note what is taken from one list as held. What stays of a fetch's cost is here: a few calls however many there are.
 local function hold(list, elements, verdict, kind)
     if taken == 0 then renumber() end
     -- As arguments of a call numbers keep all their digits.
     local first = redis.call('INCRBY', key('seq'), #elements) - #elements + 1
-    local head = kind .. verdict .. '\n' .. list .. '\n'
+    local head = kind .. verdict .. '\n' .. list
+    local usual = is_usual(head, kind)
     for start = 1, #elements, 1000 do
         local fields = {}
         for at = start, math.min(start + 999, #elements) do
+            local element = elements[at]
             fields[#fields + 1] = first + at - 1
-            fields[#fields + 1] = head .. elements[at]
+            fields[#fields + 1] = usual and string.byte(element) == BRACE and element or head .. '\n' .. element
         end
         redis.call('HSET', held, unpack(fields))
     end

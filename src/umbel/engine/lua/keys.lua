@@ -15,7 +15,8 @@
 --   umbel:leases                 hash    token -> what the worker said of itself (JSON)
 --   umbel:beats                  zset    token -> when it was last renewed
 --   umbel:epochs                 hash    token -> the number of its epoch: what was asked in an earlier one is not done any more
---   umbel:held:TOKEN             hash    seq -> "LISTKEY\nELEMENT" of what that process holds
+--   umbel:held:TOKEN             hash    seq -> "KIND[VERDICT]\nLISTKEY\nELEMENT" of what that process holds, or the element alone
+--   umbel:heads                  hash    token -> "KIND\nLISTKEY" of the elements that stand alone: the first list it took from
 --   umbel:job:ID                 string  "WHERE\nQUEUED\n" and what dispatch knew of the job (MessagePack);
 --                                       WHERE is q or f or s and the list in which it waits (or did, before it was taken), or d and its member
 --   umbel:unique:NAME            string  ID of the job that has this key
@@ -63,6 +64,12 @@ local function relieve() redis.call('DEL', key('nothing')) end
 
 -- A counted number as text: Lua would round one of more than 14 digits.
 local function digits(number) return string.format('%.0f', number) end
+
+-- A held message with its head. To write one before each element is what would cost a fetch most.
+local function whole(value, token)
+    if string.sub(value, 1, 1) ~= '{' then return value end
+    return redis.call('HGET', key('heads'), token) .. '\n' .. value
+end
 
 -- The next number of a held message. By the clock, so that a server that has lost the last ones never gives one twice,
 -- which would let a late end settle another job.

@@ -13,7 +13,7 @@ for _, seq in ipairs(redis.call('HKEYS', held)) do
 end
 table.sort(lost, function(one, other) return tonumber(one) > tonumber(other) end)
 for _, seq in ipairs(lost) do
-    take_back(redis.call('HGET', held, seq), 0)
+    take_back(whole(redis.call('HGET', held, seq), ARGV[2]), 0)
     redis.call('HDEL', held, seq)
 end
 return #lost

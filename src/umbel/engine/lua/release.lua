@@ -16,7 +16,7 @@ if redis.call('HDEL', key('leases'), token) == 0 then return {0, 0} end
 local all = redis.call('HGETALL', held)
 local messages, hit = {}, 0
 for at = 1, #all, 2 do
-    messages[#messages + 1] = {tonumber(all[at]), all[at], all[at + 1]}
+    messages[#messages + 1] = {tonumber(all[at]), all[at], whole(all[at + 1], token)}
     if started[all[at]] then hit = hit + 1 end
 end
 -- The newest first, so that the oldest comes to stand at the very head.
@@ -47,4 +47,5 @@ for _, message in ipairs(messages) do
     end
 end
 redis.call('DEL', held)
+redis.call('HDEL', key('heads'), token)
 return {#messages, hit}

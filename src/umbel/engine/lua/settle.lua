@@ -46,8 +46,9 @@ local function claim(seq, action)
     if action == 'ack' then return redis.call('HDEL', held, seq) == 1 end
     if action == 'keep' then return redis.call('HEXISTS', held, seq) == 1 end
     local found = redis.call('HGET', held, seq)
-    if found then redis.call('HDEL', held, seq) end
-    return found
+    if not found then return false end
+    redis.call('HDEL', held, seq)
+    return whole(found, token)
 end
 
 local any_cancelled = redis.call('EXISTS', key('cancelled')) == 1
