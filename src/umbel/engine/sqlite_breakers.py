@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from typing import Any, Final
 
 from umbel.engine.sql import statements
@@ -29,7 +28,7 @@ class BreakerTable:
             if _find(connection, name) is None:
                 return Pass(0.0)
         with self._file.write() as connection:
-            now, row = time.time(), _find(connection, name)
+            now, row = self._file.now(), _find(connection, name)
             if row is None:
                 return Pass(0.0)
             opens, probe, until = row
@@ -44,7 +43,7 @@ class BreakerTable:
     def failed(self, name: str, owner: str, threshold: Threshold) -> bool:
         """Count a failure; return whether the breaker is open now."""
         with self._file.write() as connection:
-            now, row = time.time(), _find(connection, name)
+            now, row = self._file.now(), _find(connection, name)
             if row is not None and row[1] != owner:
                 return bool(row[0] > now)
             if row is None:
@@ -66,12 +65,12 @@ class BreakerTable:
         """Return for how many seconds nobody passes."""
         with self._file.read() as connection:
             row = _find(connection, name)
-        return 0.0 if row is None else max(0.0, row[0] - time.time())
+        return 0.0 if row is None else max(0.0, row[0] - self._file.now())
 
     def sweep(self) -> None:
         """Drop failures that count no more."""
         with self._file.turn() as connection:
-            connection.execute(_SQL["sweep"], (time.time() - _KEPT_SECONDS,))
+            connection.execute(_SQL["sweep"], (self._file.now() - _KEPT_SECONDS,))
 
 
 def _find(connection: sqlite3.Connection, name: str) -> tuple[Any, ...] | None:

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from umbel.engine.lease import KernelLock
-from umbel.engine.sql import script
+from umbel.engine.sql import script, statements
+from umbel.engine.sqlite_clock import StoreClock
 from umbel.errors import StoreCorrupt, StoreError, StoreForeign, StoreFull, StoreReadOnly, StoreTooNew
 
 __all__ = ("SCHEMA", "StoreFile", "translated")
@@ -52,6 +53,11 @@ class StoreFile:
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._turn = _Turn(self.run / "write.lock")
+        self._clock = StoreClock(self.run)
+
+    def now(self) -> float:
+        """Return the time by a clock that only counts on, for what ends by itself; ask inside a block of the file's."""
+        return self._clock.now()
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -156,6 +162,9 @@ class StoreFile:
             connection.execute("PRAGMA journal_mode = WAL").fetchall()
             for version in range(found + 1, SCHEMA + 1):
                 _migrate(connection, version)
+            if self._clock.agree():
+                for statement in statements("boot.sql").values():
+                    connection.execute(statement)
         finally:
             self._turn.release()
 

@@ -25,7 +25,7 @@ class LockTable:
     def acquire(self, name: str, owner: str, seconds: float, *, waiter: str | None = None) -> Grant:
         """Take the lock if it is free or ``owner``'s; otherwise note who waits."""
         with self._file.write() as connection:
-            now = time.time()
+            now = self._file.now()
             row = connection.execute(_SQL["held"], (name, now)).fetchone()
             if row is not None and row[0] != owner:
                 if waiter is not None:
@@ -41,7 +41,7 @@ class LockTable:
     def renew(self, held: Sequence[tuple[str, int]], seconds: float) -> list[bool]:
         """Let locks last longer; False for one that was lost."""
         with self._file.write() as connection:
-            now = time.time()
+            now = self._file.now()
             return [
                 connection.execute(_SQL["renew"], (name, fence, now + seconds, now)).rowcount > 0
                 for name, fence in held
@@ -50,25 +50,26 @@ class LockTable:
     def release(self, name: str, fence: int) -> bool:
         """Free the lock, and let the first who waits be due; False if it had been lost."""
         with self._file.write() as connection:
-            now = time.time()
+            now = self._file.now()
             if not connection.execute(_SQL["release"], (name, fence, now)).rowcount:
                 return False
             connection.execute(_SQL["forget_waiters"], (name,))
-            woken = connection.execute(_SQL["wake"], (name, now)).rowcount
+            # When a message is due the wall clock says.
+            woken = connection.execute(_SQL["wake"], (name, time.time())).rowcount
         if woken:
             self._ring()
         return True
 
     def holder(self, name: str) -> Grant | None:
         """Return who has the lock; None when it is free."""
-        now = time.time()
         with self._file.read() as connection:
+            now = self._file.now()
             row = connection.execute(_SQL["held"], (name, now)).fetchone()
         return Grant(row[1], row[2] - now, row[0]) if row else None
 
     def sweep(self) -> None:
         """Drop what has ended."""
         with self._file.turn() as connection:
-            connection.execute(_SQL["sweep"], (time.time(),))
+            connection.execute(_SQL["sweep"], (self._file.now(),))
         with self._file.turn() as connection:
             connection.execute(_SQL["sweep_waiters"])

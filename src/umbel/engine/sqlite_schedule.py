@@ -38,7 +38,7 @@ class SQLiteSchedule(Engine):
             known = connection.execute(_STATUS["schedule_runs"], (entry,)).fetchone()
             if known is not None and known[0] >= runs:
                 return True
-            sent = [one for one in messages if _is_wanted(connection, one, now)]
+            sent = [one for one in messages if _is_wanted(connection, one, self.file.now())]
             insert_rows(connection, _SQL["enqueue"], [self._row(connection, one, now) for one in sent])
             connection.execute(_STATUS["schedule_write"], (entry, last_run, runs))
         self._ring_all(messages)

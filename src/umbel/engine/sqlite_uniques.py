@@ -39,7 +39,7 @@ class UniqueTable:
 
     def _enqueue(self, connection: sqlite3.Connection, message: Outgoing, now: float) -> str:
         own = message.task_id or ""
-        holder = own if message.unique is None else take_key(connection, message.unique, own, now)
+        holder = own if message.unique is None else take_key(connection, message.unique, own, self._file.now())
         if holder == own:
             row = self._row(connection, message, now)
             if message.once:
@@ -59,13 +59,13 @@ class UniqueTable:
     def holder(self, name: str) -> str | None:
         """Return the id of the job that has the key ``name``; None if it is free."""
         with self._file.read() as connection:
-            row = connection.execute(_SQL["holder"], (name, time.time())).fetchone()
+            row = connection.execute(_SQL["holder"], (name, self._file.now())).fetchone()
         return row[0] if row else None
 
     def sweep(self, most: int) -> None:
         """Drop up to ``most`` keys whose time is over."""
         with self._file.turn() as connection:
-            connection.execute(_SQL["sweep"], (time.time(), most))
+            connection.execute(_SQL["sweep"], (self._file.now(), most))
 
 
 def take_key(connection: sqlite3.Connection, key: UniqueKey, own: str, now: float) -> str:

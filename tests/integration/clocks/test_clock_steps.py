@@ -94,3 +94,29 @@ def test_c16_a_job_for_three_hours_later_runs_once(plant: Plant, server: Server,
         plant.until_told("say", probe)
         assert len(plant.lines("say", "later")) == times
     assert plant.ended(later).state is JobState.SUCCEEDED
+
+
+def due_of(plant: Plant, task_id: str) -> float | None:
+    where = plant.engine.locate(task_id)
+    return None if where is None else where.due
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_c31_a_lock_in_the_file_outlasts_a_step_of_the_clock(embedded: Plant, clock: WallClock, hours: int) -> None:
+    """A lock of one second, renewed: the job that waits begins when it is free, not sooner and not an hour later."""
+    embedded.start(concurrency=3, **clock.environment)
+    first = embedded.send("alone_at", "gate")
+    (line,) = embedded.until_told("enter", "gate")
+    second = embedded.send("alone_at", "gate")
+    until(lambda: any(queue.delayed for queue in embedded.engine.queues()), "the other one waits")
+    due = due_of(embedded, second)
+    clock.move(hours)
+    if hours > 0:
+        until(lambda: due_of(embedded, second) not in (None, due), "it has looked again, an hour sooner")
+    assert len(embedded.lines("enter")) == 1
+    embedded.open("gate")
+    assert embedded.ended(first).state is JobState.SUCCEEDED
+    clock.move(0)
+    assert embedded.ended(second).state is JobState.SUCCEEDED
+    again = embedded.lines("enter")[1:]
+    assert [int(one.words[2]) > int(line.words[2]) for one in again] == [True]
