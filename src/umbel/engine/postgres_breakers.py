@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from umbel.engine.postgres_store import PostgresStore, Step
 from umbel.state.breakers import Pass, Threshold
@@ -41,8 +41,12 @@ class PostgresBreakers:
         """Count a failure; return whether the breaker is open now."""
 
         def count(step: Step) -> bool:
-            step.do("breaker_note", name)
-            opens, probe, _, failures, now = step.rows("breaker_lock", name)[0]
+            rows: list[tuple[Any, ...]] = []
+            while not rows:
+                # A probe that succeeds may close it between the two.
+                step.do("breaker_note", name)
+                rows = step.rows("breaker_lock", name)
+            opens, probe, _, failures, now = rows[0]
             if opens is not None and probe != owner:
                 return bool(opens > now)
             if opens is None:

@@ -21,9 +21,9 @@ class PostgresLocks:
         """Take the lock if it is free or ``owner``'s."""
 
         def take(step: Step) -> Grant | None:
-            rows = step.rows("lock_take", {"name": name, "owner": owner, "seconds": seconds})
-            if rows:
-                return Grant(int(rows[0][0]), seconds, owner)
+            if step.do("lock_take", {"name": name, "owner": owner, "seconds": seconds}):
+                # Only now, with the row ours: one that was drawn before another one's end could be smaller than his.
+                return Grant(int(step.rows("lock_number", name)[0][0]), seconds, owner)
             rows = step.rows("lock_holder", name)
             # It may end between the two questions.
             return Grant(0, float(rows[0][1]), str(rows[0][2])) if rows else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from umbel.engine import postgres_settle
 from umbel.engine.postgres_store import Step
@@ -48,11 +49,14 @@ def _order(one: Keyed) -> tuple[str, str]:
 
 
 def _take(step: Step, key: UniqueKey, own: str) -> str:
-    if step.do("unique_new", key.name, own, key.until_start, key.seconds):
-        return own
+    rows: list[tuple[Any, ...]] = []
+    while not rows:
+        if step.do("unique_new", key.name, own, key.until_start, key.seconds):
+            return own
+        # Whoever sweeps may drop it between the two.
+        rows = step.rows("unique_lock", key.name)
     # Only now, with the row locked, what others have committed about its job is seen.
-    rows = step.rows("unique_lock", key.name)
-    holder = str(rows[0][0]) if rows else own
+    holder = str(rows[0][0])
     if holder != own and step.rows("unique_counts", key.name):
         return holder
     step.do("unique_take", own, key.until_start, key.seconds, key.name)

@@ -68,10 +68,12 @@ DELETE FROM umbel.breaker WHERE open IS NULL
 
 -- name: lock_take
 INSERT INTO umbel.lock AS known (name, owner, fence, ends)
-VALUES (%(name)s, %(owner)s, nextval('umbel.fence'), extract(epoch FROM clock_timestamp()) + %(seconds)s)
-ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, fence = excluded.fence, ends = excluded.ends
+VALUES (%(name)s, %(owner)s, 0, extract(epoch FROM clock_timestamp()) + %(seconds)s)
+ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, ends = excluded.ends
 WHERE known.owner = excluded.owner OR known.ends <= extract(epoch FROM clock_timestamp())
-RETURNING fence
+
+-- name: lock_number
+UPDATE umbel.lock SET fence = nextval('umbel.fence') WHERE name = %s RETURNING fence
 
 -- name: lock_holder
 SELECT fence, ends - extract(epoch FROM clock_timestamp()), owner FROM umbel.lock
