@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 from umbel.engine.redis_store import RedisStore
@@ -34,8 +33,11 @@ class RedisBreakers:
     def opens_in(self, name: str) -> float:
         """Return for how many seconds nobody passes."""
         with self._store.asking() as client:
-            found = client.hget(self._store.key(f"breaker:{name}"), "open")
-        return max(0.0, float(found) - time.time()) if found else 0.0
+            pipe = client.pipeline(transaction=False)
+            pipe.hget(self._store.key(f"breaker:{name}"), "open")
+            pipe.time()
+            found, (seconds, micro) = pipe.execute()
+        return max(0.0, float(found) - seconds - micro / 1_000_000) if found else 0.0
 
 
 def _milliseconds(seconds: float) -> int:

@@ -95,11 +95,8 @@ class RedisState(State):
         return [holder.decode() or str(one.message.task_id) for holder, one in zip(holders, messages, strict=True)]
 
     def unique_holder(self, name: str) -> str | None:
-        with self.store.asking() as client:
-            found: bytes | None = client.get(self.store.key(f"unique:{name}"))
-            if found is None or not client.exists(self.store.key(f"job:{found[1:].decode()}")):
-                return None
-        return found[1:].decode()
+        found: bytes = self.store.run("state_unique_holder", name)
+        return found.decode() or None
 
     def _noted(self, one: Keyed) -> list[Any]:
         key, _, *rest = message(self.prefix, one.message)

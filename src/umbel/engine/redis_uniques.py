@@ -34,11 +34,8 @@ class RedisUniques:
 
     def holder(self, name: str) -> str | None:
         """Return the id of the job that has the key ``name``; None if it is free."""
-        with self._store.asking() as client:
-            found: bytes | None = client.get(self._store.key(f"unique:{name}"))
-            if found is None or not client.exists(self._store.key(f"job:{found.decode()}")):
-                return None
-        return found.decode()
+        found: bytes = self._store.run("unique_holder", name)
+        return found.decode() or None
 
 
 def key_fields(outgoing: Outgoing) -> list[Any]:

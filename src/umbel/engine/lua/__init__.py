@@ -17,8 +17,10 @@ _STATE = "state_"
 #: What some share beside that.
 _ALSO: Final = {
     "unique_enqueue": "unique_keys.lua",
+    "unique_holder": "unique_keys.lua",
     "tick": "unique_keys.lua",
     "state_unique": "state_unique_keys.lua",
+    "state_unique_holder": "state_unique_keys.lua",
     "state_tick": "state_unique_keys.lua",
 }
 

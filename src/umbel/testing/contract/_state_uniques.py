@@ -34,12 +34,15 @@ class StateUniques(StateSuite):
 
     def test_c30_a_key_until_the_start_is_free_when_the_job_is_claimed(self) -> None:
         assert self.unique("a", until_start=True) == ["a"]
+        assert self.state.unique_holder("key") == "a"
         self.claim("a")
+        assert self.state.unique_holder("key") is None
         assert self.unique("b", until_start=True) == ["b"]
 
     def test_c30_a_cancelled_job_that_waits_has_no_key(self) -> None:
         self.unique("a")
         self.state.cancel("a", None)
+        assert self.state.unique_holder("key") is None
         assert self.unique("b") == ["b"]
 
     def test_c30_a_dispatch_that_failed_has_no_key(self) -> None:

@@ -73,6 +73,7 @@ class Uniques(Suite):
     def test_c30_a_cancelled_job_that_waits_gives_its_key_up_at_once(self) -> None:
         self.put_unique("a")
         self.engine.cancel("a", Record("a", "REVOKED", True, "{}"))
+        assert self.engine.uniques.holder("key") is None
         assert self.put_unique("b") == "b"
         self.put_unique("c", "other")
         running = next(one for one in self.get() if one.task_id == "c")
