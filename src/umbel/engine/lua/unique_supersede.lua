@@ -17,5 +17,8 @@ if kind == 'd' then
 end
 if kind ~= 'q' then return 0 end
 -- It stays where it is in its list, which cannot be searched: whoever takes it from there takes this body.
-redis.call('SET', key('waits:' .. id), (cut(found)) .. '\n' .. body, 'KEEPTTL')
+-- For as long as the job may wait, which may be longer than its key keeps others out.
+local left = math.max(redis.call('PTTL', key('waits:' .. id)), 2592000000)
+redis.call('SET', key('waits:' .. id), (cut(found)) .. '\n' .. body, 'PX', left)
+if redis.call('PTTL', key('waits')) < left then redis.call('SET', key('waits'), 1, 'PX', left) end
 return 1

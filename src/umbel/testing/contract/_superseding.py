@@ -33,6 +33,12 @@ class Superseding(Uniques):
         self.finish(found[1])
         assert not self.supersede("a", 9)
 
+    def test_c30_what_waits_longer_than_its_key_keeps_the_newest_arguments(self) -> None:
+        self.put_unique("a", until_start=True, seconds=1.0)
+        assert self.supersede("a", 7)
+        self.wait_for_the_key()
+        assert _retries(self.get_one()) == 7
+
     def test_c30_a_key_until_the_end_lets_nothing_take_its_place(self) -> None:
         self.put_unique("a")
         assert not self.supersede("a", 1)
