@@ -13,12 +13,14 @@ from typing import Any, Final
 
 from tests.chaos.campaign import Campaign
 from tests.chaos.canvas import Canvas
+from tests.chaos.races import Races, RacesVerdict
 from tests.chaos.redis_campaign import RedisCampaign
 from tests.chaos.redis_site import RedisSite
 from tests.chaos.site import EmbeddedSite, Site
 from tests.chaos.stages import end_in_order
 from tests.chaos.verdict import Verdict
 from tests.chaos.workload import Workload
+from tests.primitives.crew import PROCESSES
 
 __all__ = ("main",)
 
@@ -63,11 +65,16 @@ def _canvas(options: argparse.Namespace, site: Callable[[Path], Site], **common:
     ).run()
 
 
-_CAMPAIGNS: Final[dict[str, Callable[..., Verdict]]] = {
+def _races(options: argparse.Namespace, **common: Any) -> RacesVerdict:
+    return Races(heats=(options.jobs or 20_000) // 100, kills=min(options.kills or 2, PROCESSES - 1), **common).run()
+
+
+_CAMPAIGNS: Final[dict[str, Callable[..., Verdict | RacesVerdict]]] = {
     "embedded": _embedded,
     "redis": _redis,
     "canvas": partial(_canvas, site=EmbeddedSite),
     "canvas-redis": partial(_canvas, site=RedisSite),
+    "races": _races,
 }
 
 
@@ -102,6 +109,8 @@ def _holds(name: str, options: argparse.Namespace, folder: Path) -> bool:
     print(f"chaos {name} seconds {time.monotonic() - began:.0f}", flush=True)
     for fault in verdict.faults:
         print(f"chaos fault {fault}", flush=True)
+    for line in verdict.story if verdict.faults else ():
+        print(line, flush=True)
     return not verdict.faults
 
 

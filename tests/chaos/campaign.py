@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.chaos import marks
+from tests.chaos.account import account, histories, telling
 from tests.chaos.fleet import Fleet
 from tests.chaos.killer import Kill, Killer, Victim
 from tests.chaos.site import EmbeddedSite, Site, View
@@ -44,13 +45,18 @@ class Campaign:
         observer = site.observe()
         fleet.start()
         try:
-            with _dispatching(self.workload, site.broker):
-                until(lambda: marks.count(self.folder) > 0, "the first mark")
-                kills = list(self._strikes(Killer(fleet, site.view, random.Random(self.seed)), fleet))
-            self._finish(site.view)
-            code = fleet.stop()
+            with telling(self.folder, fleet, site.view):
+                with _dispatching(self.workload, site.broker):
+                    until(lambda: marks.count(self.folder) > 0, "the first mark")
+                    kills = list(self._strikes(Killer(fleet, site.view, random.Random(self.seed)), fleet))
+                self._finish(site.view)
+                code = fleet.stop()
             verdict = self._judge(kills, *observer.stop())
             self._look_over(verdict, site.view, code)
+            if verdict.faults:
+                verdict.story += [kill.line() for kill in kills]
+                verdict.story += histories(marks.read(self.folder), verdict.missing, verdict.strange)
+                verdict.story += [account(self.folder, fleet, site.view)]
         finally:
             fleet.abandon()
             observer.close()

@@ -33,6 +33,10 @@ class Kill:
     #: Until then nobody could reach the store; the moment itself when it was reached all the time.
     ended: float = 0.0
 
+    def line(self) -> str:
+        """Return what happened, without the units."""
+        return f"  killed {self.victim} {list(self.pids)} at {self.at:.3f}, {len(self.in_flight)} in flight"
+
 
 class Killer:
     """Kills processes of a fleet."""

@@ -34,6 +34,11 @@ class Event:
     kills: tuple[Kill, ...]
     back: float = 0.0
 
+    def line(self) -> str:
+        """Return what happened, and who was killed in it."""
+        kills = "".join(f";{kill.line()}" for kill in self.kills)
+        return f"  {self.what} until {self.ended:.3f}, all back {self.back:.1f} s after that{kills}"
+
 
 class Outages:
     """Brings faults about: kills of processes, of the server, cuts of the link."""
@@ -80,5 +85,5 @@ def wait_until_back(event: Event, fleet: Fleet, processes: int, count: Callable[
             return replace(event, back=time.time() - event.ended)
         if time.time() - event.ended > _LOST_SECONDS:
             idle = [pid for pid in pids if count(pid) == before[pid]]
-            raise TimeoutError(f"{_LOST_SECONDS:g} s after {event.what} processes {idle} still do not work")
+            raise TimeoutError(f"{_LOST_SECONDS:g} s after {event.what} processes {idle} of {pids} still do not work")
         time.sleep(_LOOK_SECONDS)

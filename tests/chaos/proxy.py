@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 from typing import Final, Literal
 
+from tests.chaos.lasting_port import lasting_port
+
 __all__ = ("Cut", "Proxy")
 
 Cut = Literal["reset", "freeze"]
@@ -76,7 +78,7 @@ class _Link:
     def __init__(self, target: int) -> None:
         self._target = target
         self._server: asyncio.Server | None = None
-        self._port = 0
+        self._port = lasting_port()
         self._frozen = False
         self._pairs: set[_Pair] = set()
 
@@ -86,7 +88,6 @@ class _Link:
         if self._server is None:
             listening = socket.create_server(("127.0.0.1", self._port), backlog=512)
             self._server = await asyncio.start_server(self._serve, sock=listening)
-            self._port = listening.getsockname()[1]
         return self._port
 
     def freeze(self) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.chaos import marks
+from tests.chaos.account import account, histories, telling
 from tests.chaos.fleet import Fleet
 from tests.chaos.killer import Killer, Victim
 from tests.chaos.outages import BACK_SECONDS, Event, Outage, Outages, wait_until_back
@@ -58,14 +59,19 @@ class RedisCampaign:
         stream = Stream(site.backlog, self.backlog)
         fleet.start()
         try:
-            with self._streaming(stream, site.broker) as done:
-                until(lambda: marks.count(self.folder) > 0, "the first mark")
-                events = list(self._events(site, fleet))
-                done.set()
-            self._finish(site)
-            code = fleet.stop()
+            with telling(self.folder, fleet, site.view):
+                with self._streaming(stream, site.broker) as done:
+                    until(lambda: marks.count(self.folder) > 0, "the first mark")
+                    events = list(self._events(site, fleet))
+                    done.set()
+                self._finish(site)
+                code = fleet.stop()
             verdict = self._judge(stream, events)
             self._look_over(verdict, stream, site, code)
+            if verdict.faults:
+                verdict.story += [event.line() for event in events]
+                verdict.story += histories(marks.read(self.folder), verdict.missing, verdict.strange)
+                verdict.story += [account(self.folder, fleet, site.view)]
         finally:
             fleet.abandon()
             site.close()
@@ -92,6 +98,8 @@ class RedisCampaign:
         try:
             yield done
         except BaseException as error:
+            for earlier in failed:
+                error.add_note(f"dispatching had ended before: {type(earlier).__name__}: {earlier}")
             failed.append(error)
             raise
         finally:

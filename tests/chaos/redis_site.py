@@ -11,10 +11,11 @@ from typing import Final
 
 import redis
 
+from tests.chaos.account import tail
+from tests.chaos.lasting_port import lasting_port
 from tests.chaos.observer import Observer
 from tests.chaos.proxy import Cut, Proxy
 from tests.chaos.redis_view import RedisView
-from tests.conftest import free_port
 
 __all__ = ("RedisSite",)
 
@@ -31,7 +32,7 @@ class RedisSite:
             raise FileNotFoundError("redis-server is not installed: sh scripts/install-test-servers does it.")
         self._folder = folder / "redis"
         self._folder.mkdir()
-        self.port: Final = free_port()
+        self.port: Final = lasting_port()
         self._command = [program, "--bind", "127.0.0.1", "--port", str(self.port), "--save", ""]
         self._command += ["--appendonly", "yes" if append else "no", "--appendfsync", "always"]
         self._command += ["--dir", str(self._folder)]
@@ -75,7 +76,8 @@ class RedisSite:
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise TimeoutError(f"redis-server did not come up: see {self._folder / 'server.log'}")
+                said = "\n".join(tail(self._folder / "server.log", 10))
+                raise TimeoutError(f"redis-server did not come up: {said}")
             time.sleep(_LOOK_SECONDS)
 
     def _answers(self) -> bool:

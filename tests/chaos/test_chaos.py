@@ -10,14 +10,19 @@ from typing import Any
 
 import pytest
 
+from tests.chaos.account import histories, telling
 from tests.chaos.campaign import Campaign
 from tests.chaos.canvas import Canvas
+from tests.chaos.fleet import Fleet
 from tests.chaos.killer import Kill
+from tests.chaos.lasting_port import lasting_port
 from tests.chaos.marks import Mark
 from tests.chaos.redis_campaign import RedisCampaign
 from tests.chaos.redis_site import RedisSite
 from tests.chaos.site import EmbeddedSite, Site
 from tests.chaos.soak import Sample, Soak, compare
+from tests.chaos.stages import StoppedMoving
+from tests.chaos.store_view import StoreView
 from tests.chaos.verdict import judge
 from tests.chaos.workload import Workload
 from tests.conftest import need_program
@@ -33,7 +38,7 @@ def test_workers_killed_at_random_lose_nothing_c14_c18(tmp_path: Path, capsys: p
     verdict = campaign.run()
     with capsys.disabled():
         print(f"\n{verdict.line()}")
-    assert verdict.faults == [], (tmp_path / "worker.log").read_text()[-4000:]
+    assert verdict.faults == [], "\n".join(verdict.story)
     assert verdict.kills == 6
 
 
@@ -62,7 +67,7 @@ def test_a_redis_that_dies_and_a_network_that_is_cut_lose_nothing_c14_c18(
         print(f"\n{verdict.line()}")
     # How soon they are back is for the long campaign to judge, on a machine of its own.
     faults = [fault for fault in verdict.faults if not fault.startswith("not back at work")]
-    assert faults == [], (tmp_path / "worker.log").read_text()[-4000:]
+    assert faults == [], "\n".join(verdict.story)
     assert (verdict.figures["server_deaths"], verdict.figures["cuts"]) == (2, 3)
 
 
@@ -81,7 +86,7 @@ def test_workers_killed_at_random_break_no_canvas_c5_c18(
     verdict = campaign.run()
     with capsys.disabled():
         print(f"\n{verdict.line()}")
-    assert verdict.faults == [], (tmp_path / "worker.log").read_text()[-4000:]
+    assert verdict.faults == [], "\n".join(verdict.story)
     assert verdict.figures["states_seen"] >= sum(campaign.workload.states.values())
 
 
@@ -158,6 +163,31 @@ def test_judge(seen: tuple[tuple[str, str, float, str], ...], kills: list[float]
     strikes = [Kill(at, "worker", (1,), frozenset({("a", 0)})) for at in kills]
     faults = judge(1, {"k"}, marks(*seen), strikes).faults
     assert (fault in "; ".join(faults)) if fault else not faults
+
+
+def test_a_failure_tells_what_became_of_each() -> None:
+    seen = marks(*ONCE, ("B", "a", 4.0, "k"), ("E", "a", 5.0, "k"))
+    verdict = judge(2, {"k", "gone"}, seen, [])
+    assert histories(seen, verdict.missing, verdict.strange) == [
+        "  gone: never begun",
+        "  k: begun at 1.000 by 1 as a/0; effect at 2.000 by 1 as a/0; begun at 4.000 by 1 as a/0; "
+        "effect at 5.000 by 1 as a/0",
+    ]
+
+
+def test_what_goes_wrong_in_a_campaign_tells_the_state_of_everything(tmp_path: Path) -> None:
+    (tmp_path / "worker.log").write_text("it said this\n")
+    fleet = Fleet(tmp_path, "sqlite:///nowhere.db", processes=1, concurrency=1)
+    with pytest.raises(StoppedMoving) as caught, telling(tmp_path, fleet, StoreView(tmp_path / "nowhere.db")):
+        raise StoppedMoving("nothing moves")
+    (note,) = caught.value.__notes__
+    assert "it said this" in note
+    assert "OperationalError" in note, "what cannot be asked is said, and the rest told"
+
+
+def test_a_port_to_come_back_on_is_given_to_no_outgoing_connection() -> None:
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert all(1024 < lasting_port() < first for _ in range(20))
 
 
 def test_judge_asks_nothing_of_a_dispatch_that_ended_in_an_error() -> None:

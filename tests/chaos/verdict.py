@@ -28,6 +28,11 @@ class Verdict:
     #: What else was measured.
     figures: dict[str, float] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    #: Of effects that were never seen the keys, and what was done too often or never begun again.
+    missing: set[str] = field(default_factory=set)
+    strange: set[Unit] = field(default_factory=set)
+    #: What there is to know of it when there are faults.
+    story: list[str] = field(default_factory=list)
 
     def line(self) -> str:
         """Return the figures on one line."""
@@ -83,11 +88,12 @@ def judge(
     verdict.faults += _each("lost", lost)
     verdict.faults += _each("an effect that nobody asked for", units.keys() - expected - unknown)
     verdict.faults += _each("done under two ids or attempts", (key for key, by in units.items() if len(by) > 1))
-    twice = (unit for unit, count in effects.items() if count > 1 + allowed[unit])
+    twice = [unit for unit, count in effects.items() if count > 1 + allowed[unit]]
     verdict.faults += _each("done again without a kill that explains it", twice)
-    again = (unit for unit, times in begun.items() if len(times) > 1 + allowed[unit])
+    again = [unit for unit, times in begun.items() if len(times) > 1 + allowed[unit]]
     verdict.faults += _each("begun again without a kill that explains it", again)
     verdict.faults += _each("in flight at a kill and never begun again", stuck)
+    verdict.missing, verdict.strange = lost, {*twice, *again, *stuck}
     if slowest > RESTART_SECONDS:
         verdict.faults.append(f"a killed job waited {slowest:.1f} s for its restart; {RESTART_SECONDS:g} are allowed")
     return verdict
