@@ -7,16 +7,20 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
-from umbel.engine.burial import letter_of, replayed_key
+from umbel.engine.burial import letter_of, replay_of, replayed_key
 from umbel.engine.envelope import headers_of
 from umbel.engine.letters import LetterFilter, LetterLimits
+from umbel.engine.rabbit_wire import keyed
 from umbel.engine.redis import RedisEngine
 from umbel.engine.redis_wire import pack
+from umbel.engine.registry import open_state
 from umbel.engine.sql import script
 from umbel.engine.sqlite import SQLiteEngine
 from umbel.engine.store import Delivery, Engine, Outgoing, ReplayEnd, Settled
@@ -101,6 +105,35 @@ def test_c36_a_letter_that_dies_again_while_it_is_read_is_not_missed(
     found = letters.current(["a", "b", "c"])
     assert set(found) == {"a", "b"}
     assert found["a"].id > before
+
+
+def test_c35_letters_of_an_earlier_version_in_postgresql_are_taken_over(postgres_state_url: str) -> None:
+    """Once, by whoever opens the database first; of several that a job has the newest is known by its id."""
+    first = open_state(postgres_state_url)
+    first.check()
+    first.close()
+    with psycopg.connect(postgres_state_url.replace("+psycopg", ""), autocommit=True) as connection:
+        for task_id, died in (("a", 1.0), ("b", 2.0), ("a", 3.0), (None, 4.0), ("", 5.0)):
+            row = (task_id, "shop.greet", QUEUE, f"died at {died:g}", 2, died, payload(str(task_id)))
+            connection.execute(
+                "INSERT INTO umbel.dead (task_id, task, queue, reason, deliveries, died, payload)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+                row,
+            )
+        connection.execute("COMMENT ON SCHEMA umbel IS 'umbel of an earlier version'")
+    states = [open_state(postgres_state_url) for _ in range(2)]
+    for state in states:
+        found = [(one.key, one.task_id, one.died) for one in state.letters.find()]
+        assert [died for _, _, died in found] == [5.0, 4.0, 3.0, 2.0, 1.0]
+        assert [key for key, _, died in found if died in (2.0, 3.0)] == ["a", "b"]
+        assert all(key.startswith("letter-") for key, _, died in found if died not in (2.0, 3.0))
+        assert len({key for key, _, _ in found}) == 5
+    (letter,) = states[0].letters.read(["a"])
+    assert (letter.reason, letter.replays, letter.deliveries, letter.failures) == ("died at 3", 0, 2, "[]")
+    known = replace(replay_of(letter, 0), message=keyed(replay_of(letter, 0).message)[0].message)
+    assert [number for number, _ in states[1].replay([known])] == [letter.id]
+    for state in states:
+        state.close()
 
 
 # -- groups -----------------------------------------------------------------------------------------------------

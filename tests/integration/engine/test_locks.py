@@ -84,6 +84,27 @@ def test_c31_a_process_that_is_cut_off_knows_that_it_has_lost_it(app: Umbel, mon
         until(lambda: lock.lost, "it has not been renewed for long enough")
 
 
+def test_c31_locks_are_renewed_on_after_an_error_that_nobody_foresaw(
+    app: Umbel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The thread that renews all of a process's locks survives it."""
+    kind = type(app.engine.locks)
+    renew, failures = kind.renew, iter([RuntimeError("unforeseen")])
+
+    def sometimes(*arguments: Any) -> Any:
+        for failure in failures:
+            raise failure
+        return renew(*arguments)
+
+    with app.lock("rates", for_="2s") as lock:
+        before = lock._until
+        monkeypatch.setattr(kind, "renew", sometimes)
+        until(lambda: "could not be renewed" in caplog.text, "the error is told")
+        assert "unforeseen" in caplog.text
+        until(lambda: lock._until > before, "it is renewed all the same")
+        assert not lock.lost
+
+
 def test_c31_a_lock_that_another_one_has_got_is_not_released(app: Umbel) -> None:
     with app.lock("rates", for_="1h") as lock:
         assert app.engine.locks.release("named:rates", lock.fence), "an operator has"

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from umbel import Umbel
+from umbel import Breaker, Umbel, WithoutOverlap, current_lock
 
 app = Umbel("shop", broker=os.environ.get("RABBIT_URL", "amqp://127.0.0.1:1//"))
 app.conf.task_default_queue = "shared"
@@ -61,6 +61,38 @@ def mark(path: str, seconds: float = 0.0) -> str:
     with Path(path).open("a") as file:
         file.write("end\n")
     return path
+
+
+@app.task(name="shared.alone", overlap=WithoutOverlap(key="path"), shared=False)
+def alone(path: str, word: str) -> str:
+    """Leave a line behind at the beginning and at the end, while no other one of this path runs."""
+    lock = current_lock()
+    assert lock is not None
+    _write(path, f"enter {word} {lock.fence}")
+    time.sleep(0.02)
+    _write(path, f"leave {word} {lock.fence}")
+    return word
+
+
+@app.task(name="shared.charge", breaker=Breaker(failures=2, within="1h", open_for="1s", key="path"), shared=False)
+async def charge(path: str, word: str) -> str:
+    """Fail until there is a file beside the one into which every try is written."""
+    _write(path, word)
+    if not _is_up(path):
+        raise ConnectionError(word)
+    return word
+
+
+def _is_up(path: str) -> bool:
+    return Path(f"{path}.up").exists()
+
+
+def _write(path: str, line: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(fd, f"{line}\n".encode())
+    finally:
+        os.close(fd)
 
 
 @app.task(name="shared.die", shared=False)
