@@ -6,7 +6,10 @@ from typing import Any
 from benchmarks.figure import Figure
 from benchmarks.summary import Row
 
-__all__ = ["figures", "short_table", "whole_table"]
+__all__ = ["costs_table", "figures", "short_table", "whole_table"]
+
+_PLACES = ("embedded", "redis")
+_COSTS = {"drain": "drain", "dispatch": "dispatch", "enqueue_many": "bulk"}
 
 _Column = tuple[str, Callable[[Row], str]]
 
@@ -46,6 +49,39 @@ def figures(summary: dict[str, Any]) -> str:
     found = [Figure(**{key: value for key, value in each.items() if key != "verdict"}) for each in summary["figures"]]
     lines = [figure.line() for figure in found if figure.first is not None or figure.goal is not None]
     return "\n".join(["```text", *lines, "```"])
+
+
+def costs_table(summary: dict[str, Any]) -> str:
+    """What each declaration costs; nothing of a run that has not measured it."""
+    found = {each["name"]: each["value"] for each in summary["figures"] if each["code"] == "P9"}
+    names = [name.removeprefix("embedded_drain_with_") for name in found if name.startswith("embedded_drain_with_")]
+    if not names:
+        return ""
+    lines = [["with", *(f"{place} {rate}" for place in _PLACES for rate in _COSTS.values()), "beside"]]
+    lines.append(["---", *["---:"] * (len(lines[0]) - 2), "---"])
+    for name in names:
+        ours = (found.get(f"{place}_{rate}_with_{name}") for place in _PLACES for rate in _COSTS)
+        lines.append([name, *map(_percent, ours), _beside(found, name)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _beside(found: dict[str, float | None], name: str) -> str:
+    """What is nearest elsewhere: how many times as fast this is, and what that itself keeps of its plain rate."""
+    begin = f"redis_drain_with_{name}_vs_"
+    told = []
+    for peer in (figure.removeprefix(begin) for figure in found if figure.startswith(begin)):
+        times, kept = found[begin + peer], _first(found, f"{peer}_drain_vs_")
+        if times is not None:
+            told.append(f"{peer.replace('_', '-')}: {times:.1f} times ({_percent(kept)} of its own)")
+    return "; ".join(told) or "–"
+
+
+def _first(found: dict[str, float | None], begin: str) -> float | None:
+    return next((value for name, value in found.items() if name.startswith(begin)), None)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
 
 
 def _table(columns: list[_Column], rows: list[Row]) -> str:

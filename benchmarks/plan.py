@@ -30,6 +30,7 @@ class Plan:
     few: int
     many: int
     million_rounds: int
+    cost_seconds: float
 
 
 FULL = Plan(
@@ -50,6 +51,7 @@ FULL = Plan(
     few=10_000,
     many=1_000_000,
     million_rounds=15,
+    cost_seconds=1.5,
 )
 
 QUICK = Plan(
@@ -70,6 +72,7 @@ QUICK = Plan(
     few=10_000,
     many=200_000,
     million_rounds=9,
+    cost_seconds=0.5,
 )
 
 #: Shows that everything runs; its figures mean nothing.
@@ -91,4 +94,5 @@ TINY = Plan(
     few=1000,
     many=5000,
     million_rounds=1,
+    cost_seconds=0.1,
 )

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.markdown import figures, short_table, whole_table
+from benchmarks.markdown import costs_table, figures, short_table, whole_table
 from benchmarks.plot import DARK, LIGHT, bars
 from benchmarks.summary import Row, summarize
 
@@ -60,9 +60,12 @@ def _for_readme(drawn: list[Row], rows: list[Row], note: str) -> str:
 def _for_page(served: list[Row], rows: list[Row], summary: dict[str, Any], note: str) -> str:
     own = [row for row in rows if not row.server]
     absent = "".join(f"\n\nNot measured: {name} ({why})." for name, why in summary["missing"].items())
+    costs = costs_table(summary)
+    shares = f"\n\nWith one declaration, as a share of the rate without:\n\n{costs}" if costs else ""
     return (
         f"{note}. From commit {summary['machine']['revision']}; commands are those of dispatch + drain.\n\n"
-        f"On a server:\n\n{whole_table(served)}\n\nWithout one:\n\n{whole_table(own)}{absent}\n\n{figures(summary)}"
+        f"On a server:\n\n{whole_table(served)}\n\nWithout one:\n\n{whole_table(own)}{shares}{absent}"
+        f"\n\n{figures(summary)}"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.bench import Bench
 from benchmarks.site import Broken
 from benchmarks.subjects import SUBJECTS
+from benchmarks.subjects.nearest import NEAREST
 from benchmarks.summary import Row, rows
 
 __all__ = ["keep", "table", "versions"]
@@ -19,7 +20,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 def versions(bench: Bench) -> dict[str, dict[str, str]]:
     """What each measured subject's interpreter says of itself."""
     found: dict[str, dict[str, str]] = {}
-    for name, subject in SUBJECTS.items():
+    for name, subject in (SUBJECTS | NEAREST).items():
         if bench.available(subject):
             try:
                 found[name] = bench.client(subject, "versions")

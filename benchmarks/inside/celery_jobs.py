@@ -60,7 +60,16 @@ app.conf.update({"sqlalchemy": _sqlalchemy, "filesystem": _filesystem, "redis": 
 app.conf.update(broker_connection_retry_on_startup=True)
 
 
-@app.task(name="bench.noop")  # type: ignore[untyped-decorator,unused-ignore]
+def _declared() -> dict[str, Any]:
+    """What the no-op is given when celery-singleton is measured."""
+    if os.environ.get("BENCH_DECLARE") != "singleton":
+        return {}
+    from celery_singleton import Singleton  # type: ignore[import-not-found,unused-ignore]
+
+    return {"base": Singleton, "unique_on": ["number"], "lock_expiry": 3600}
+
+
+@app.task(name="bench.noop", **_declared())  # type: ignore[untyped-decorator,unused-ignore]
 def noop(number: int) -> int:
     """Do nothing."""
     tally.done()
@@ -106,7 +115,8 @@ def settled(count: int) -> bool:
 
 
 def versions() -> dict[str, str]:
-    return {name: version(name) for name in ("celery", "kombu", "sqlalchemy")}
+    more = ("celery-singleton",) if _declared() else ()
+    return {name: version(name) for name in ("celery", "kombu", "sqlalchemy", *more)}
 
 
 def _stored_rows() -> int:

@@ -2,11 +2,14 @@
 
 import os
 import time
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 
 import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker
+from dramatiq.rate_limits import ConcurrentRateLimiter, WindowRateLimiter
+from dramatiq.rate_limits.backends import RedisBackend as LimitsBackend
 from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend
 
@@ -23,10 +26,24 @@ dramatiq.set_broker(broker)
 _client = redis.Redis.from_url(_URL)
 
 
-@dramatiq.actor(store_results=True)
+#: Which of its limiters, or its results alone, is measured.
+_DECLARED = os.environ.get("BENCH_DECLARE", "results")
+_limits = LimitsBackend(client=_client)
+
+
+def _limiter(number: int) -> AbstractContextManager[object]:
+    if _DECLARED == "concurrent":
+        return ConcurrentRateLimiter(_limits, f"noop-{number}", limit=1).acquire()
+    if _DECLARED == "window":
+        return WindowRateLimiter(_limits, "noop", limit=1_000_000, window=60).acquire()
+    return nullcontext()
+
+
+@dramatiq.actor(store_results=_DECLARED == "results")
 def noop(number: int) -> int:
     """Do nothing."""
-    tally.done()
+    with _limiter(number):
+        tally.done()
     return number
 
 

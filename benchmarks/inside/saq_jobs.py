@@ -53,14 +53,19 @@ async def opened() -> AsyncIterator[None]:
     await _queue.disconnect()
 
 
+def _key(number: int) -> dict[str, str]:
+    """A job's key, when its unique jobs are measured."""
+    return {"key": f"noop-{number}"} if os.environ.get("BENCH_DECLARE") == "key" else {}
+
+
 async def dispatch(number: int) -> object:
-    return await _queue.enqueue("noop", number=number)
+    return await _queue.enqueue("noop", number=number, **_key(number))
 
 
 async def fill(count: int, delay: float | None) -> None:
     for first in range(0, count, _AT_ONCE):
         numbers = range(first, min(count, first + _AT_ONCE))
-        await asyncio.gather(*[_queue.enqueue("noop", number=number) for number in numbers])
+        await asyncio.gather(*[_queue.enqueue("noop", number=number, **_key(number)) for number in numbers])
 
 
 async def fill_naps(count: int, how: str) -> None:

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.inside import tally
+from benchmarks.inside.declarations import declared
 from umbel import Umbel, __version__
 
 __all__ = [
@@ -28,7 +29,10 @@ _FILE = Path(os.environ[tally.DIRECTORY]) / "umbel.db"
 jobs = Umbel("bench", broker=os.environ.get("BENCH_URL") or f"sqlite:///{_FILE}")
 
 
-@jobs.task(name="bench.noop")
+_DECLARED = declared()
+
+
+@jobs.task(name="bench.noop", **_DECLARED.options())
 def noop(number: int) -> int:
     """Do nothing."""
     tally.done()
@@ -63,6 +67,9 @@ def dispatch(number: int) -> object:
 
 
 def fill(count: int, delay: float | None) -> None:
+    if _DECLARED.fill is not None:
+        _DECLARED.fill(noop, range(count))
+        return
     options = {} if delay is None else {"countdown": delay}
     for _ in noop.enqueue_many(range(count), **options):
         pass

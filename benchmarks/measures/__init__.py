@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from benchmarks.bench import Bench
 from benchmarks.measures.crowd import crowd
+from benchmarks.measures.declarations import declarations
 from benchmarks.measures.embedded import embedded
 from benchmarks.measures.latency import latency
 from benchmarks.measures.million import million
@@ -19,4 +20,5 @@ MEASURES: dict[str, Callable[[Bench], None]] = {
     "embedded": embedded,
     "worker": worker,
     "million": million,
+    "declarations": declarations,
 }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmarks.subjects.subject import HERE, Subject, Variant
 
-__all__ = ["FILESYSTEM", "PREFORK", "SOLO", "SQLALCHEMY", "THREADS"]
+__all__ = ["FILESYSTEM", "PREFORK", "SOLO", "SQLALCHEMY", "THREADS", "OnRedis"]
 
 
 class _Celery(Subject):
@@ -36,7 +36,9 @@ SQLALCHEMY = _Celery("celery-sqlalchemy", "SQLAlchemy on SQLite", "sqlalchemy", 
 FILESYSTEM = _Celery("celery-filesystem", "files", "filesystem", f"{_TAKES}; no fsync at all")
 
 
-class _OnRedis(_Celery):
+class OnRedis(_Celery):
+    """Celery on its own Redis transport."""
+
     server = "redis"
     pace = 1000
 
@@ -52,10 +54,10 @@ class _OnRedis(_Celery):
         self.sends = sends
 
 
-PREFORK = _OnRedis("celery-prefork", Variant("1 child", ("-P", "prefork", "-c", "1")), sends=True)
-THREADS = _OnRedis(
+PREFORK = OnRedis("celery-prefork", Variant("1 child", ("-P", "prefork", "-c", "1")), sends=True)
+THREADS = OnRedis(
     "celery-threads",
     Variant("10 threads", ("-P", "threads", "-c", "10")),
     (Variant("100 threads", ("-P", "threads", "-c", "100")),),
 )
-SOLO = _OnRedis("celery-solo", Variant("solo", ("-P", "solo")))
+SOLO = OnRedis("celery-solo", Variant("solo", ("-P", "solo")))

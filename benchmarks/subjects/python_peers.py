@@ -4,7 +4,17 @@ from pathlib import Path
 
 from benchmarks.subjects.subject import HERE, Subject, Variant, script
 
-__all__ = ["DRAMATIQ", "PROCRASTINATE", "RQ", "SAQ", "STREAQ", "TASKIQ_LIST", "TASKIQ_STREAMS"]
+__all__ = [
+    "DRAMATIQ",
+    "PROCRASTINATE",
+    "RQ",
+    "SAQ",
+    "STREAQ",
+    "TASKIQ_LIST",
+    "TASKIQ_STREAMS",
+    "Dramatiq",
+    "Saq",
+]
 
 
 class _Peer(Subject):
@@ -18,7 +28,9 @@ class _Peer(Subject):
         self.module = f"benchmarks.inside.{name}_jobs"
 
 
-class _Dramatiq(_Peer):
+class Dramatiq(_Peer):
+    """Dramatiq's own worker."""
+
     pace = 1800
     dispatch_pace = 4000
     variants = (Variant("8 threads", ("-t", "8")), Variant("2 threads", ("-t", "2")))
@@ -46,7 +58,9 @@ class _Taskiq(_Peer):
         return [*begin, "--log-level", "WARNING", *variant.arguments]
 
 
-class _Saq(_Peer):
+class Saq(_Peer):
+    """SAQ's own worker."""
+
     pace = 1500
     dispatch_pace = 3500
     variants = (Variant("10 tasks"), Variant("50 tasks", concurrency=50))
@@ -99,10 +113,10 @@ class _Procrastinate(_Peer):
         return [*begin, "worker", *variant.arguments]
 
 
-DRAMATIQ = _Dramatiq("dramatiq", "Dramatiq", "a killed worker's jobs come back after a minute")
+DRAMATIQ = Dramatiq("dramatiq", "Dramatiq", "a killed worker's jobs come back after a minute")
 TASKIQ_LIST = _Taskiq("list", "removes a job when it is fetched, with no acknowledgement: a killed worker loses it")
 TASKIQ_STREAMS = _Taskiq("streams", "a killed worker's jobs come back after ten minutes")
-SAQ = _Saq("saq", "SAQ", "a killed worker's jobs come back when their heartbeat or time-out has passed")
+SAQ = Saq("saq", "SAQ", "a killed worker's jobs come back when their heartbeat or time-out has passed")
 STREAQ = _Streaq("streaq", "streaQ", "a killed worker's jobs come back after a minute")
 RQ = _Rq("rq", "RQ", "a killed worker's jobs fail, unless retries were asked for")
 PROCRASTINATE = _Procrastinate(

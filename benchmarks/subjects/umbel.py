@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks.inside.declarations import DECLARE, KEYS, Declaration
 from benchmarks.subjects.subject import Subject, Variant
 
-__all__ = ["DURABLE", "ON_REDIS", "UMBEL"]
+__all__ = ["DURABLE", "ON_REDIS", "UMBEL", "declaring"]
 
 
 class _Umbel(Subject):
@@ -16,7 +17,7 @@ class _Umbel(Subject):
     crowds = (Variant("async", ("-c", "100")), Variant("threads", ("-c", "100")))
 
     def __init__(
-        self, name: str, title: str, environment: Mapping[str, str], less: str = "", *, server: str = ""
+        self, name: str, title: str, environment: Mapping[str, str], less: str = "", *, server: str = "", pace: int = 0
     ) -> None:
         self.name = name
         self.title = title
@@ -24,6 +25,7 @@ class _Umbel(Subject):
         self.environment = environment
         self.less = less
         self.pace, self.dispatch_pace = (16_000, 7_000) if server else (12_000, 15_000)
+        self.pace = pace or self.pace
 
     def command(self, program: Path, variant: Variant) -> list[str]:
         begin = [str(program), "-m", "umbel", "worker", "-A", "benchmarks.inside.umbel_jobs:jobs"]
@@ -35,3 +37,10 @@ UMBEL = _Umbel(
 )
 DURABLE = _Umbel("umbel-full", "Umbel, one file, every commit synced", {"UMBEL_DURABILITY": "full"})
 ON_REDIS = _Umbel("umbel-redis", "Umbel", {}, server="redis")
+
+
+def declaring(name: str, declaration: Declaration, server: str) -> Subject:
+    """Umbel with a no-op that declares something, in the file or on a server."""
+    place = "redis" if server else "embedded"
+    environment = {DECLARE: name, **KEYS}
+    return _Umbel(f"umbel-{place}-{name}", f"Umbel with {name}", environment, server=server, pace=declaration.pace)

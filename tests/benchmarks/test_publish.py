@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.markdown import costs_table
 from benchmarks.plot import DARK, LIGHT, Scheme, bars
 from benchmarks.publish import publish, rendered
 from benchmarks.summary import Row, rows
@@ -85,6 +86,27 @@ def test_publish_writes_between_the_marks_and_keeps_the_figures(tmp_path: Path) 
     assert "Not measured: sidekiq (ruby is not installed)." in page
     # Once more from what is kept: nothing changes.
     assert all(path.read_text() == text for path, text in rendered(tmp_path).items())
+
+
+def test_the_page_shows_what_declarations_cost_beside_what_is_nearest() -> None:
+    values = {
+        "embedded_drain_with_unique": 0.97,
+        "redis_drain_with_unique": 0.88,
+        "redis_dispatch_with_unique": None,
+        "embedded_drain_with_retry": 1.0,
+        "redis_drain_with_unique_vs_celery_singleton": 21.4,
+        "redis_drain_with_unique_vs_saq_key": None,
+        "celery_singleton_drain_vs_celery_prefork": 0.8,
+    }
+    shown = costs_table({"figures": [{"code": "P9", "name": name, "value": value} for name, value in values.items()]})
+    head, _, unique, retry = shown.splitlines()
+    assert head == (
+        "| with | embedded drain | embedded dispatch | embedded bulk "
+        "| redis drain | redis dispatch | redis bulk | beside |"
+    )
+    assert unique == "| unique | 97% | – | – | 88% | – | – | celery-singleton: 21.4 times (80% of its own) |"
+    assert retry == "| retry | 100% | – | – | – | – | – | – |"
+    assert costs_table(raw()) == ""
 
 
 def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:

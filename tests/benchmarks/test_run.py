@@ -10,13 +10,17 @@ from pathlib import Path
 
 import pytest
 
+import umbel
 from benchmarks import redis_server
 from benchmarks.bench import Bench
 from benchmarks.environments import Environments, Missing
+from benchmarks.inside.declarations import DECLARATIONS, Declaration, known
 from benchmarks.plan import TINY
 from benchmarks.site import reachable
 from benchmarks.subjects import SUBJECTS
+from benchmarks.subjects.nearest import BESIDE, NEAREST, PLAIN
 from tests.conftest import need_program
+from umbel import Umbel
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,8 +85,25 @@ def test_without_a_server_what_needs_it_is_missing(tmp_path: Path, monkeypatch: 
     assert not here.broken
 
 
+def test_each_declaration_is_one_that_the_no_op_is_made_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """P9: what this version lacks is left out, and every other one is really declared."""
+    app = Umbel("costs", broker="sqlite:///unused.db", set_as_current=False)
+    for name, one in known().items():
+        task = app.task(name=f"bench.{name}", shared=False, **one.options())(noop)
+        assert (task.declared is None) == (name == "none" or one.fill is not None), name
+    app.close()
+    monkeypatch.setitem(DECLARATIONS, "later", Declaration(lambda: {"later": umbel.NotThereYet}))  # type: ignore[attr-defined]
+    assert "later" not in known()
+    assert set(BESIDE) & set(known()), "what is nearest is beside something"
+    assert {*(peer for peers in BESIDE.values() for peer in peers), *PLAIN, *PLAIN.values()} <= set(NEAREST)
+
+
+def noop(number: int) -> int:
+    return number
+
+
 def test_every_subject_names_files_that_exist() -> None:
-    for subject in SUBJECTS.values():
+    for subject in (*SUBJECTS.values(), *NEAREST.values()):
         assert (ROOT / subject.module.replace(".", os.sep)).with_suffix(".py").exists()
         assert subject.requirements is None or subject.requirements.exists()
         for pin in (subject.requirements.read_text() if subject.requirements else "").splitlines():
