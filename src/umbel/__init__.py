@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from umbel.jobs.canary import canary
     from umbel.jobs.dead_letters import LetterFilter, ReplayPolicy
     from umbel.jobs.faults import Fault, Outlook, fault_of
+    from umbel.jobs.hooks import Hooks, JobContext
     from umbel.jobs.outcomes import Cancel, Fail, RetryLater, Snooze
     from umbel.jobs.overlap import WithoutOverlap, current_lock
     from umbel.jobs.progress import Progress, progress
     from umbel.jobs.retry import Retry
     from umbel.jobs.status import JobStatus
     from umbel.jobs.unique import Unique
+    from umbel.jobs.webhook_signature import IncomingWebhook, verify_webhook
+    from umbel.jobs.webhooks import Webhook
     from umbel.settings import Settings
     from umbel.states import JobState
     from umbel.task import Task
@@ -27,6 +30,9 @@ __all__ = (
     "Cancel",
     "Fail",
     "Fault",
+    "Hooks",
+    "IncomingWebhook",
+    "JobContext",
     "JobState",
     "JobStatus",
     "LetterFilter",
@@ -40,6 +46,7 @@ __all__ = (
     "Task",
     "Umbel",
     "Unique",
+    "Webhook",
     "WithoutOverlap",
     "__version__",
     "canary",
@@ -48,6 +55,7 @@ __all__ = (
     "exponential",
     "fault_of",
     "progress",
+    "verify_webhook",
 )
 
 __version__: Final = "0.1.0"
@@ -57,6 +65,9 @@ _HOMES: Final = {
     "Cancel": "umbel.jobs.outcomes",
     "Fail": "umbel.jobs.outcomes",
     "Fault": "umbel.jobs.faults",
+    "Hooks": "umbel.jobs.hooks",
+    "IncomingWebhook": "umbel.jobs.webhook_signature",
+    "JobContext": "umbel.jobs.hooks",
     "JobState": "umbel.states",
     "JobStatus": "umbel.jobs.status",
     "LetterFilter": "umbel.jobs.dead_letters",
@@ -70,12 +81,14 @@ _HOMES: Final = {
     "Task": "umbel.task",
     "Umbel": "umbel.app",
     "Unique": "umbel.jobs.unique",
+    "Webhook": "umbel.jobs.webhooks",
     "WithoutOverlap": "umbel.jobs.overlap",
     "current_lock": "umbel.jobs.overlap",
     "canary": "umbel.jobs.canary",
     "exponential": "umbel.jobs.backoff",
     "fault_of": "umbel.jobs.faults",
     "progress": "umbel.jobs.progress",
+    "verify_webhook": "umbel.jobs.webhook_signature",
 }
 
 

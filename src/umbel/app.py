@@ -16,6 +16,7 @@ from kombu.transport import TRANSPORT_ALIASES
 
 from umbel import checks
 from umbel.database import WithDatabase
+from umbel.endings import WithEndings
 from umbel.engine.dispatch import Dispatcher, inherited_owner
 from umbel.engine.execution import offline_producer
 from umbel.engine.protection import Protection
@@ -27,8 +28,10 @@ from umbel.jobs.breaker import Breaker, BreakerBlock
 from umbel.jobs.cancel import cancel_job
 from umbel.jobs.dead_letters import DeadLetters
 from umbel.jobs.declared import take
+from umbel.jobs.endings import Endings
 from umbel.jobs.locks import Keeper, Lock
 from umbel.jobs.status import JobStatus, read_status
+from umbel.jobs.webhooks import Webhooks
 from umbel.settings import Settings, data_directory
 from umbel.states import JobState
 from umbel.task import Task
@@ -66,7 +69,7 @@ _RABBIT_DEFAULTS: Final = {"task_default_queue_type": "quorum", "task_create_mis
 _ROUTING: Final = ("queue", "exchange", "exchange_type", "routing_key", "delivery_mode", "priority")
 
 
-class Umbel(WithDatabase, Celery):
+class Umbel(WithDatabase, WithEndings, Celery):
     """A Celery application that needs nothing but a name.
 
         from umbel import Umbel
@@ -103,6 +106,7 @@ class Umbel(WithDatabase, Celery):
         checks.check_broker(self._broker_given)
         super().__init__(main, broker=broker, backend=backend or self.settings.result_backend, **kwargs)
         self.add_defaults(self._defaults)
+        self.endings = Endings(Webhooks(self, self.settings))
 
     # -- what is plugged in -----------------------------------------------------------------------------------
 
@@ -230,20 +234,19 @@ class Umbel(WithDatabase, Celery):
             for key, value in routing.items():
                 setattr(type(task), key, value)
             type(task)._exec_options = None
-            self._put_around(task)
+            self._complete(task)
         return task
 
     def register_task(self, task: Any, **options: Any) -> Any:
         """Register a task that is written as a class with ``run``, ``def`` or ``async def``."""
         task = super().register_task(fit(task, options), **{**options, **never_retried(options)})
-        self._put_around(task)
+        self._complete(task)
         return task
 
-    def _put_around(self, task: Any) -> None:
-        if task.declared is not None:
-            task.declared.put_around(task)
-            if task.declared.sensitive is not None:
-                self.protection.sensitive.add(task.name)
+    def _complete(self, task: Any) -> None:
+        self._put_around(task)
+        if task.declared is not None and task.declared.sensitive is not None:
+            self.protection.sensitive.add(task.name)
 
     def finalize(self, auto: bool = False) -> None:
         """Complete the application. Raises :exc:`ConfigurationError` if anything declared cannot work."""
@@ -253,7 +256,11 @@ class Umbel(WithDatabase, Celery):
             checks.check_app(self)
 
     def send_task(self, name: str, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
-        """Queue a job by its name, with Celery's options; inside a job it belongs to that job's owner."""
+        """Queue a job by its name, with Celery's options; inside a job it belongs to that job's owner.
+
+        ``webhook_url``: who is told how it ends.
+        """
+        options = self.endings.webhooks.addressed(name, options)
         if not rest:
             known = options.get("task_id") or new_id()
             plain = {key: value for key, value in options.items() if key != "task_id"}

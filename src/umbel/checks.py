@@ -84,6 +84,7 @@ def check_app(app: Umbel) -> None:
         *_limits(app),
         *_rates(app),
         *_promises(app),
+        *_webhooks(app),
         *_queues(app),
         *_routes(app),
         *_schedule(app),
@@ -150,6 +151,20 @@ def _promises(app: Umbel) -> Iterator[str]:
             problem = promise.problem(task) if promise is not None else None
             if problem is not None:
                 yield problem
+
+
+def _webhooks(app: Umbel) -> Iterator[str]:
+    told = [name for name, task in _own_tasks(app) if _has_webhook(task)]
+    if told and not app.endings.webhooks.can_sign:
+        yield (
+            f"Task {', '.join(told)} has a webhook, and there is no secret to sign it with: set UMBEL_WEBHOOK_SECRET "
+            "to whsec_ and 24 to 64 random bytes in base64, or name a function of the URL by @jobs.webhook_secrets."
+        )
+
+
+def _has_webhook(task: Any) -> bool:
+    declared = getattr(task, "declared", None)
+    return declared is not None and declared.webhook is not None
 
 
 def queues_of(app: Umbel) -> dict[str, str]:

@@ -21,6 +21,9 @@
     │   ├── LetterNotFound        no dead letter has this job id or number
     │   ├── LetterBusy            a replay of it is on its way
     │   └── NotReplayable         its message is damaged
+    ├── AddressRefused            a webhook's URL is none, or leads into our own network
+    ├── WebhookFailed             a webhook was not taken by its receiver
+    ├── WebhookRefused            a webhook that came in is not signed by whom we know, or is an old one
     ├── PayloadRefused            a message or a result is not what somebody with our keys wrote
     └── JobError                  one job cannot do what was asked
         ├── JobNotFound           no job has this id, or its result has expired
@@ -35,6 +38,7 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = (
+    "AddressRefused",
     "BreakerOpen",
     "ConfigurationError",
     "DispatchError",
@@ -61,6 +65,8 @@ __all__ = (
     "StoreUnreachable",
     "UmbelError",
     "WaitRefused",
+    "WebhookFailed",
+    "WebhookRefused",
 )
 
 
@@ -271,6 +277,25 @@ class NotReplayable(LetterError):
 
 class PayloadRefused(UmbelError):
     """A message or a result does not verify, or is not protected where it must be: it is not used."""
+
+
+class AddressRefused(UmbelError):
+    """A webhook's URL is none that can be sent to, or leads to an address that is not public."""
+
+
+class WebhookFailed(UmbelError):
+    """A webhook was not taken by its receiver. ``final``: sending it again is of no use."""
+
+    def __init__(self, url: str, reason: str = "", *, final: bool = False, retry_after: str | None = None) -> None:
+        self.url = url
+        self.reason = reason
+        self.final = final
+        self.retry_after = retry_after
+        super().__init__(f"The webhook to {url} was not taken: {reason}." if reason else url)
+
+
+class WebhookRefused(UmbelError):
+    """A webhook that came in is not what somebody with one of our secrets has sent just now."""
 
 
 class JobError(UmbelError):

@@ -29,6 +29,10 @@ __all__ = ("Explained", "Settings", "data_directory")
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 #: Written as ``a,b`` in the environment.
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda value: _names(value))]
+#: Written as ``5s,5m,1h`` in the environment.
+Durations = Annotated[
+    tuple[timedelta, ...], NoDecode, BeforeValidator(lambda value: tuple(map(duration, _names(value))))
+]
 
 _SOFT: Final = timedelta(minutes=20)
 
@@ -131,6 +135,16 @@ class Settings(BaseSettings):
     release: str | None = Field(
         None, max_length=200, description="Which release runs here. Default: the commit, where the platform tells it."
     )
+    webhook_secret: SecretStr | None = Field(
+        None, description="What webhooks are signed with: whsec_ and base64; two with a comma while it is changed."
+    )
+    webhook_allow: Names = Field((), description="Hosts, addresses and networks to which webhooks go though private.")
+    webhook_backoff: Durations = Field(
+        tuple(map(duration, ("5s", "5m", "30m", "2h", "5h", "10h", "14h", "20h", "24h"))),
+        max_length=100,
+        description="The pauses after which a webhook that was not taken is sent again.",
+    )
+    webhook_timeout: Duration = Field(timedelta(seconds=15), description="How long sending a webhook may take.")
     external_tasks: Names = Field((), description="Tasks of other services that routes and schedules may name.")
     external_queues: Names = Field((), description="Queues that other services consume.")
     web_token: str | None = Field(None, min_length=16, description="Token for the status page; needed beyond loopback.")

@@ -92,9 +92,12 @@ class Task(CeleryTask, Generic[P, R]):
     ) -> AsyncResult:
         """Queue the job with Celery's options. ``owner``: who may see it through the router.
 
-        Raises :exc:`InvalidArguments`, :exc:`PayloadTooLarge`, or the broker's error.
+        ``webhook_url``: who is told how it ends. Raises :exc:`InvalidArguments`, :exc:`PayloadTooLarge`, or the
+        broker's error.
         """
         self._check_arguments(args, kwargs)
+        if "webhook_url" in options:
+            options = self.app.endings.webhooks.addressed(self.name, options)
         if owner is not None:
             options["headers"] = {**(options.get("headers") or {}), "umbel_owner": str(owner)}
         if not rest:

@@ -13,6 +13,7 @@ from typing import Any
 from celery.exceptions import SoftTimeLimitExceeded
 
 from umbel.engine.bridge import bridged
+from umbel.engine.ends import Ending
 from umbel.engine.job import interruptible
 from umbel.engine.outcome import Outcome
 from umbel.jobs.declared import Declared, on_class, take
@@ -33,6 +34,8 @@ def fitting_base(base: type[Any], *, is_async: bool) -> type[Any]:
         base = _derived(base.__name__, (base, Task), base)
     if is_async and not _has_own_call(base):
         base = _derived(base.__name__, (AsyncCall, base), base)
+    if not issubclass(base, Ending):
+        base = _derived(base.__name__, (Ending, base), base)
     return base
 
 

@@ -34,6 +34,7 @@ LEVELS = {
     "monitor": 3,
     "checks": 3,
     "database": 3,
+    "endings": 3,
     "ineffective": 3,
     "result": 3,
     "task": 3,
@@ -45,13 +46,14 @@ LEVELS = {
     "cli": 7,
 }
 # `Umbel` is where the parts are plugged in: inside its methods, never while it is imported, it may reach up.
-PLUGS = {("app", "web"), ("app", "schedule"), ("app", "monitor")}
+PLUGS = {("app", "web"), ("endings", "web"), ("app", "schedule"), ("app", "monitor")}
 # What services, which show users what to import, leave alone: the inside.
 INTERNAL = {
     "app",
     "checks",
     "cli",
     "database",
+    "endings",
     "engine",
     "ineffective",
     "request_stack",
@@ -289,6 +291,7 @@ def test_what_is_imported_is_declared() -> None:
             # What speaks to a server is only imported for a URL of its own.
             for extra in ("redis", "postgres", "crypto"):
                 allowed |= declared(extra) if path.name.startswith(extra) else set()
+            allowed |= declared("webhooks") if path.name == "webhook_http.py" else set()
             # What stands on the application's own database is only imported for what asks for it.
             own = part_of(path) == "jobs" and path.name.startswith(("database", "outbox", "sessions"))
             allowed |= declared("sqlalchemy") if own else set()

@@ -14,6 +14,7 @@ from umbel import Settings, Umbel
 from umbel.errors import ConfigurationError
 from umbel.settings import data_directory
 
+SECRET = "whsec_" + "A" * 43 + "="
 KEY = "k:" + "A" * 43 + "="
 #: A text for each variable, and the value that it stands for.
 VALUES: dict[str, tuple[str, Any]] = {
@@ -43,6 +44,10 @@ VALUES: dict[str, tuple[str, Any]] = {
     "UMBEL_DEAD_LETTERS_MOST": ("500", 500),
     "UMBEL_DEAD_LETTERS_AGE": ("90d", timedelta(days=90)),
     "UMBEL_RELEASE": ("v7", "v7"),
+    "UMBEL_WEBHOOK_SECRET": (SECRET, SecretStr(SECRET)),
+    "UMBEL_WEBHOOK_ALLOW": ("localhost, 10.0.0.0/8", ("localhost", "10.0.0.0/8")),
+    "UMBEL_WEBHOOK_BACKOFF": ("5s, 1m", (timedelta(seconds=5), timedelta(minutes=1))),
+    "UMBEL_WEBHOOK_TIMEOUT": ("5s", timedelta(seconds=5)),
     "UMBEL_EXTERNAL_TASKS": ("billing.charge, mail.send", ("billing.charge", "mail.send")),
     "UMBEL_EXTERNAL_QUEUES": ("billing", ("billing",)),
     "UMBEL_WEB_TOKEN": ("0123456789abcdef", "0123456789abcdef"),

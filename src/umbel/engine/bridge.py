@@ -23,7 +23,7 @@ from celery.exceptions import Ignore, SoftTimeLimitExceeded
 from umbel.engine.job import Job, SoftLimitPassed, contained, current_job
 from umbel.engine.outcome import Outcome, is_running, meaning_of
 
-__all__ = ("Drive", "bridged")
+__all__ = ("Drive", "bridged", "thread_loop")
 
 
 class _JobGreenlet(greenlet.greenlet):
@@ -209,12 +209,15 @@ class _Runners(threading.local):
         self._runner: asyncio.Runner | None = None
         self._owner = 0
 
-    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    def loop(self) -> asyncio.AbstractEventLoop:
         import os
 
         if self._runner is None or self._owner != os.getpid():
             self._runner, self._owner = asyncio.Runner(), os.getpid()
-        loop = self._runner.get_loop()
+        return self._runner.get_loop()
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        loop = self.loop()
         stepper = _Stepper(coroutine)
         stepper.task = task = loop.create_task(stepper.run(), context=contextvars.copy_context())
         try:
@@ -263,3 +266,8 @@ class _Stepper:
 
 
 _RUNNERS: Final = _Runners()
+
+
+def thread_loop() -> asyncio.AbstractEventLoop:
+    """Return the loop of this thread, on which coroutines run where there is no pool of ours."""
+    return _RUNNERS.loop()

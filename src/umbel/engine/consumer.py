@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 from weakref import WeakSet
 
+from celery.app.task import Context
 from celery.concurrency.prefork import TaskPool as Prefork
 from celery.exceptions import InvalidTaskError, NotRegistered
 from celery.utils.collections import AttributeDict
@@ -25,6 +26,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 from umbel.engine import garbage, remote_control
 from umbel.engine.channel import Transport
 from umbel.engine.delivered import Fed
+from umbel.engine.ends import End, Gathering, drain, gathering
 from umbel.engine.envelope import due_at
 from umbel.engine.execution import Execution, owned_by
 from umbel.engine.fetcher import Fetcher
@@ -269,6 +271,7 @@ class Consumer(celery_consumer.Consumer):
     def shutdown(self) -> None:
         """Settle what has ended, give back what has not, and end the lease."""
         if self._flusher is not None:
+            drain(10.0)
             self._flusher.drain(10.0)
         super().shutdown()
         if self._flusher is not None:
@@ -332,8 +335,23 @@ class Consumer(celery_consumer.Consumer):
             qos.on_reject = None
             if rejected:
                 execution.bury(error, reason=reason)
-                execution.settle("ack")
+                self._tell_of_refused(message, error, execution)
                 message.channel.release_slot()
+
+    def _tell_of_refused(self, message: Any, error: Exception, execution: Execution) -> None:
+        """Let whoever listens hear of a message that cannot run, and settle it then."""
+        listener = getattr(self.app, "endings", None)
+        headers = message.headers or {}
+        task = self.app.tasks.get(headers.get("task")) if isinstance(headers.get("task"), str) else None
+        told = Gathering()
+        token = gathering.set(told)
+        try:
+            with execution.current():
+                if listener is not None:
+                    listener.tell(End(kind="failure", task=task, request=Context({**headers}), error=error))
+        finally:
+            gathering.reset(token)
+            told.conclude(lambda: execution.settle("ack"))
 
     def _mark_as_failure(self, message: Any, exc: Exception) -> None:
         headers = message.headers or {}

@@ -137,6 +137,10 @@ class Execution:
         if not self.closed and self.entry.letter is None:
             self.entry.letter = ReplayEnd(key, closed)
 
+    def forget(self) -> None:
+        """Drop what was gathered for its end: the job is to run again."""
+        self.entry = Settled(self.delivery.seq)
+
     def settle(self, action: str) -> None:
         """Hand everything over to be written, with what becomes of the message."""
         if self.closed:

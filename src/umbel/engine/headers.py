@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ("COUNTED", "REPLAY")
+__all__ = ("COUNTED", "REPLAY", "WEBHOOK")
 
 #: Whose replay a message is: the number of the replay and the key of the letter.
 REPLAY: Final = "umbel_replay"
+#: Where the end of this one job is told.
+WEBHOOK: Final = "umbel_webhook"
 #: What a job carries of the time and the number of its tries, which begin anew with a replay.
 COUNTED: Final = ("umbel_first", "umbel_put_off")

@@ -22,12 +22,13 @@ from queue import SimpleQueue
 from typing import Any, Final
 
 from celery import signals
-from celery.app.trace import task_has_custom
 from celery.concurrency.base import BasePool, apply_target
 from celery.worker import state as worker_state
 
 from umbel.engine import current_task
 from umbel.engine.bridge import Drive
+from umbel.engine.conversation import share_loop
+from umbel.engine.ends import has_own
 from umbel.engine.job import Job, current_job
 from umbel.engine.limits import Watchman
 from umbel.engine.pacer import Pacer
@@ -81,6 +82,7 @@ class TaskPool(BasePool):
     def on_start(self) -> None:
         """Let Celery's stack of current tasks follow the job's context, so that gathered children see their task."""
         current_task.follow_jobs()
+        share_loop(self._shared_loop)
 
     # -- Celery's side ----------------------------------------------------------------------------------------
 
@@ -299,7 +301,7 @@ class TaskPool(BasePool):
             return False
         plain = self._async.get(task.name)
         if plain is None:
-            custom = any(task_has_custom(task, hook) for hook in _HOOKS)
+            custom = any(has_own(task, hook) for hook in _HOOKS)
             plain = self._async[task.name] = not custom and not getattr(task, "blocks", False)
         return plain
 
@@ -325,6 +327,11 @@ class TaskPool(BasePool):
             with self._lock:
                 self._end_of(job)
             self.wake()
+
+    def _shared_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            self._loop = self._loop or self._start_loop()
+            return self._loop
 
     def _start_loop(self) -> asyncio.AbstractEventLoop:
         self._loop = loop = _new_loop()
@@ -361,6 +368,7 @@ class TaskPool(BasePool):
         job.terminate()
 
     def _end(self) -> None:
+        share_loop(None)
         self._watchman.stop()
         self._pacer.stop()
         for _ in range(self._threads):

@@ -24,6 +24,7 @@ from celery.worker import request as celery_request
 from celery.worker import state as worker_state
 
 from umbel.engine.burial import REPLAY, replayed_key
+from umbel.engine.ends import End, Gathering, Kind, gathering
 from umbel.engine.execution import Execution
 from umbel.engine.job import current_job
 from umbel.engine.outcome import CancelledItself
@@ -168,15 +169,34 @@ class Request(celery_request.Request):
             yield
             return
         self._gathering = True
+        told = Gathering(self)
+        token = gathering.set(told)
         try:
             with self.execution.current():
                 yield
         finally:
+            gathering.reset(token)
             self._gathering = False
             held, self._held = self._held, None
-            if held is not None:
-                self.execution.settle(held)
-            self.execution.finish()
+            execution = self.execution
+
+            def write() -> None:
+                if held is not None:
+                    execution.settle(held)
+                execution.finish()
+
+            told.conclude(write)
+
+    @property
+    def context(self) -> Any:
+        """Celery's context of the job, as its task would have it."""
+        return self._context
+
+    def _tell(self, kind: Kind, error: BaseException, *, expired: bool = False) -> None:
+        """Let whoever listens hear of an end for which Celery calls no handler of the task's."""
+        listener = getattr(self._app, "endings", None)
+        if listener is not None:
+            listener.tell(End(kind=kind, task=self._task, request=self._context, error=error, expired=expired))
 
     def give_up(self) -> None:
         """Drop whatever still comes from the running body; the request itself goes on to write its end."""
@@ -299,6 +319,7 @@ class Request(celery_request.Request):
                 if not error.requeue:
                     said = f": {error.reason}" if error.reason else ""
                     self._bury(error, reason=f"rejected by its task{said}")
+                    self._tell("failure", error)
             elif isinstance(error, Ignore):
                 self._end_replay(closed=True)
             elif not isinstance(error, (Retry, Terminated)):
@@ -327,6 +348,7 @@ class Request(celery_request.Request):
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
         with self.settling():
             self._end_replay(closed=False)
+            self._tell("cancel", TaskRevokedError(reason), expired=expired)
             super()._announce_revoked(reason, terminated, signum, expired)
 
     def _announce_cancelled(self, emit_retry: bool = True) -> None:

@@ -27,8 +27,10 @@ from celery.worker import state as worker_state
 
 from umbel.engine import current_task
 from umbel.engine.burial import REPLAY
+from umbel.engine.ends import has_own
 from umbel.engine.envelope import decode_body, is_simple
 from umbel.engine.execution import Execution, current_execution
+from umbel.engine.headers import WEBHOOK
 from umbel.engine.job import Job, current_job
 from umbel.engine.request import Request, concealed
 from umbel.engine.results import EngineBackend
@@ -62,7 +64,7 @@ _CELERY_HEADERS: Final = frozenset({*Context.__dict__, "lang", "task", "argsrepr
 def plain_task(task: Any, app: Any) -> bool:
     """Whether the jobs of ``task`` may go the short way, as far as the task itself decides."""
     return (
-        not any(_custom(task, hook) for hook in _HOOKS)
+        not any(has_own(task, hook) for hook in _HOOKS)
         and not task.rate_limit
         and task.acks_late
         and not app.conf.worker_deduplicate_successful_tasks
@@ -78,13 +80,6 @@ def is_watched(eventer: Any) -> bool:
     if any(signal.receivers for signal in _SIGNALS):
         return True
     return bool(eventer is not None and eventer.enabled and (not eventer.groups or "task" in eventer.groups))
-
-
-def _custom(task: Any, hook: str) -> bool:
-    for cls in type(task).__mro__:
-        if hook in cls.__dict__:
-            return not cls.__module__.startswith(("celery.", "umbel."))
-    return False
 
 
 class PlainRequest(Request):
@@ -182,6 +177,8 @@ class ShortPath:
         self._prepared = task.backend.prepare_value
         self._protected = task.backend.protection.result if task.backend.protection.encrypts else None
         self._conceal = getattr(task, "conceal", None)
+        listener = getattr(self.app, "endings", None)
+        self._is_heard = listener is not None and listener.hears(task)
         self._pid = os.getpid()
         current_task.follow_jobs()
 
@@ -266,6 +263,8 @@ class ShortPath:
                 result = task.run(*request._args, **request._kwargs)
                 if stored:
                     execution.record(self._record(request, context, states.SUCCESS, result))
+                if self._is_heard or WEBHOOK in request._request_dict:
+                    task.on_success(result, request.id, request._args, request._kwargs)
             except BaseException as error:
                 self._ended(request, context, error)
             else:

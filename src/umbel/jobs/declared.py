@@ -12,16 +12,18 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from umbel.engine.outcome import Outcome, is_running
 from umbel.errors import ConfigurationError
 from umbel.jobs.breaker import Breaker
+from umbel.jobs.hooks import Hooks, hooked
 from umbel.jobs.overlap import WithoutOverlap
 from umbel.jobs.retry import Retry
 from umbel.jobs.sensitive import Sensitive
 from umbel.jobs.unique import Unique
+from umbel.jobs.webhooks import Webhook
 
 __all__ = ("Declared", "on_class", "take")
 
@@ -32,6 +34,8 @@ _READERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "overlap": WithoutOverlap.of,
     "breaker": Breaker.of,
     "sensitive": Sensitive.of,
+    "hooks": Hooks.of,
+    "webhook": Webhook.of,
 }
 #: What goes around a body, the outermost first. Each has ``around(task, run) -> run``.
 _AROUND: Final = ("sensitive", "retry", "breaker", "overlap")
@@ -46,9 +50,14 @@ class Declared:
     overlap: WithoutOverlap | None = None
     breaker: Breaker | None = None
     sensitive: Sensitive | None = None
+    hooks: Hooks | None = None
+    webhook: Webhook | None = None
 
     def around(self, task: Any, run: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``run``, the body of ``task``, with everything around it that is declared."""
+        if self.hooks is not None:
+            # Innermost: they hear of a body that really begins, and not of a job that is put off.
+            run = hooked(task, run)
         for name in reversed(_AROUND):
             promise = getattr(self, name)
             if promise is not None:
@@ -56,16 +65,20 @@ class Declared:
         return _concluding(task, run)
 
     def put_around(self, task: Any) -> None:
-        """Put what is declared around the body of a task that its application has bound, once."""
-        if task.__dict__.get("_declared_around"):
+        """Put what is declared around the body of a task that its application has bound."""
+        known, body = task.__dict__.get("_put_around", (None, task.run))
+        if known is self:
             return
-        body = task.run
-        task.run, task._declared_around = self.around(task, body), True
-        # Asking the store is not for the event loop.
-        task.blocks = self.overlap is not None or self.breaker is not None
+        task.run, task._put_around = self.around(task, body), (self, body)
+        # Asking the store is not for the event loop, nor is what an application's own hooks may do.
+        task.blocks = self.overlap is not None or self.breaker is not None or self.hooks is not None
         with contextlib.suppress(TypeError, ValueError):
             # What wraps a method copies the signature of its function, with ``self``.
             task.run.__signature__ = inspect.signature(body)
+
+    def with_hooks(self) -> Declared:
+        """Return it as that of a task that hears of the application's hooks."""
+        return replace(self, hooks=Hooks())
 
     def for_celery(self) -> dict[str, Any]:
         """Return what Celery is to know of it: ``self.retry()`` counts up to the same number."""

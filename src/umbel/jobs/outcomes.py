@@ -17,9 +17,10 @@ from datetime import timedelta
 from typing import Any
 
 from celery import signals
-from celery.exceptions import MaxRetriesExceededError
+from celery.exceptions import MaxRetriesExceededError, TaskRevokedError
 
 from umbel.durations import duration
+from umbel.engine.ends import End
 from umbel.engine.outcome import CancelledItself, Outcome
 from umbel.jobs.again import EAGER_MOST, again, times_put_off
 
@@ -105,6 +106,8 @@ class Cancel(Outcome):
         """Let the worker end the job as it ends one that somebody else has cancelled."""
         if task.request.is_eager:
             signals.task_revoked.send(sender=task, request=task.request, terminated=False, signum=None, expired=False)
+            revoked = TaskRevokedError(self.reason or "cancelled")
+            task.app.endings.tell(End(kind="cancel", task=task, request=task.request, error=revoked))
         return CancelledItself(f"cancelled: {self.reason}" if self.reason else "cancelled")
 
 
