@@ -31,6 +31,7 @@ from umbel.engine.redis_letters import RedisLetters
 from umbel.engine.redis_moving import RedisMoving
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_operations import RedisOperations
+from umbel.engine.redis_plain import apart, plain_ends
 from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_wake import RedisListener
 from umbel.engine.redis_wire import BAND, deliveries, message, next_due, pack, record_fields, settled, stored, taken
@@ -201,16 +202,17 @@ class RedisEngine(RedisOperations):
         self._here()
         self.names.note({one.queue for entry in entries for one in entry.outgoing})
         token = self._lease.token if self._lease is not None else ""
-        refused, complete = self.store.run(
-            "settle", token, self.crash_limit, settled(self.prefix, entries, self._known, self.letters.ending)
-        )
+        plain, others = apart(entries)
+        words = settled(self.prefix, others, self._known, self.letters.ending), plain_ends(plain, self._known)
+        refused, complete, refused_plain = self.store.run("settle", token, self.crash_limit, *words)
         if self._lease is not None:
             for entry in entries:
                 if entry.seq is not None and entry.action != "keep":
                     self._lease.end(entry.seq)
                     self._known.pop(entry.seq, None)
         last = {part.group_id: part for entry in entries for part in entry.parts}
-        return Settlement(tuple(entries[number] for number in refused), _parts(complete, last))
+        back = [others[number] for number in refused] + [plain[number] for number in refused_plain]
+        return Settlement(tuple(back), _parts(complete, last))
 
     # -- leases -----------------------------------------------------------------------------------------------
 

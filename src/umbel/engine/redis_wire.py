@@ -21,6 +21,7 @@ __all__ = (
     "list_key",
     "message",
     "next_due",
+    "own",
     "pack",
     "queue_of",
     "raw",
@@ -134,7 +135,7 @@ def record_fields(record: Record) -> list[Any]:
         record.task or "",
         record.queue or "",
         record.owner or "",
-        left,
+        str(left),
         f"{record.since:.6f}",
     ]
 
@@ -157,7 +158,7 @@ def settled(
                 [message(prefix, outgoing) for outgoing in entry.outgoing],
                 [_part(part) for part in entry.parts],
                 entry.fired or "",
-                *_own(known.get(entry.seq or 0)),
+                *own(known.get(entry.seq or 0)),
             ]
             for entry in entries
         ]
@@ -169,7 +170,7 @@ def _part(part: ChordPart) -> list[Any]:
     return [part.group_id, part.task_id, part.place, result, part.size or 0]
 
 
-def _own(delivery: Delivery | None) -> tuple[str, str]:
+def own(delivery: Delivery | None) -> tuple[str, str]:
     """Return what a message's trailer says: its id, and when it was queued."""
     if delivery is None or not delivery.enqueued:
         return "", ""

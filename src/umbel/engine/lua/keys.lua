@@ -205,23 +205,10 @@ local function look_up(ids)
     end
 end
 
--- Store a job's state beside its guard; an end is overwritten only by what was queued after it.
-local function store(record, at)
-    local id, state, final, text, meta, attempt, task, queue, owner, ttl, since = unpack(record)
-    local about = key('about:' .. id)
-    local known = guards[id]
-    if known == nil then known = redis.call('GET', about) end
-    local old = known and cmsgpack.unpack(known)
-    if old and old[2] == 1 and tonumber(since) <= tonumber(old[3]) then return end
-    if old then
-        if task == '' then task = old[5] end
-        if queue == '' then queue = old[6] end
-        if owner == '' then owner = old[7] end
-    end
-    local document = P .. 'celery-task-meta-' .. id
-    local guard = cmsgpack.pack({state, final, at, attempt, task, queue, owner, text})
+local function write_state(id, meta, guard, ttl)
+    local document, about = P .. 'celery-task-meta-' .. id, key('about:' .. id)
     guards[id] = guard
-    if ttl == 0 then
+    if ttl == '0' then
         redis.call('SET', document, meta)
         redis.call('SET', about, guard)
     else
@@ -229,6 +216,21 @@ local function store(record, at)
         redis.call('SET', about, guard, 'PX', ttl)
     end
     redis.call('PUBLISH', document, meta)
+end
+
+-- Store a job's state beside its guard; an end is overwritten only by what was queued after it.
+local function store(record, at)
+    local id, state, final, text, meta, attempt, task, queue, owner, ttl, since = unpack(record)
+    local known = guards[id]
+    if known == nil then known = redis.call('GET', key('about:' .. id)) end
+    local old = known and cmsgpack.unpack(known)
+    if old and old[2] == 1 and tonumber(since) <= tonumber(old[3]) then return end
+    if old then
+        if task == '' then task = old[5] end
+        if queue == '' then queue = old[6] end
+        if owner == '' then owner = old[7] end
+    end
+    write_state(id, meta, cmsgpack.pack({state, final, at, attempt, task, queue, owner, text}), ttl)
 end
 
 -- Chords: the groups of which parts were counted in this step.

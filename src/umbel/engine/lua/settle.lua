@@ -1,11 +1,13 @@
 -- What a batch of executions leaves behind, in one step.
--- ARGV: prefix, token, crash limit, MessagePack [[seq or 0, action, dead letter or "", records, outgoing, parts, fired, id, queued], …];
+-- ARGV: prefix, token, crash limit, MessagePack [[seq or 0, action, dead letter or "", records, outgoing, parts, fired, id, queued], …],
+-- MessagePack [[[what ends of one kind have in common: state, text, attempt, task, queue, owner, then their guard but for the time, in two
+-- pieces], …], [seq, id, queued, kind from 1 or 0 for no record, record's id, document, ttl, since, …]] of plain jobs that have just ended, or "".
 -- id and queued are what the message of seq says of itself: its task id and when it was queued, as text.
--- Returns [refused, complete]: numbers of refused entries from 0, and group ids of complete chords.
+-- Returns [refused, complete, refused plain ones]: numbers of refused entries from 0, and group ids of complete chords.
 local token, limit = ARGV[2], tonumber(ARGV[3])
 local held = key('held:' .. token)
 local at = now()
-local refused, complete = {}, {}
+local refused, complete, refused_plain = {}, {}, {}
 
 -- Jobs whose message has gone, as pairs of id and when it was queued.
 local gone = {}
@@ -59,7 +61,30 @@ local function is_cancelled(id)
     return mark and string.sub(mark, -2) == ' 1'
 end
 
+-- Most ends are plain: one flat list, nothing packed here, no number written out.
+local function settle_plain(kinds, flat)
+    local ids, stamps = {}, {}
+    for at_id = 5, #flat, 8 do ids[#ids + 1] = flat[at_id] end
+    look_up(ids)
+    for number, kind in ipairs(kinds) do stamps[number] = kind[7] .. string.char(160 + #at) .. at .. kind[8] end
+    for start = 1, #flat, 8 do
+        local seq, id, queued, number, name, meta, ttl, since = unpack(flat, start, start + 7)
+        if redis.call('HDEL', held, seq) == 0 then
+            refused_plain[#refused_plain + 1] = (start - 1) / 8
+        else
+            if id ~= '' then gone[#gone + 1] = {id, queued} end
+            if number > 0 and guards[name] then
+                local state, text, attempt, task, queue, owner = unpack(kinds[number])
+                store({name, state, 1, text, meta, attempt, task, queue, owner, ttl, since}, at)
+            elseif number > 0 then
+                write_state(name, meta, stamps[number], ttl)
+            end
+        end
+    end
+end
+
 relieve()
+if ARGV[5] ~= '' then settle_plain(unpack(cmsgpack.unpack(ARGV[5]))) end
 local entries = cmsgpack.unpack(ARGV[4])
 local ids = {}
 for _, entry in ipairs(entries) do
@@ -95,4 +120,4 @@ forget()
 for group in pairs(counted) do
     if is_complete(group) then complete[#complete + 1] = group end
 end
-return {refused, complete}
+return {refused, complete, refused_plain}
