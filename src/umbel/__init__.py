@@ -8,8 +8,11 @@ if TYPE_CHECKING:
     from umbel import errors
     from umbel.app import Umbel
     from umbel.jobs.backoff import exponential
+    from umbel.jobs.batch_status import BatchState, BatchStatus
+    from umbel.jobs.batches import AsyncBatch, Batch
     from umbel.jobs.breaker import Breaker
     from umbel.jobs.canary import canary
+    from umbel.jobs.checkpoints import resumable
     from umbel.jobs.dead_letters import LetterFilter, ReplayPolicy
     from umbel.jobs.faults import Fault, Outlook, fault_of
     from umbel.jobs.hooks import Hooks, JobContext
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
     from umbel.task import Task
 
 __all__ = (
+    "AsyncBatch",
+    "Batch",
+    "BatchState",
+    "BatchStatus",
     "Breaker",
     "Cancel",
     "Fail",
@@ -55,12 +62,17 @@ __all__ = (
     "exponential",
     "fault_of",
     "progress",
+    "resumable",
     "verify_webhook",
 )
 
 __version__: Final = "0.1.0"
 
 _HOMES: Final = {
+    "AsyncBatch": "umbel.jobs.batches",
+    "Batch": "umbel.jobs.batches",
+    "BatchState": "umbel.jobs.batch_status",
+    "BatchStatus": "umbel.jobs.batch_status",
     "Breaker": "umbel.jobs.breaker",
     "Cancel": "umbel.jobs.outcomes",
     "Fail": "umbel.jobs.outcomes",
@@ -88,6 +100,7 @@ _HOMES: Final = {
     "exponential": "umbel.jobs.backoff",
     "fault_of": "umbel.jobs.faults",
     "progress": "umbel.jobs.progress",
+    "resumable": "umbel.jobs.checkpoints",
     "verify_webhook": "umbel.jobs.webhook_signature",
 }
 

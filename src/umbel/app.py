@@ -15,6 +15,7 @@ from celery import Celery, signals
 from kombu.transport import TRANSPORT_ALIASES
 
 from umbel import checks
+from umbel.batching import WithBatches
 from umbel.database import WithDatabase
 from umbel.endings import WithEndings
 from umbel.engine.dispatch import Dispatcher, inherited_owner
@@ -69,7 +70,7 @@ _RABBIT_DEFAULTS: Final = {"task_default_queue_type": "quorum", "task_create_mis
 _ROUTING: Final = ("queue", "exchange", "exchange_type", "routing_key", "delivery_mode", "priority")
 
 
-class Umbel(WithDatabase, WithEndings, Celery):
+class Umbel(WithBatches, WithDatabase, WithEndings, Celery):
     """A Celery application that needs nothing but a name.
 
         from umbel import Umbel

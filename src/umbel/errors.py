@@ -15,6 +15,9 @@
     │   ├── StoreTooNew           the file was written by a newer Umbel
     │   └── StoreUnreachable      the server does not answer
     ├── BreakerOpen               what is behind a circuit breaker has failed too often, and is left alone for a while
+    ├── BatchError                one batch cannot do what was asked
+    │   ├── BatchNotFound         no batch has this id, or it ended too long ago
+    │   └── BatchEnded            it is over, or cancelled: nothing can be added
     ├── LockTaken                 another process has the lock, and has kept it for longer than was waited
     ├── MoveRefused               jobs cannot be moved from one store to the other now
     ├── LetterError               one dead letter cannot do what was asked
@@ -27,6 +30,7 @@
     ├── PayloadRefused            a message or a result is not what somebody with our keys wrote
     └── JobError                  one job cannot do what was asked
         ├── JobNotFound           no job has this id, or its result has expired
+        ├── CheckpointTaken       another execution of this job goes on from its checkpoints
         ├── JobFinished           the job has ended, so it cannot be cancelled
         └── WaitRefused           waiting for a result here would block for ever
 
@@ -39,7 +43,11 @@ from pathlib import Path
 
 __all__ = (
     "AddressRefused",
+    "BatchEnded",
+    "BatchError",
+    "BatchNotFound",
     "BreakerOpen",
+    "CheckpointTaken",
     "ConfigurationError",
     "DispatchError",
     "DispatchTimeout",
@@ -226,6 +234,36 @@ class BreakerOpen(UmbelError):
         )
 
 
+class BatchError(UmbelError):
+    """One batch cannot do what was asked."""
+
+    def __init__(self, batch_id: str, message: str) -> None:
+        self.batch_id = batch_id
+        super().__init__(message)
+
+
+class BatchNotFound(BatchError):
+    """No batch has this id, or it ended so long ago that it is not kept any more."""
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(
+            batch_id,
+            f"There is no batch {batch_id!r}: 'umbel batch list' shows which there are; one that has ended "
+            "is kept for a week.",
+        )
+
+
+class BatchEnded(BatchError):
+    """The batch is over, or was cancelled, so nothing can be added to it."""
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(
+            batch_id,
+            f"Batch {batch_id!r} is over, so nothing can be added to it: add before its last member has ended (from "
+            "inside of a member), or open another batch.",
+        )
+
+
 class LockTaken(UmbelError):
     """Another process has the lock.
 
@@ -319,6 +357,17 @@ class JobFinished(JobError):
     def __init__(self, job_id: str, state: str) -> None:
         self.state = state
         super().__init__(job_id, f"Job {job_id!r} has already ended ({state}), so there is nothing to cancel.")
+
+
+class CheckpointTaken(JobError):
+    """Another execution of this job goes on from its checkpoints: this one was taken for dead."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            job_id,
+            f"Another execution of job {job_id!r} goes on from where this one was, because its process was out of "
+            "touch for too long: let this one end, what it returns is refused.",
+        )
 
 
 class WaitRefused(JobError, RuntimeError):

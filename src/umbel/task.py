@@ -6,20 +6,22 @@ import asyncio
 import contextvars
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, TypeVar
 
 from celery import states
-from celery._state import _task_stack, get_current_worker_task
+from celery._state import get_current_worker_task
 from celery.app.task import Task as CeleryTask
-from celery.exceptions import Reject, Retry, TaskRevokedError
+from celery.exceptions import Ignore, Reject, Retry, TaskRevokedError
 from kombu.exceptions import OperationalError
 
+from umbel.engine.batches import BATCH
 from umbel.engine.bulk import arguments, in_batches, one_by_one
+from umbel.engine.current_task import as_child_of
 from umbel.engine.execution import deferring, is_calling_back, offline_producer
 from umbel.engine.failures import carry, failing
-from umbel.engine.outcome import CancelledItself
+from umbel.engine.outcome import CancelledItself, Replaced
 from umbel.engine.threads import Threads
 from umbel.errors import DispatchTimeout, InvalidArguments
 from umbel.ids import new_id
@@ -159,7 +161,7 @@ class Task(CeleryTask, Generic[P, R]):
         patience = None if self.app.conf.task_always_eager else limit
         context = contextvars.copy_context()
         call = partial(
-            _as_child_of, get_current_worker_task(), partial(self.apply_async, args, kwargs, known, **options)
+            as_child_of, get_current_worker_task(), partial(self.apply_async, args, kwargs, known, **options)
         )
         future = _DISPATCHERS.submit(context.run, call)
         try:
@@ -253,6 +255,22 @@ class Task(CeleryTask, Generic[P, R]):
         with deferring():
             return super().replace(sig)
 
+    def resumable(self, rows: Any, **options: Any) -> Any:
+        """Return ``rows`` so that this job goes on where it stopped: see :func:`umbel.resumable`."""
+        from umbel.jobs.checkpoints import resumable
+
+        return resumable(rows, **options)
+
+    def on_replace(self, sig: Any) -> Any:
+        """Celery's; what takes a batch member's place is that member."""
+        batch = getattr(self.request, BATCH, None)
+        if batch is not None:
+            _stay_member(sig, self.request.id, batch)
+        try:
+            return super().on_replace(sig)
+        except Ignore as ignored:
+            raise Replaced(*ignored.args) from None
+
     def update_state(
         self, task_id: str | None = None, state: str | None = None, meta: Any = None, **kwargs: Any
     ) -> None:
@@ -290,15 +308,13 @@ class AsyncCall:
         return function(self, *args, **kwargs) if self.bind_self else function(*args, **kwargs)  # type: ignore[attr-defined]
 
 
-def _as_child_of(parent: Any, call: Callable[[], R]) -> R:
-    """Call in the name of a running task: Celery keeps it by thread, except in Umbel's own pool."""
-    if parent is None or get_current_worker_task() is parent:
-        return call()
-    _task_stack.push(parent)
-    try:
-        return call()
-    finally:
-        _task_stack.pop()
+def _stay_member(sig: Any, task_id: str, batch: str) -> None:
+    """Mark whatever in ``sig`` has this id, which in a canvas may be any part."""
+    if sig.options.get("task_id") == task_id and not getattr(sig, "tasks", None):
+        sig.set(headers={**(sig.options.get("headers") or {}), BATCH: batch})
+    parts = [*(getattr(sig, "tasks", None) or ()), *filter(None, [getattr(sig, "body", None)])]
+    for part in parts:
+        _stay_member(part, task_id, batch)
 
 
 def _loop_runs() -> bool:

@@ -20,6 +20,7 @@ from tests.chaos.site import EmbeddedSite, Site
 from tests.chaos.stages import end_in_order
 from tests.chaos.verdict import Verdict
 from tests.chaos.workload import Workload
+from tests.integration.batches.killing import SCENARIOS, campaign
 from tests.primitives.crew import PROCESSES
 
 __all__ = ("main",)
@@ -69,12 +70,28 @@ def _races(options: argparse.Namespace, **common: Any) -> RacesVerdict:
     return Races(heats=(options.jobs or 20_000) // 100, kills=min(options.kills or 2, PROCESSES - 1), **common).run()
 
 
+def _batches(options: argparse.Namespace, folder: Path, say: Callable[[str], None], seed: int) -> Verdict:
+    """Each line of batches and checkpoints, on both stores that hold messages."""
+    deaths, faults = 0, []
+    site = RedisSite(folder, append=False)
+    try:
+        for url in (f"sqlite:///{folder}/jobs.db", site.direct):
+            for name in SCENARIOS:
+                died, found = campaign(url, name)
+                say(f"chaos batches {url.partition(':')[0]} {name}: died at {died} lines, {len(found)} faults")
+                deaths, faults = deaths + died, faults + found
+    finally:
+        site.close()
+    return Verdict(deaths, deaths, 0, 0, 0, 0.0, faults=faults)
+
+
 _CAMPAIGNS: Final[dict[str, Callable[..., Verdict | RacesVerdict]]] = {
     "embedded": _embedded,
     "redis": _redis,
     "canvas": partial(_canvas, site=EmbeddedSite),
     "canvas-redis": partial(_canvas, site=RedisSite),
     "races": _races,
+    "batches": _batches,
 }
 
 

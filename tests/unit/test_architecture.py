@@ -33,6 +33,7 @@ LEVELS = {
     "schedule": 3,
     "monitor": 3,
     "checks": 3,
+    "batching": 3,
     "database": 3,
     "endings": 3,
     "ineffective": 3,
@@ -50,6 +51,7 @@ PLUGS = {("app", "web"), ("endings", "web"), ("app", "schedule"), ("app", "monit
 # What services, which show users what to import, leave alone: the inside.
 INTERNAL = {
     "app",
+    "batching",
     "checks",
     "cli",
     "database",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from umbel import __version__
+from umbel.cli.batch import batch
 from umbel.cli.beat import beat
 from umbel.cli.bench import bench
 from umbel.cli.call import call
@@ -73,6 +74,7 @@ for _command in (
     call,
     cancel,
     why,
+    batch,
     dead,
     config,
     key,

@@ -24,6 +24,7 @@ from celery.worker import state
 from kombu.exceptions import ContentDisallowed, DecodeError
 
 from umbel.engine import garbage, remote_control
+from umbel.engine.aside import Aside
 from umbel.engine.channel import Transport
 from umbel.engine.delivered import Fed
 from umbel.engine.ends import End, Gathering, drain, gathering
@@ -36,6 +37,7 @@ from umbel.engine.outage import Outage
 from umbel.engine.pool import TaskPool
 from umbel.engine.protection import HIDDEN, refusal_of
 from umbel.engine.request import Request
+from umbel.engine.results import end_in_chord
 from umbel.engine.short_path import ShortPath, is_watched, plain_task
 from umbel.engine.store import Delivery, Engine, Outgoing, Settled
 from umbel.errors import PayloadRefused
@@ -93,6 +95,7 @@ class Consumer(celery_consumer.Consumer):
         )
         fetcher.weigh({name: settings.queue_weights.get(name, 0) for name in queues})
         fetcher.on_cancelled = self._stop_cancelled
+        fetcher.on_sweep = Aside("Batches", self.app.sweep_batches)
         fetcher.surrender = getattr(self.pool, "surrender", None)
         if (
             isinstance(self.pool, TaskPool)
@@ -304,6 +307,7 @@ class Consumer(celery_consumer.Consumer):
             self._failing(message, reason, NotRegistered(str(headers.get("task")))),
         ):
             super().on_unknown_task(_shown(body, message), message, exc)
+            end_in_chord(self.app.backend, headers, NotRegistered(str(headers.get("task"))))
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """A message that is no task."""
@@ -365,6 +369,7 @@ class Consumer(celery_consumer.Consumer):
                 umbel_owner=headers.get("umbel_owner"),
             )
             self.app.backend.mark_as_failure(headers["id"], exc, request=request)
+            end_in_chord(self.app.backend, headers, exc)
 
 
 def _shown(body: Any, message: Any) -> Any:

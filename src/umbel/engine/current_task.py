@@ -6,17 +6,20 @@ ended needs none: here that is one step each, on Celery's own storage.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import greenlet
-from celery._state import _task_stack
+from celery._state import _task_stack, get_current_worker_task
 
 from umbel.engine.job import current_job
 
 if TYPE_CHECKING:
     from umbel.engine.job import Job
 
-__all__ = ("begin", "end", "follow_jobs")
+__all__ = ("as_child_of", "begin", "end", "follow_jobs")
+
+R = TypeVar("R")
 
 #: None with Celery's other kind of stack (``USE_FAST_LOCALS``), which knows threads only.
 _STACKS: Final[dict[Any, dict[str, list[Any]]] | None] = (
@@ -44,6 +47,17 @@ def end(job: Job) -> None:
         _task_stack.pop()
     else:
         _STACKS.pop(job, None)
+
+
+def as_child_of(parent: Any, call: Callable[[], R]) -> R:
+    """Call in the name of a running task: Celery keeps it by thread, except in Umbel's own pool."""
+    if parent is None or get_current_worker_task() is parent:
+        return call()
+    _task_stack.push(parent)
+    try:
+        return call()
+    finally:
+        _task_stack.pop()
 
 
 def _job_ident() -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
+from umbel.engine.batches import BATCH, FAILED, MemberEnd
 from umbel.engine.burial import letter_of
 from umbel.engine.failures import FAILURES
 from umbel.engine.store import Outgoing, Record, ReplayEnd, Settled
@@ -52,7 +53,9 @@ class Execution:
     __slots__ = (
         "_flusher",
         "attempt",
+        "batch",
         "carried",
+        "checkpoints",
         "closed",
         "delivery",
         "entry",
@@ -74,6 +77,10 @@ class Execution:
         self.carried: str | None = headers.get(FAILURES)
         owner = headers.get("umbel_owner")
         self.owner: str | None = None if owner is None else str(owner)
+        #: The batch that it is a member of.
+        self.batch: str | None = headers.get(BATCH)
+        #: Whether it has saved how far it is.
+        self.checkpoints = False
         self.entry = Settled(delivery.seq)
         #: Not to be queued again under its id, of which no result tells.
         self.once = unrecorded and bool(headers.get("umbel_once"))
@@ -90,6 +97,7 @@ class Execution:
         other.delivery = self.delivery  # type: ignore[misc]
         other.task, other.attempt, other.owner = self.task, self.attempt, self.owner
         other.once, other.carried = self.once, self.carried
+        other.batch, other.checkpoints = self.batch, self.checkpoints
         other.entry = Settled(self.delivery.seq)
         other.settled = self.settled
         other.closed = False
@@ -122,6 +130,7 @@ class Execution:
     def bury(self, error: BaseException, *, reason: str | None = None, traceback: str = "") -> None:
         """Keep a dead letter with this execution's end: the job has failed for good."""
         if not self.closed:
+            self.ended(FAILED)
             self.entry.letter = letter_of(
                 self.delivery,
                 reason,
@@ -140,6 +149,17 @@ class Execution:
     def forget(self) -> None:
         """Drop what was gathered for its end: the job is to run again."""
         self.entry = Settled(self.delivery.seq)
+
+    def ended(self, outcome: str) -> None:
+        """Count this as the end of a batch's member, and let its checkpoints go; a failed job may be replayed."""
+        own = self.delivery.task_id
+        if self.closed or own is None or any(message.task_id == own for message in self.entry.outgoing):
+            # What goes out under its id is its next try, or what it has put in its place.
+            return
+        if self.batch is not None:
+            self.entry.end = MemberEnd(str(self.batch), own, outcome)
+        if self.checkpoints and outcome != FAILED:
+            self.entry.forget = own
 
     def settle(self, action: str) -> None:
         """Hand everything over to be written, with what becomes of the message."""
@@ -163,7 +183,8 @@ class Execution:
     def finish(self) -> None:
         """Hand over what came after the message was settled (early acknowledgement, hooks)."""
         entry = self.entry
-        if self.settled and not self.closed and (entry.records or entry.outgoing or entry.parts or entry.letter):
+        left = entry.records or entry.outgoing or entry.parts or entry.letter or entry.end or entry.forget
+        if self.settled and not self.closed and left:
             self.settle("keep")
 
     def _described(self, record: Record) -> Record:

@@ -87,6 +87,8 @@ class Fetcher:
         #: Starts what it can of a batch from the fetch thread, and returns the rest.
         self.start_plain: Callable[[list[Delivery]], list[Delivery]] = lambda batch: batch
         self._touch: Callable[[], None] = lambda: None
+        #: Does what else is to be looked after now and then. Must not block.
+        self.on_sweep: Callable[[], None] = lambda: None
         self.on_cancelled: Callable[[Sequence[str]], None] | None = None
         self._cancel_mark = -1
         self._next = dict.fromkeys(("reap", "heard", "cancel", "urgent", "fetch"), 0.0)
@@ -338,6 +340,7 @@ class Fetcher:
             self._touch()
         if self._due("sweep", _SWEEP_SECONDS):
             self.engine.sweep()
+            self.on_sweep()
             if self._outstanding == 0:
                 self.engine.shrink()
         if self._outstanding and self._due("cancel", _CANCEL_SECONDS):

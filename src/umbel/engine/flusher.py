@@ -172,7 +172,7 @@ class Flusher:
         outcome = self._engine.settle(first)
         refused = {id(entry) for entry in outcome.refused}
         second = [
-            Settled(entry.seq, entry.action, outgoing=entry.outgoing)
+            Settled(entry.seq, entry.action, outgoing=entry.outgoing, end=entry.end, forget=entry.forget)
             for entry, copy in zip(members, first, strict=True)
             if id(copy) not in refused
         ]

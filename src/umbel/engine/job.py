@@ -112,6 +112,18 @@ class Job:
         self.stopped_at = self.stopped_at or time.monotonic()
         self._interrupt(Cancelled)
 
+    def give_back(self) -> type[BaseException] | None:
+        """Give the job back from within its own body, because its worker ends; return what the body is to raise then.
+
+        None for a job that was acknowledged before it began: no other worker would run it.
+        """
+        if self.request is None or self.request.acknowledged:
+            return None
+        self.request.interrupt()
+        self.stopped_by, self.cancelled = "interrupted", True
+        self.stopped_at = self.stopped_at or time.monotonic()
+        return Cancelled if self.asyncio_task is None else asyncio.CancelledError
+
     def soften(self) -> None:
         """Raise Celery's ``SoftTimeLimitExceeded`` in the body."""
         self.soft_raised = True

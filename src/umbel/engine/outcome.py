@@ -10,7 +10,7 @@ from typing import Any
 from celery._state import get_current_task
 from celery.exceptions import Ignore
 
-__all__ = ("CancelledItself", "Outcome", "is_running", "meaning_of")
+__all__ = ("CancelledItself", "Outcome", "Replaced", "is_running", "meaning_of")
 
 
 class Outcome(Exception):
@@ -23,6 +23,10 @@ class Outcome(Exception):
 
 class CancelledItself(Ignore):
     """Tells the worker that the job is cancelled, by its own word; ``args`` is the reason."""
+
+
+class Replaced(Ignore):
+    """Tells the worker that another job goes on in this one's place, under its id."""
 
 
 def is_running(task: Any) -> bool:

@@ -7,15 +7,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from umbel.engine.envelope import decode, headers_of
+from umbel.engine.batches import CANCELLED, MemberEnd
+from umbel.engine.postgres_batches import count_members
+from umbel.engine.postgres_checkpoints import drop_checkpoints
 from umbel.engine.postgres_claims import Held, free, held_among
 from umbel.engine.postgres_groups import as_bytes
 from umbel.engine.postgres_letters import end_letter
+from umbel.engine.postgres_outbox import post
 from umbel.engine.postgres_store import Step
-from umbel.engine.state import ENDED_SECONDS, Outcome, Posted
+from umbel.engine.state import ENDED_SECONDS, Outcome
 from umbel.engine.store import ChordPart, DeadLetter, Outgoing, Record, Settled
 
-__all__ = ("note_rows", "post", "settle", "store")
+__all__ = ("settle", "store")
 
 
 def settle(step: Step, token: str, entries: Sequence[Settled], *, crash_limit: int) -> Outcome:
@@ -41,13 +44,27 @@ def settle(step: Step, token: str, entries: Sequence[Settled], *, crash_limit: i
             end_letter(step, entry.letter)
     _act(step, token, [(entry, held[entry.seq]) for entry in accepted if entry.seq is not None], crash_limit)
     refused = tuple(entry for entry in entries if entry.seq is not None and entry.seq not in held)
+    outgoing += count_members(step, [_end(entry, held, stopped) for entry in accepted if entry.end is not None])
+    drop_checkpoints(step, [entry.forget for entry in accepted if entry.forget is not None])
     return Outcome(refused, complete, post(step, token, outgoing))
 
 
+def _end(entry: Settled, held: Mapping[int, Held], stopped: set[str | None]) -> MemberEnd:
+    """Return a member's end: what was cancelled before its worker heard of it is not done."""
+    assert entry.end is not None
+    if _is_stopped(entry, held, stopped):
+        return MemberEnd(entry.end.batch, entry.end.task_id, CANCELLED)
+    return entry.end
+
+
 def _cancelled(step: Step, held: Mapping[int, Held], entries: Sequence[Settled]) -> set[str | None]:
-    following = [one.seq for one in entries if (one.outgoing or one.letter is not None) and one.seq is not None]
+    following = [one.seq for one in entries if _matters(one) and one.seq is not None]
     ids = [held[seq].task_id for seq in following if seq in held]
     return {task_id for task_id, running in step.rows("cancelled_among", ids) if running} if ids else set()
+
+
+def _matters(entry: Settled) -> bool:
+    return bool(entry.outgoing) or entry.letter is not None or entry.end is not None
 
 
 def _is_stopped(entry: Settled, held: Mapping[int, Held], stopped: set[str | None]) -> bool:
@@ -98,38 +115,3 @@ def _act(step: Step, token: str, entries: Sequence[tuple[Settled, Held]], crash_
     crashed = [held for entry, held in entries if entry.action == "crash"]
     # A prefork child runs one job: it was alone.
     free(step, token, crashed, crash_limit=crash_limit, struck=[held.seq for held in crashed], alone=True)
-
-
-def post(step: Step, token: str, outgoing: Sequence[Outgoing]) -> tuple[Posted, ...]:
-    """Put what is to be published into the outbox."""
-    rows = [(token, one.queue, one.payload, one.task_id, one.priority, one.due) for one in outgoing]
-    numbers = step.each_row("post", rows)
-    step.each("note", note_rows([(one, _key(one)) for one in outgoing if one.task_id is not None]))
-    now = time.time()
-    return tuple(Posted(number, token, now, one) for (number,), one in zip(numbers, outgoing, strict=True))
-
-
-def _key(one: Outgoing) -> str:
-    return str(decode(one.payload)["properties"].get("message_id") or "")
-
-
-def note_rows(messages: Sequence[tuple[Outgoing, str]]) -> list[dict[str, Any]]:
-    """Return what is known of jobs whose messages are on their way, with their keys."""
-    return [_noted(message, key, headers_of(message.payload)) for message, key in messages]
-
-
-def _noted(message: Outgoing, key: str, headers: dict[str, Any]) -> dict[str, Any]:
-    retries, expires = headers.get("retries"), headers.get("expires")
-    task, owner = headers.get("task"), headers.get("umbel_owner")
-    return {
-        "task_id": message.task_id,
-        "key": key,
-        "queue": message.queue,
-        "priority": message.priority,
-        "task": task if isinstance(task, str) else None,
-        "owner": owner if isinstance(owner, str) else None,
-        "retries": retries if isinstance(retries, int) else 0,
-        "expires": expires if isinstance(expires, str) else None,
-        "due": message.due,
-        "once": message.once,
-    }

@@ -10,12 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from umbel.engine import postgres_claims, postgres_settle, postgres_uniques
+from umbel.engine import postgres_claims, postgres_outbox, postgres_settle, postgres_uniques
 from umbel.engine.envelope import moment
 from umbel.engine.leader import Leader
 from umbel.engine.leases import run_directory
 from umbel.engine.letters import KEEP, LetterLimits, Replay
+from umbel.engine.postgres_batches import PostgresBatches
 from umbel.engine.postgres_breakers import PostgresBreakers
+from umbel.engine.postgres_checkpoints import PostgresCheckpoints
 from umbel.engine.postgres_groups import PostgresGroups, as_stored
 from umbel.engine.postgres_leader import PostgresLeader
 from umbel.engine.postgres_leases import PostgresLeases
@@ -43,6 +45,7 @@ class PostgresState(State):
     """State beside another broker, in one PostgreSQL database."""
 
     groups: PostgresGroups
+    checkpoints: PostgresCheckpoints
     leases: PostgresLeases
     letters: PostgresLetters
 
@@ -52,6 +55,8 @@ class PostgresState(State):
         self.groups = PostgresGroups(self.store)
         self.locks = PostgresLocks(self.store)
         self.breakers = PostgresBreakers(self.store)
+        self.batches = PostgresBatches(self.store)
+        self.checkpoints = PostgresCheckpoints(self.store)
         self.leases = PostgresLeases(self.store, run_directory(url))
         self._known: set[str] = set()
 
@@ -65,7 +70,7 @@ class PostgresState(State):
     # -- dispatch ---------------------------------------------------------------------------------------------
 
     def note(self, messages: Sequence[Keyed]) -> None:
-        rows = postgres_settle.note_rows([(one.message, one.key) for one in messages])
+        rows = postgres_outbox.note_rows([(one.message, one.key) for one in messages])
         # In one order everywhere, so that two dispatches never wait for each other.
         rows.sort(key=lambda row: str(row["task_id"]))
         new = sorted({one.message.queue for one in messages} - self._known)
@@ -207,7 +212,7 @@ class PostgresState(State):
             if not step.do("ticked", entry, last_run, runs):
                 return []
             return list(
-                postgres_settle.post(step, "-", [one.message for one in postgres_uniques.wanted(step, messages)])
+                postgres_outbox.post(step, "-", [one.message for one in postgres_uniques.wanted(step, messages)])
             )
 
         return self.store.run(work)
@@ -287,7 +292,7 @@ class PostgresState(State):
             for one in sorted(wanted, key=lambda one: one.letter.id):
                 if step.do("letter_replay", one.letter.id, one.letter.key, one.letter.replays, one.again):
                     done.append(one)
-            posted = postgres_settle.post(step, "-", [one.message for one in done])
+            posted = postgres_outbox.post(step, "-", [one.message for one in done])
             return [(one.letter.id, message) for one, message in zip(done, posted, strict=True)]
 
         return self.store.run(work)
@@ -295,6 +300,8 @@ class PostgresState(State):
     def sweep(self) -> None:
         self.leases.sweep()
         self.letters.prune()
+        self.batches.sweep()
+        self.checkpoints.sweep()
         for name in _SWEEPS:
             self.store.run(_sweep(f"sweep_{name}"))
 

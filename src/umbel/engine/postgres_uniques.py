@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from umbel.engine import postgres_settle
+from umbel.engine import postgres_outbox
 from umbel.engine.postgres_store import Step
 from umbel.engine.state import Keyed
 from umbel.engine.uniques import UniqueKey
@@ -27,7 +27,7 @@ def note_unique(step: Step, messages: Sequence[Keyed]) -> list[str]:
         holders[number] = taken.get(key.name) or _take(step, key, own)
         taken[key.name] = holders[number]
     mine = [one for number, one in enumerate(messages) if holders[number] == str(one.message.task_id)]
-    rows = postgres_settle.note_rows([(one.message, one.key) for one in mine])
+    rows = postgres_outbox.note_rows([(one.message, one.key) for one in mine])
     rows.sort(key=lambda row: str(row["task_id"]))
     step.each("note", rows)
     return [holders[number] for number in range(len(messages))]

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from umbel.engine import envelope
+from umbel.engine.batches import BATCH
 from umbel.engine.failures import FAILURES
 from umbel.engine.headers import COUNTED, REPLAY
 from umbel.engine.keyring import Keyring, framed, unframed
@@ -56,6 +57,7 @@ _OUTSIDE: Final = (
     "group",
     "group_index",
     "umbel_owner",
+    BATCH,
     "umbel_once",
     "umbel_first",
     REPLAY,
@@ -196,9 +198,9 @@ class Protection:
             return document
         return document if sealed is None else self._opened("result", task_id, str(sealed))
 
-    def part(self, task_id: str, result: str | bytes) -> str | bytes:
-        """Return a chord member's result as it is to be stored."""
-        return json.dumps({_RESULT: self._sealed("part", task_id, result)}) if self.encrypts else result
+    def part(self, task_id: str, result: str | bytes, *, secret: bool = False) -> str | bytes:
+        """Return a chord member's result as it is to be stored. ``secret``: encrypted in any case."""
+        return json.dumps({_RESULT: self._sealed("part", task_id, result)}) if self.encrypts or secret else result
 
     def open_part(self, task_id: str, result: str | bytes) -> str | bytes:
         """Return a chord member's result as it was. Raises :exc:`PayloadRefused`."""

@@ -19,6 +19,7 @@ from typing import Any, Final
 from umbel.engine import envelope
 from umbel.engine.lease import Lease, read_overdue
 from umbel.engine.leases import Stale
+from umbel.engine.rabbit_batches import RabbitBatches
 from umbel.engine.rabbit_dispatch import publish
 from umbel.engine.rabbit_intake import Intake
 from umbel.engine.rabbit_letters import RabbitLetters
@@ -54,7 +55,8 @@ class RabbitEngine(RabbitOperations):
         self.url: Final = url
         self.state = state
         self.groups = state.groups
-        self.locks, self.breakers = state.locks, state.breakers
+        self.locks, self.breakers, self.checkpoints = state.locks, state.breakers, state.checkpoints
+        self.batches = RabbitBatches(state.batches, lambda: self.outbox, self._token)
         self.letters = RabbitLetters(state, lambda: self.outbox)
         self.crash_limit: Final = crash_limit
         self._ssl: Final = ssl
@@ -200,13 +202,15 @@ class RabbitEngine(RabbitOperations):
     def settle(self, entries: Sequence[Settled]) -> Settlement:
         self._here()
         entries = [_with_keys(entry) for entry in entries]
-        token = self._lease.token if self._lease is not None else f"-{os.getpid()}"
-        outcome = self.state.settle(token, entries, crash_limit=self.crash_limit)
+        outcome = self.state.settle(self._token(), entries, crash_limit=self.crash_limit)
         self.outbox.publish(outcome.posted)
         refused = {id(entry) for entry in outcome.refused}
         self._acknowledge([entry for entry in entries if id(entry) not in refused])
         self._let_go([entry for entry in entries if id(entry) in refused])
         return Settlement(outcome.refused, outcome.complete)
+
+    def _token(self) -> str:
+        return self._lease.token if self._lease is not None else f"-{os.getpid()}"
 
     def _acknowledge(self, entries: Sequence[Settled]) -> None:
         done: list[Raw] = []

@@ -9,7 +9,9 @@ from typing import Final
 
 from umbel.engine import redis_status
 from umbel.engine.leader import Leader
+from umbel.engine.redis_batches import RedisBatches
 from umbel.engine.redis_breakers import RedisBreakers
+from umbel.engine.redis_checkpoints import RedisCheckpoints
 from umbel.engine.redis_leader import RedisLeader
 from umbel.engine.redis_leases import Leases
 from umbel.engine.redis_locks import RedisLocks
@@ -46,6 +48,16 @@ class RedisOperations(Engine):
     def breakers(self) -> RedisBreakers:  # type: ignore[override]
         """Circuit breakers by name."""
         return RedisBreakers(self.store)
+
+    @cached_property
+    def batches(self) -> RedisBatches:  # type: ignore[override]
+        """Jobs that are counted together."""
+        return RedisBatches(self.store, self.names.note)
+
+    @cached_property
+    def checkpoints(self) -> RedisCheckpoints:  # type: ignore[override]
+        """How far jobs' iterators are."""
+        return RedisCheckpoints(self.store)
 
     def leader(self, name: str) -> RedisLeader:
         return RedisLeader(self.store, name)
@@ -96,6 +108,7 @@ class RedisOperations(Engine):
         self.names.sweep()
         self.leases.sweep()
         self.letters.prune()
+        self.batches.sweep()
         limit = time.time() - _CANCELLED_SECONDS
         with self.store.asking() as client:
             for task_id, value in client.hscan_iter(self.store.key("cancelled"), count=1000):

@@ -37,7 +37,7 @@ def apart(entries: Sequence[Settled]) -> tuple[list[Settled], list[Settled]]:
 def _is_plain(entry: Settled) -> bool:
     if entry.action != "ack" or not entry.seq or entry.letter is not None:
         return False
-    if entry.outgoing or entry.parts or entry.fired:
+    if entry.outgoing or entry.parts or entry.fired or entry.end is not None or entry.forget is not None:
         return False
     records = entry.records
     return not records or (len(records) == 1 and records[0].final)

@@ -15,7 +15,9 @@ from umbel.engine.envelope import moment
 from umbel.engine.leader import Leader
 from umbel.engine.leases import run_directory
 from umbel.engine.letters import KEEP, LetterLimits, Replay
+from umbel.engine.redis_beside import RedisBesideBatches
 from umbel.engine.redis_breakers import RedisBreakers
+from umbel.engine.redis_checkpoints import RedisCheckpoints
 from umbel.engine.redis_groups import RedisGroups
 from umbel.engine.redis_leader import RedisLeader
 from umbel.engine.redis_leases import Leases
@@ -72,6 +74,8 @@ class RedisState(State):
         self.groups = RedisGroups(self.store)
         self.locks = RedisLocks(self.store)
         self.breakers = RedisBreakers(self.store)
+        self.batches = RedisBesideBatches(self.store, self.names.note, self._in_outbox)
+        self.checkpoints = RedisCheckpoints(self.store)
         self.leases = Leases(self.store, run_directory(url))
 
     def check(self) -> None:
@@ -134,7 +138,7 @@ class RedisState(State):
 
     def settle(self, token: str, entries: Sequence[Settled], *, crash_limit: int) -> Outcome:
         self.names.note({one.queue for entry in entries for one in entry.outgoing})
-        refused, complete, posted = self.store.run(
+        refused, complete, posted, called = self.store.run(
             "state_settle", token, crash_limit, settled(self.prefix, entries, {}, self.letters.ending)
         )
         last = {part.group_id: part for entry in entries for part in entry.parts}
@@ -142,10 +146,14 @@ class RedisState(State):
         return Outcome(
             tuple(entries[number] for number in refused),
             tuple(last[group.decode()] for group in complete),
-            tuple(
-                Posted(number, token, now, entries[entry].outgoing[place]) for entry, place, number in _parts(posted, 3)
+            (
+                *(Posted(number, token, now, entries[entry].outgoing[at]) for entry, at, number in _parts(posted, 3)),
+                *self._in_outbox(called),
             ),
         )
+
+    def _in_outbox(self, answer: Sequence[Any]) -> list[Posted]:
+        return [_posted(self.prefix, int(number), unpack(fields)) for number, fields in _parts(answer, 2)]
 
     def outbox(self) -> list[Posted]:
         with self.store.asking() as client:
@@ -318,6 +326,7 @@ class RedisState(State):
     def sweep(self) -> None:
         self.leases.sweep()
         self.letters.prune()
+        self.batches.sweep()
         now = time.time()
         with self.store.asking() as client:
             for name in self.names.all():

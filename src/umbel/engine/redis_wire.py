@@ -159,6 +159,7 @@ def settled(
                 [_part(part) for part in entry.parts],
                 entry.fired or "",
                 *own(known.get(entry.seq or 0)),
+                _rest(entry),
             ]
             for entry in entries
         ]
@@ -168,6 +169,15 @@ def settled(
 def _part(part: ChordPart) -> list[Any]:
     result = part.result if isinstance(part.result, str) else raw(part.result)
     return [part.group_id, part.task_id, part.place, result, part.size or 0]
+
+
+def _rest(entry: Settled) -> Any:
+    """Return whose end it is in a batch, and whose checkpoints go; no text for what has neither."""
+    end, forgotten = entry.end, entry.forget
+    if end is None and forgotten is None:
+        return ""
+    counted = ("", "", "") if end is None else (end.batch, end.task_id, end.outcome)
+    return [*counted, forgotten or ""]
 
 
 def own(delivery: Delivery | None) -> tuple[str, str]:

@@ -23,11 +23,12 @@ from celery.utils.saferepr import saferepr
 from celery.worker import request as celery_request
 from celery.worker import state as worker_state
 
+from umbel.engine.batches import CANCELLED, DONE
 from umbel.engine.burial import REPLAY, replayed_key
 from umbel.engine.ends import End, Gathering, Kind, gathering
 from umbel.engine.execution import Execution
 from umbel.engine.job import current_job
-from umbel.engine.outcome import CancelledItself
+from umbel.engine.outcome import CancelledItself, Replaced
 from umbel.engine.protection import HIDDEN
 from umbel.engine.store import Delivery
 
@@ -81,14 +82,15 @@ class Request(celery_request.Request):
             return
         self.execution = Execution(delivery, fetcher.flusher, self._request_dict, unrecorded=bool(self._ignore_result))
         # For a prefork child, whose states are guarded by when their message was queued.
-        self._request_dict["properties"] = {**(message.properties or {}), "umbel_since": delivery.enqueued}
+        told = {"umbel_since": delivery.enqueued, "umbel_deliveries": delivery.deliveries}
+        self._request_dict["properties"] = {**(message.properties or {}), **told}
         if fetcher.in_process and self._content_type:
             # Decoded once: the tracer runs in this process and takes the values as they are.
             self._body, self._content_type = (self._args, self._kwargs, self._payload[2]), None
         # The store held it until it was due, by its own clock; Celery's timer has nothing left to do.
         self._eta = None
         if REPLAY in self._request_dict:
-            self.on_success = self._on_replayed
+            self.on_success = self._on_replayed  # type: ignore[method-assign]
 
     #: Whether it was in the store for nobody to read.
     _encrypted = False
@@ -117,7 +119,8 @@ class Request(celery_request.Request):
         # Celery derives a class for each task, which keeps the limits that the task had when the worker started.
         super().__init_subclass__(**kwargs)
         if "execute_using_pool" in cls.__dict__:
-            cls.execute_using_pool = Request.execute_using_pool  # type: ignore[method-assign]
+            derived: Any = cls
+            derived.execute_using_pool, derived.on_success = Request.execute_using_pool, Request.on_success
 
     def limits(self) -> tuple[float | None, float | None]:
         """Return the hard and the soft limit in seconds: the message's own, else what the task has now."""
@@ -231,7 +234,7 @@ class Request(celery_request.Request):
         if not self.acknowledged:
             if requeue:
                 # It runs again, whatever was thought of it before.
-                self.execution.entry.letter = None
+                self.execution.entry.letter = self.execution.entry.end = None
             else:
                 self._bury(Reject("rejected"), reason="rejected by its task")
             self._settle("requeue" if requeue else "ack", None)
@@ -270,6 +273,11 @@ class Request(celery_request.Request):
         if self.execution is not None and not ended:
             self._buried = True
             self.execution.bury(error, reason=reason, traceback=traceback)
+
+    def _ended(self, outcome: str) -> None:
+        """Count the end of a batch's member, unless it has been given back."""
+        if self.execution is not None and not (self.acknowledged and self._task.acks_late):
+            self.execution.ended(outcome)
 
     def _end_replay(self, *, closed: bool) -> None:
         if self.execution is not None and REPLAY in self._request_dict:
@@ -322,6 +330,8 @@ class Request(celery_request.Request):
                     self._tell("failure", error)
             elif isinstance(error, Ignore):
                 self._end_replay(closed=True)
+                if not isinstance(error, Replaced):
+                    self._ended(DONE)
             elif not isinstance(error, (Retry, Terminated)):
                 # A prefork child that was killed for its limit says so here.
                 reason = _over(error.args[0]) if isinstance(error, TimeLimitExceeded) and error.args else None
@@ -329,6 +339,16 @@ class Request(celery_request.Request):
             if isinstance(error, MemoryError):
                 exc_info = _survived(exc_info)
             return super().on_failure(exc_info, send_failed_event, return_ok)
+
+    def on_success(self, failed__retval__runtime: Any, **kwargs: Any) -> Any:
+        """The body has come to its end, as Celery's tracer says how."""
+        if not failed__retval__runtime[0]:
+            self._ended(DONE)
+        result = super().on_success(failed__retval__runtime, **kwargs)
+        if self.execution is not None:
+            # Acknowledged before it began, it has something to tell all the same.
+            self.execution.finish()
+        return result
 
     def _on_replayed(self, failed__retval__runtime: Any, **kwargs: Any) -> Any:
         """The replay of a dead letter has come to its end: a success drops the letter."""
@@ -349,6 +369,7 @@ class Request(celery_request.Request):
         with self.settling():
             self._end_replay(closed=False)
             self._tell("cancel", TaskRevokedError(reason), expired=expired)
+            self._ended(CANCELLED)
             super()._announce_revoked(reason, terminated, signum, expired)
 
     def _announce_cancelled(self, emit_retry: bool = True) -> None:

@@ -17,6 +17,7 @@ from celery.backends.base import BaseBackend
 from celery.canvas import maybe_signature
 from celery.exceptions import ChordError, TimeoutError
 from celery.result import GroupResult, allow_join_result
+from celery.utils.collections import AttributeDict
 
 from umbel.engine.execution import (
     calling_back,
@@ -26,15 +27,17 @@ from umbel.engine.execution import (
     owned_by,
     publishing_into,
 )
-from umbel.engine.protection import Protection
+from umbel.engine.protection import Protection, carries
 from umbel.engine.registry import engine_of
 from umbel.engine.store import ChordPart, Record, Settled, Stored
 from umbel.errors import StoreError
 
-__all__ = ("EngineBackend",)
+__all__ = ("EngineBackend", "end_in_chord")
 
 _FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.1
+#: Stands for the callback of a chord in a request that could not be read: it is kept beside the chord.
+_KEPT: Final = object()
 #: A chord waits so long for its members, however short results are kept: they may be delayed, or wait in a queue.
 _CHORD_SECONDS: Final = 7 * 86_400.0
 
@@ -60,7 +63,10 @@ class EngineBackend(BaseBackend):
         """Store a state, now or with the end of the job that runs here."""
         execution = current_execution.get()
         if execution is None:
-            self.engine.settle([Settled(records=[self._record(task_id, result, state, traceback, request)])])
+            record = self._record(task_id, result, state, traceback, request)
+            # In a prefork child, which knows what its job has saved.
+            forget = task_id if state == states.SUCCESS and getattr(request, "umbel_checkpoints", False) else None
+            self.engine.settle([Settled(records=[record], forget=forget)])
         elif state in states.READY_STATES or state == states.RETRY or task_id != execution.delivery.task_id:
             execution.record(self._record(task_id, result, state, traceback, request))
         elif state == states.STARTED:
@@ -195,6 +201,10 @@ class EngineBackend(BaseBackend):
     def apply_chord(self, header_result_args: Any, body: Any, **kwargs: Any) -> None:
         """Keep the shape of a header whose results are nested; plain ones need nothing."""
         header = self.app.GroupResult(*header_result_args)
+        # For a member that cannot be read and ends last: nobody else would know what follows.
+        secret = carries(self.protection.sensitive, body)
+        kept = self.protection.part(str(header.id), self.encode(dict(body)), secret=secret)
+        self.engine.groups.save(f"{header.id}:callback", kept, time.time() + _CHORD_SECONDS)
         if any(isinstance(member, GroupResult) for member in header.results):
             self._save_group(header.id, header)
 
@@ -221,7 +231,8 @@ class EngineBackend(BaseBackend):
         """Return what a complete chord leaves behind: its callback, or its failure."""
         entry = Settled(fired=part.group_id)
         request: Context = part.token
-        callback = maybe_signature(request.chord, app=self.app)
+        chord = self.kept_callback(part.group_id) if request.chord is _KEPT else request.chord
+        callback = maybe_signature(chord, app=self.app)
         execution = _Collected(entry)
         token = current_execution.set(execution)  # type: ignore[arg-type]
         try:
@@ -230,6 +241,15 @@ class EngineBackend(BaseBackend):
         finally:
             current_execution.reset(token)
         return entry
+
+    def is_chord(self, group_id: str) -> bool:
+        """Whether the group of this id is a chord that has begun here."""
+        return self.engine.groups.read(f"{group_id}:callback") is not None
+
+    def kept_callback(self, group_id: str) -> Any:
+        """Return the callback of a chord, as it was kept when that began; None for a group that is no chord."""
+        kept = self.engine.groups.read(f"{group_id}:callback")
+        return None if kept is None else self.decode(self.protection.open_part(group_id, kept))
 
     def _call_back(self, request: Context, callback: Any) -> None:
         try:
@@ -264,6 +284,14 @@ class EngineBackend(BaseBackend):
         with allow_join_result():
             joined: list[Any] = header["result"].join_native(timeout=self.app.conf.result_chord_join_timeout)
             return joined
+
+
+def end_in_chord(backend: Any, headers: dict[str, Any], error: Exception) -> None:
+    """Let the chord of a member that cannot run hear of its failure: it would wait for ever."""
+    group = headers.get("group")
+    if headers.get("id") and group and isinstance(backend, EngineBackend) and backend.is_chord(group):
+        known = {name: headers.get(name) for name in ("id", "group", "group_index", "umbel_owner")}
+        backend.on_chord_part_return(AttributeDict(known, chord=_KEPT), states.FAILURE, error)
 
 
 class _Collected:

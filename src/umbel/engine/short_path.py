@@ -26,6 +26,7 @@ from celery.utils.saferepr import saferepr
 from celery.worker import state as worker_state
 
 from umbel.engine import current_task
+from umbel.engine.batches import DONE
 from umbel.engine.burial import REPLAY
 from umbel.engine.ends import has_own
 from umbel.engine.envelope import decode_body, is_simple
@@ -157,6 +158,8 @@ class PlainRequest(Request):
         worker_state.reserved_requests.discard(self)
         if not self.acknowledged and self.execution is not None:
             self.acknowledged = True
+            if self.execution.batch is not None or self.execution.checkpoints:
+                self.execution.ended(DONE)
             self.execution.settle("ack")
             self._leave()
 

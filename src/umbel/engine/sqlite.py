@@ -212,7 +212,7 @@ class SQLiteEngine(SQLitePrimitives):
                 if entry.seq is not None and entry.action != "keep":
                     self._lease.end(entry.seq)
         published = [message for entry in entries for message in entry.outgoing]
-        if published or any(entry.action in ("requeue", "crash") for entry in entries):
+        if published or outcome.called or any(entry.action in ("requeue", "crash") for entry in entries):
             self._ring_all(published)
         return outcome
 

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 
+from umbel.engine.sqlite_batches import BatchTable
 from umbel.engine.sqlite_breakers import BreakerTable
+from umbel.engine.sqlite_checkpoints import CheckpointTable
 from umbel.engine.sqlite_file import StoreFile
 from umbel.engine.sqlite_locks import LockTable
 from umbel.engine.sqlite_schedule import SQLiteSchedule
@@ -40,11 +42,23 @@ class SQLitePrimitives(SQLiteSchedule):
         """Circuit breakers by name."""
         return BreakerTable(self.file)
 
+    @cached_property
+    def batches(self) -> BatchTable:  # type: ignore[override]
+        """Jobs that are counted together."""
+        return BatchTable(self.file, self._row, self._ring_all)
+
+    @cached_property
+    def checkpoints(self) -> CheckpointTable:  # type: ignore[override]
+        """How far jobs' iterators are."""
+        return CheckpointTable(self.file)
+
     def sweep_primitives(self) -> None:
         """Drop what has ended."""
         self.uniques.sweep(_SWEEP_ROWS)
         self.locks.sweep()
         self.breakers.sweep()
+        self.batches.sweep()
+        self.checkpoints.sweep()
 
     @abstractmethod
     def _row(self, connection: sqlite3.Connection, message: Outgoing, now: float) -> tuple[Any, ...]: ...

@@ -11,7 +11,10 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from umbel.engine.batches import CANCELLED, MemberEnd
 from umbel.engine.sql import statements
+from umbel.engine.sqlite_batches import count_members
+from umbel.engine.sqlite_checkpoints import drop_checkpoints
 from umbel.engine.sqlite_letters import end_letter
 from umbel.engine.sqlite_records import store_records
 from umbel.engine.sqlite_strike import strike
@@ -46,7 +49,11 @@ def settle(
     if published:
         insert_rows(connection, _SQL["enqueue"], [row(connection, message, now) for message in published])
     _act(connection, entries, lease, now, crash_limit)
-    return Settlement(tuple(refused), tuple(complete))
+    called = count_members(connection, [entry.end for entry in entries if entry.end is not None], now, row)
+    for entry in entries:
+        if entry.forget is not None:
+            drop_checkpoints(connection, entry.forget)
+    return Settlement(tuple(refused), tuple(complete), called > 0)
 
 
 def _refused(connection: sqlite3.Connection, entries: Sequence[Settled], lease: int) -> list[Settled]:
@@ -63,7 +70,9 @@ def _refused(connection: sqlite3.Connection, entries: Sequence[Settled], lease: 
 def _stop_cancelled(connection: sqlite3.Connection, entries: Sequence[Settled]) -> None:
     """Drop what follows a job that was cancelled before its worker heard of it: its end is refused as well."""
     following = {
-        entry.seq: entry for entry in entries if (entry.outgoing or entry.letter is not None) and entry.seq is not None
+        entry.seq: entry
+        for entry in entries
+        if (entry.outgoing or entry.letter is not None or entry.end is not None) and entry.seq is not None
     }
     if following:
         for (seq,) in connection.execute(_RESULTS["cancelled_among"], (json.dumps(list(following)),)).fetchall():
@@ -71,6 +80,8 @@ def _stop_cancelled(connection: sqlite3.Connection, entries: Sequence[Settled]) 
             entry.outgoing.clear()
             if isinstance(entry.letter, DeadLetter):
                 entry.letter = None
+            if entry.end is not None:
+                entry.end = MemberEnd(entry.end.batch, entry.end.task_id, CANCELLED)
 
 
 def _fires(connection: sqlite3.Connection, entry: Settled) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from umbel.engine.beside_batches import BatchBook
 from umbel.engine.leader import Leader
 from umbel.engine.leases import LeaseBook
 from umbel.engine.letters import LetterBook, Replay
@@ -30,6 +31,7 @@ from umbel.engine.store import (
     WorkerStatus,
 )
 from umbel.state.breakers import Breakers
+from umbel.state.checkpoints import Checkpoints
 from umbel.state.locks import Locks
 
 __all__ = ("ENDED_SECONDS", "Claim", "Claimed", "Keyed", "LeaseEnded", "Outcome", "Posted", "State", "Verdict")
@@ -119,6 +121,8 @@ class State(ABC):
     groups: Groups
     locks: Locks
     breakers: Breakers
+    batches: BatchBook
+    checkpoints: Checkpoints
     leases: LeaseBook
     letters: LetterBook
 

@@ -14,12 +14,14 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from umbel.engine.batches import Batches, MemberEnd
 from umbel.engine.leader import Leader
 from umbel.engine.letters import DeadLetter, Letters, ReplayEnd
 from umbel.engine.moving import Moving
 from umbel.engine.registers import Groups, Names
 from umbel.engine.uniques import UniqueKey, Uniques
 from umbel.state.breakers import Breakers
+from umbel.state.checkpoints import Checkpoints
 from umbel.state.locks import Locks
 
 __all__ = (
@@ -114,6 +116,10 @@ class Settled(Struct, eq=False):
     parts: list[ChordPart] = field(default_factory=list)
     #: Chords whose callback is among ``outgoing``: it goes out once however often this is tried.
     fired: str | None = None
+    #: The end of a batch's member.
+    end: MemberEnd | None = None
+    #: A job whose checkpoints are dropped.
+    forget: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +198,8 @@ class Engine(ABC):
     uniques: Uniques
     locks: Locks
     breakers: Breakers
+    batches: Batches
+    checkpoints: Checkpoints
     letters: Letters
     moving: Moving
     #: Which release of the application its jobs are of.
@@ -387,3 +395,5 @@ class Settlement:
 
     refused: tuple[Settled, ...] = ()
     complete: tuple[ChordPart, ...] = ()
+    #: Whether callbacks of batches were queued.
+    called: bool = False

@@ -17,7 +17,7 @@ from umbel.errors import JobFinished
 from umbel.jobs.status import read_status
 from umbel.states import JobState
 
-__all__ = ("cancel_job",)
+__all__ = ("cancel_job", "cancelled")
 
 
 def cancel_job(engine: Engine, backend: Any, task_id: str) -> JobState:
@@ -27,6 +27,15 @@ def cancel_job(engine: Engine, backend: Any, task_id: str) -> JobState:
         return status.state
     if status.state.finished:
         raise JobFinished(task_id, status.state)
+    record = cancelled(backend, task_id, status.owner)
+    record.attempt, record.task, record.queue = status.retries, status.task, status.queue
+    if not engine.cancel(task_id, record):
+        raise JobFinished(task_id, read_status(engine, backend, task_id).state)
+    return JobState.CANCELLED
+
+
+def cancelled(backend: Any, task_id: str, owner: str | None) -> Record:
+    """Return the end of a job that is cancelled before its worker has written one."""
     meta = {
         "status": states.REVOKED,
         "result": backend.prepare_exception(TaskRevokedError("cancelled")),
@@ -35,17 +44,11 @@ def cancel_job(engine: Engine, backend: Any, task_id: str) -> JobState:
         "date_done": backend.app.now().isoformat(),
         "task_id": task_id,
     }
-    record = Record(
+    return Record(
         task_id=task_id,
         state=states.REVOKED,
         final=True,
         meta=backend.encode(meta),
-        attempt=status.retries,
-        task=status.task,
-        queue=status.queue,
-        owner=status.owner,
+        owner=owner,
         expires=time.time() + backend.expires if backend.expires else None,
     )
-    if not engine.cancel(task_id, record):
-        raise JobFinished(task_id, read_status(engine, backend, task_id).state)
-    return JobState.CANCELLED

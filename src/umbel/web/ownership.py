@@ -17,6 +17,7 @@ from umbel.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
+    from umbel.jobs.batch_status import BatchStatus
     from umbel.jobs.status import JobStatus
 
 __all__ = ("EVERY_OWNER", "Dependency", "EveryOwner", "caller_of", "dependency", "may_see", "refuse_open_mount")
@@ -65,8 +66,8 @@ def dependency(call: Dependency) -> DependsMark:
     return DependsMark(_with_request(call) if _wants_request(call) else call)
 
 
-def may_see(caller: Any, job: "JobStatus") -> bool:
-    """Tell whether ``caller`` may see ``job``."""
+def may_see(caller: Any, job: "JobStatus | BatchStatus") -> bool:
+    """Tell whether ``caller`` may see ``job``, or a batch."""
     if job.owner is None or caller is EVERY_OWNER:
         return True
     return caller is not None and str(caller) == job.owner

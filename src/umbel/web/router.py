@@ -5,6 +5,7 @@
     GET    /jobs/{id}          200 its status, 404
     GET    /jobs/{id}/result   200 its result, 409 not finished yet (Retry-After), 410 ended without one, 404
     GET    /jobs/{id}/events   server-sent events until it has finished, 204 nothing more to come, 404, 503
+    GET    /jobs/batches/{id}  200 how far a batch is, 404
     DELETE /jobs/{id}          200 cancelled, 202 it ran and is being interrupted, 409 ended otherwise, 404
 
 Errors are problem documents. A job of someone else answers like an unknown one. The store is read in threads, never
@@ -20,6 +21,7 @@ from fastapi import APIRouter, Depends, Header, Response
 from fastapi.responses import StreamingResponse
 
 from umbel.states import JobState
+from umbel.web.batches import add_batch
 from umbel.web.documents import CancelDocument, JobDocument, ProblemDocument, ResultDocument
 from umbel.web.ownership import (
     EVERY_OWNER,
@@ -70,8 +72,10 @@ def build_router(
         route_class=ProblemRoute,
         responses={404: {**_PROBLEM, "description": "No such job, or not yours"}},
     )
-    visible = Depends(_visible_job(app, caller_of(owner, guard)))
+    caller = caller_of(owner, guard)
+    visible = Depends(_visible_job(app, caller))
     _add_status(router, visible)
+    add_batch(router, app, caller)
     _add_result(router, visible)
     _add_events(router, visible, app)
     _add_cancel(router, visible, app)

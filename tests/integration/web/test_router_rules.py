@@ -226,8 +226,9 @@ def test_a_broker_that_cannot_tell_is_said_in_one_sentence(umbel: StubUmbel, cli
 
 def test_openapi_names_the_shapes(umbel: StubUmbel, client_of: ClientOf) -> None:
     document = client_of(umbel, owner=by_header, prefix="/work").get("/openapi.json").json()
-    assert set(document["paths"]) == {"/work/{job_id}", "/work/{job_id}/result", "/work/{job_id}/events"}
-    assert {"JobDocument", "ResultDocument", "ProblemDocument", "CancelDocument"} <= set(
+    paths = ("{job_id}", "{job_id}/result", "{job_id}/events", "batches/{batch_id}")
+    assert set(document["paths"]) == {f"/work/{path}" for path in paths}
+    assert {"JobDocument", "ResultDocument", "ProblemDocument", "CancelDocument", "BatchDocument"} <= set(
         document["components"]["schemas"]
     )
     parameters = document["paths"]["/work/{job_id}"]["get"]["parameters"]

@@ -22,6 +22,13 @@ _ALSO: Final = {
     "state_unique": "state_unique_keys.lua",
     "state_unique_holder": "state_unique_keys.lua",
     "state_tick": "state_unique_keys.lua",
+    "settle": "batch_keys.lua",
+    "state_settle": "batch_keys.lua",
+    "batch_open": "batch_keys.lua",
+    "batch_add": "batch_keys.lua",
+    "batch_turn": "batch_keys.lua",
+    "state_batch_add": "batch_keys.lua",
+    "state_batch_turn": "batch_keys.lua",
 }
 
 

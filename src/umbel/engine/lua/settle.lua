@@ -1,8 +1,9 @@
 -- What a batch of executions leaves behind, in one step.
--- ARGV: prefix, token, crash limit, MessagePack [[seq or 0, action, dead letter or "", records, outgoing, parts, fired, id, queued], …],
+-- ARGV: prefix, token, crash limit, MessagePack [[seq or 0, action, dead letter or "", records, outgoing, parts, fired, id, queued, rest], …],
 -- MessagePack [[[what ends of one kind have in common: state, text, attempt, task, queue, owner, then their guard but for the time, in two
 -- pieces], …], [seq, id, queued, kind from 1 or 0 for no record, record's id, document, ttl, since, …]] of plain jobs that have just ended, or "".
--- id and queued are what the message of seq says of itself: its task id and when it was queued, as text.
+-- id and queued are what the message of seq says of itself: its task id and when it was queued, as text; rest is "" or
+-- [batch or "", member, outcome, a job whose checkpoints are dropped or ""].
 -- Returns [refused, complete, refused plain ones]: numbers of refused entries from 0, and group ids of complete chords.
 local token, limit = ARGV[2], tonumber(ARGV[3])
 local held = key('held:' .. token)
@@ -83,6 +84,8 @@ local function settle_plain(kinds, flat)
     end
 end
 
+local function send(message) push(message[1], message[2], message[3], message[4], message[5], message[6], at) end
+
 relieve()
 if ARGV[5] ~= '' then settle_plain(unpack(cmsgpack.unpack(ARGV[5]))) end
 local entries = cmsgpack.unpack(ARGV[4])
@@ -93,7 +96,7 @@ end
 look_up(ids)
 local backwards = {}
 for number, entry in ipairs(entries) do
-    local seq, action, ending, records, outgoing, parts, fired, id, queued = unpack(entry)
+    local seq, action, ending, records, outgoing, parts, fired, id, queued, rest = unpack(entry)
     local found = seq ~= 0 and claim(seq, action)
     if seq ~= 0 and not found then
         refused[#refused + 1] = number - 1
@@ -110,13 +113,19 @@ for number, entry in ipairs(entries) do
         for _, record in ipairs(records) do store(record, at) end
         for _, part in ipairs(parts) do count(part) end
         if ending ~= '' then end_letter(ending, at) end
+        if rest ~= '' then
+            local batch, member, outcome, forgotten = unpack(rest)
+            if batch ~= '' then count_member(batch, member, found and is_cancelled(id) and 'c' or outcome, at) end
+            if forgotten ~= '' then redis.call('DEL', key('checkpoint:' .. forgotten)) end
+        end
         if action == 'requeue' then backwards[#backwards + 1] = {action, found, id, queued}
         elseif found and action ~= 'keep' then act(action, found, id, queued) end
-        for _, message in ipairs(outgoing) do push(message[1], message[2], message[3], message[4], message[5], message[6], at) end
+        for _, message in ipairs(outgoing) do send(message) end
     end
 end
 for number = #backwards, 1, -1 do act(unpack(backwards[number])) end
 forget()
+for batch in pairs(touched) do fire_batch(batch, at, send) end
 for group in pairs(counted) do
     if is_complete(group) then complete[#complete + 1] = group end
 end

@@ -1,11 +1,12 @@
 -- What a batch of executions leaves behind, in one step.
 -- ARGV: prefix, token, crash limit, entries as for settle.lua.
--- Returns [refused, complete, posted]; posted is a list of (entry, number in it, number in the outbox).
+-- Returns [refused, complete, posted, called]; posted is a list of (entry, number in it, number in the outbox), called one of
+-- (number in the outbox, what stands there).
 local token, limit = ARGV[2], tonumber(ARGV[3])
 local entries = cmsgpack.unpack(ARGV[4])
 local held = key('held:' .. token)
 local at = now()
-local refused, complete, posted = {}, {}, {}
+local refused, complete, posted, called = {}, {}, {}, {}
 
 local function forget(seq, id)
     local job = key('job:' .. id)
@@ -38,9 +39,15 @@ local function is_cancelled(found)
     return mark and string.sub(mark, -2) == ' 1'
 end
 
+local function send(message)
+    local number = post(token, message, at)
+    called[#called + 1] = number
+    called[#called + 1] = redis.call('HGET', key('outbox'), number)
+end
+
 relieve()
 for number, entry in ipairs(entries) do
-    local seq, action, ending, records, outgoing, parts, fired = unpack(entry)
+    local seq, action, ending, records, outgoing, parts, fired, _, _, rest = unpack(entry)
     local found = seq ~= 0 and redis.call('HGET', held, seq)
     if seq ~= 0 and not found then
         refused[#refused + 1] = number - 1
@@ -57,13 +64,19 @@ for number, entry in ipairs(entries) do
         for _, record in ipairs(records) do store(record, at) end
         for _, part in ipairs(parts) do count(part) end
         if ending ~= '' then end_letter(ending, at) end
+        if rest ~= '' then
+            local batch, member, outcome, forgotten = unpack(rest)
+            if batch ~= '' then count_member(batch, member, found and is_cancelled(found) and 'c' or outcome, at) end
+            if forgotten ~= '' then redis.call('DEL', key('checkpoint:' .. forgotten)) end
+        end
         if found then act(seq, action, found) end
         for place_of, message in ipairs(outgoing) do
             for _, value in ipairs({number - 1, place_of - 1, post(token, message, at)}) do posted[#posted + 1] = value end
         end
     end
 end
+for batch in pairs(touched) do fire_batch(batch, at, send) end
 for group in pairs(counted) do
     if is_complete(group) then complete[#complete + 1] = group end
 end
-return {refused, complete, posted}
+return {refused, complete, posted, called}

@@ -390,3 +390,105 @@ DELETE FROM umbel.cancelled WHERE at < extract(epoch FROM clock_timestamp()) - 8
 -- name: sweep_jobs
 DELETE FROM umbel.job WHERE enqueued < extract(epoch FROM clock_timestamp()) - 2592000
     AND (due IS NULL OR due < extract(epoch FROM clock_timestamp()))
+
+-- name: batch_open
+INSERT INTO umbel.batch (id, name, allowed, share, owner, opener, created, updated, expires)
+VALUES (%s, %s, %s, %s, %s, %s, extract(epoch FROM clock_timestamp()), extract(epoch FROM clock_timestamp()),
+    extract(epoch FROM clock_timestamp()) + %s)
+ON CONFLICT DO NOTHING
+
+-- name: batch_callback
+INSERT INTO umbel.batch_callback (batch_id, kind, number, message) VALUES (%s, %s, %s, %s)
+
+-- name: batch_called
+DELETE FROM umbel.batch_callback WHERE batch_id = %s AND kind = %s RETURNING number, message
+
+-- name: batch_lock
+SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished
+FROM umbel.batch WHERE id = %s FOR UPDATE
+
+-- name: batch_member
+INSERT INTO umbel.batch_member (batch_id, task_id) VALUES (%s, %s) ON CONFLICT DO NOTHING
+
+-- name: batch_grow
+UPDATE umbel.batch SET total = total + %s, updated = extract(epoch FROM clock_timestamp()),
+    expires = extract(epoch FROM clock_timestamp()) + %s WHERE id = %s
+
+-- name: batch_close
+UPDATE umbel.batch SET closed = true, updated = extract(epoch FROM clock_timestamp()) WHERE id = %(id)s
+
+-- name: batch_cancel
+UPDATE umbel.batch SET closed = true, cancelled = true, updated = extract(epoch FROM clock_timestamp())
+WHERE id = %(id)s AND NOT cancelled AND finished IS NULL
+
+-- name: batch_recount
+UPDATE umbel.batch SET
+    total = found.total, done = found.done, failed = found.failed, gone = found.gone,
+    updated = extract(epoch FROM clock_timestamp())
+FROM (
+    SELECT count(*) AS total, count(*) FILTER (WHERE state = 'd') AS done, count(*) FILTER (WHERE state = 'f') AS failed,
+        count(*) FILTER (WHERE state = 'c') AS gone
+    FROM umbel.batch_member WHERE batch_id = %(id)s
+) AS found
+WHERE id = %(id)s
+
+-- name: batch_end
+WITH old AS (
+    SELECT batch_id, task_id, state FROM umbel.batch_member WHERE batch_id = %(batch)s AND task_id = %(task)s FOR UPDATE
+)
+UPDATE umbel.batch_member AS m SET state = %(outcome)s FROM old
+WHERE m.batch_id = old.batch_id AND m.task_id = old.task_id AND old.state <> %(outcome)s
+    AND (old.state = 'p' OR %(outcome)s = 'd')
+RETURNING m.batch_id, old.state, m.state
+
+-- name: batch_count
+UPDATE umbel.batch SET done = done + %s, failed = failed + %s, gone = gone + %s,
+    updated = extract(epoch FROM clock_timestamp())
+WHERE id = %s
+RETURNING id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished
+
+-- name: batch_fired
+UPDATE umbel.batch SET fired = %s,
+    finished = CASE WHEN %s THEN extract(epoch FROM clock_timestamp()) ELSE finished END,
+    expires = extract(epoch FROM clock_timestamp()) + %s
+WHERE id = %s
+
+-- name: batch_read
+SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished
+FROM umbel.batch WHERE id = %s
+
+-- name: batch_find
+SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished
+FROM umbel.batch ORDER BY created DESC LIMIT %s
+
+-- name: batch_stale
+SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished
+FROM umbel.batch WHERE finished IS NULL AND updated < %s ORDER BY updated LIMIT %s
+
+-- name: batch_pending
+SELECT task_id, EXISTS (SELECT 1 FROM umbel.job WHERE job.task_id = batch_member.task_id)
+FROM umbel.batch_member WHERE batch_id = %s AND state = 'p' AND task_id > %s ORDER BY task_id LIMIT 500
+
+-- name: batch_sweep
+DELETE FROM umbel.batch WHERE expires < extract(epoch FROM clock_timestamp())
+
+-- name: checkpoint_take
+INSERT INTO umbel.checkpoint_fence AS held (task_id, fence, expires)
+VALUES (%s, %s, extract(epoch FROM clock_timestamp()) + %s)
+ON CONFLICT (task_id) DO UPDATE SET fence = excluded.fence, expires = excluded.expires WHERE held.fence <= excluded.fence
+
+-- name: checkpoint_cursors
+SELECT name, cursor FROM umbel.checkpoint WHERE task_id = %s
+
+-- name: checkpoint_holds
+UPDATE umbel.checkpoint_fence SET expires = extract(epoch FROM clock_timestamp()) + %s WHERE task_id = %s AND fence = %s
+
+-- name: checkpoint_save
+INSERT INTO umbel.checkpoint (task_id, name, cursor) VALUES (%s, %s, %s)
+ON CONFLICT (task_id, name) DO UPDATE SET cursor = excluded.cursor
+
+-- name: checkpoint_drop
+DELETE FROM umbel.checkpoint_fence WHERE task_id = ANY(%s)
+
+-- name: checkpoint_sweep
+DELETE FROM umbel.checkpoint_fence WHERE expires < extract(epoch FROM clock_timestamp())

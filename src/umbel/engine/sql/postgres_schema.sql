@@ -100,6 +100,54 @@ CREATE TABLE IF NOT EXISTS umbel.breaker (
     until double precision
 );
 
+-- Jobs that are counted together.
+CREATE TABLE IF NOT EXISTS umbel.batch (
+    id text PRIMARY KEY,
+    name text NOT NULL,
+    allowed bigint NOT NULL,
+    share boolean NOT NULL,
+    owner text,
+    opener text,
+    closed boolean NOT NULL DEFAULT false,
+    cancelled boolean NOT NULL DEFAULT false,
+    total bigint NOT NULL DEFAULT 0,
+    done bigint NOT NULL DEFAULT 0,
+    failed bigint NOT NULL DEFAULT 0,
+    gone bigint NOT NULL DEFAULT 0,
+    fired text NOT NULL DEFAULT '',
+    created double precision NOT NULL,
+    updated double precision NOT NULL,
+    finished double precision,
+    expires double precision NOT NULL
+);
+CREATE INDEX IF NOT EXISTS batch_created ON umbel.batch (created);
+CREATE INDEX IF NOT EXISTS batch_unfinished ON umbel.batch (updated) WHERE finished IS NULL;
+-- p pending, d done, f failed, c cancelled.
+CREATE TABLE IF NOT EXISTS umbel.batch_member (
+    batch_id text NOT NULL REFERENCES umbel.batch ON DELETE CASCADE,
+    task_id text NOT NULL,
+    state text NOT NULL DEFAULT 'p',
+    PRIMARY KEY (batch_id, task_id)
+);
+CREATE TABLE IF NOT EXISTS umbel.batch_callback (
+    batch_id text NOT NULL REFERENCES umbel.batch ON DELETE CASCADE,
+    kind text NOT NULL,
+    number int NOT NULL,
+    message text NOT NULL,
+    PRIMARY KEY (batch_id, kind, number)
+);
+
+-- Which execution has a job's checkpoints, and these.
+CREATE TABLE IF NOT EXISTS umbel.checkpoint_fence (
+    task_id text PRIMARY KEY, fence bigint NOT NULL, expires double precision NOT NULL
+);
+CREATE TABLE IF NOT EXISTS umbel.checkpoint (
+    task_id text NOT NULL REFERENCES umbel.checkpoint_fence ON DELETE CASCADE,
+    name text NOT NULL,
+    cursor text NOT NULL,
+    PRIMARY KEY (task_id, name)
+);
+
 -- What jobs' ends publish, until the broker has confirmed it.
 CREATE TABLE IF NOT EXISTS umbel.outbox (
     number bigserial PRIMARY KEY,

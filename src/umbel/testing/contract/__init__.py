@@ -14,8 +14,10 @@ hold messages are real ones, and they die by SIGKILL. The tests' names tell the 
 
 from __future__ import annotations
 
+from umbel.testing.contract._batches import EngineBatches
 from umbel.testing.contract._breakers import EngineBreakers
 from umbel.testing.contract._cancelling import Cancelling
+from umbel.testing.contract._checkpoints import EngineCheckpoints
 from umbel.testing.contract._crashes import Crashes
 from umbel.testing.contract._leases import Leases
 from umbel.testing.contract._letters import Letters
@@ -48,5 +50,7 @@ class EngineContract(
     Superseding,
     EngineLocks,
     EngineBreakers,
+    EngineBatches,
+    EngineCheckpoints,
 ):
     """All that an engine promises. Set ``url`` before each test, or override ``open_engine``."""

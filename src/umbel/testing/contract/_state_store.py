@@ -6,13 +6,18 @@ import json
 import os
 import threading
 import time
+from functools import cached_property
 from typing import Any, Final
 
+from umbel.engine.batches import DONE, Batches, MemberEnd
 from umbel.engine.state import Claim, Keyed, LeaseEnded, Verdict
 from umbel.engine.store import ChordPart, Outgoing, Record, Settled
 from umbel.state.breakers import Breakers
+from umbel.state.checkpoints import Checkpoints
 from umbel.state.locks import Locks
+from umbel.testing.contract._batches import BatchPromises, BesideBatches
 from umbel.testing.contract._breakers import BreakerPromises
+from umbel.testing.contract._checkpoints import CheckpointPromises
 from umbel.testing.contract._locks import LockPromises
 from umbel.testing.contract._state_letters import StateLetters
 from umbel.testing.contract._state_uniques import StateUniques
@@ -23,7 +28,7 @@ __all__ = ("StateContract",)
 _QUEUE: Final = "default"
 
 
-class StateContract(StateLetters, StateUniques, LockPromises, BreakerPromises):
+class StateContract(StateLetters, StateUniques, LockPromises, BreakerPromises, BatchPromises, CheckpointPromises):
     """All that a state store promises. Set ``url`` before each test to an empty store."""
 
     def locks(self) -> Locks:
@@ -31,6 +36,51 @@ class StateContract(StateLetters, StateUniques, LockPromises, BreakerPromises):
 
     def breakers(self) -> Breakers:
         return self.state.breakers
+
+    def checkpoints(self) -> Checkpoints:
+        return self.state.checkpoints
+
+    def forget(self, task_id: str) -> None:
+        self.settle(Settled(forget=task_id))
+
+    # -- batches ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _beside(self) -> BesideBatches:
+        return BesideBatches(self.state.batches)
+
+    def batches(self) -> Batches:
+        return self._beside
+
+    def count(self, *ends: MemberEnd) -> None:
+        entries = [Settled(end=one) for one in ends]
+        self._beside.posted += self.state.settle("one", entries, crash_limit=2).posted
+
+    def queued(self) -> list[str]:
+        posted, self._beside.posted = self._beside.posted, []
+        found = {one.number: one.message for one in self.state.outbox()}
+        assert [found[one.number] for one in posted] == [one.message for one in posted], "the outbox has what is told"
+        return [str(one.message.task_id) for one in posted]
+
+    def test_c18_a_member_is_counted_with_its_claims_end(self) -> None:
+        batches = self.begin(1)
+        self.claim("m0")
+        assert self.settle(Settled(1, "ack", end=MemberEnd("b", "m0", DONE)), "two").refused
+        assert self.counts() == (1, 0, 0, 0, 1)
+        assert [
+            one.message.task_id for one in self.settle(Settled(1, "ack", end=MemberEnd("b", "m0", DONE))).posted
+        ] == [
+            "then",
+            "finally",
+        ]
+        assert list(batches.pending("b")) == []
+
+    def test_c22_a_job_that_was_cancelled_meanwhile_is_not_done(self) -> None:
+        self.begin(1)
+        self.claim("m0")
+        self.state.cancel("m0", None)
+        self.settle(Settled(1, "ack", end=MemberEnd("b", "m0", DONE)))
+        assert self.counts() == (1, 0, 0, 1, 0)
 
     # -- dispatch ---------------------------------------------------------------------------------------------
 

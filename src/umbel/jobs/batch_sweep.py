@@ -1,0 +1,99 @@
+"""The sweeper of batches: whatever a batch waits for that will not come, it finds.
+
+A member's end is counted in the step that writes it, so nothing is left out that a worker of ours has settled. What can
+be missing are ends that nobody wrote as such: of members that were purged, that a plain Celery worker has run, or whose
+message was acknowledged before a kill; and blocks whose process has died. One process of the fleet looks, every
+minute, at the batches of which nothing was heard for a minute.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from celery import states
+
+from umbel.engine.batches import CANCELLED, DONE, FAILED, MemberEnd, Tally
+from umbel.engine.store import Settled, Stored
+from umbel.errors import BatchEnded, BatchNotFound
+from umbel.jobs.batches import cancel_batch, cancel_members
+
+if TYPE_CHECKING:
+    from umbel.app import Umbel
+
+__all__ = ("sweep_batches",)
+
+logger = logging.getLogger(__name__)
+
+_BATCHES_MOST: Final = 100
+#: A member that began, and whose message is gone, is given up when nothing was heard of it for so long.
+_LOST_SECONDS: Final = 3600.0
+#: Who sweeps goes on to sweep, and another one takes over when it has not for so long.
+_TERM_SECONDS: Final = 150.0
+_OUTCOMES: Final = {states.SUCCESS: DONE, states.FAILURE: FAILED, states.REVOKED: CANCELLED}
+
+
+def sweep_batches(app: Umbel, owner: str, *, quiet: float) -> int:
+    """Look after batches of which nothing was heard for ``quiet`` seconds, if this process, ``owner``, is the one to.
+
+    Returns how many ends were made up for.
+    """
+    engine = app.engine
+    stale = engine.batches.stale(time.time() - quiet, _BATCHES_MOST)
+    if not stale or not engine.locks.acquire("batches", owner, _TERM_SECONDS).fence:
+        return 0
+    return sum(_look_after(app, tally) for tally in stale)
+
+
+def _look_after(app: Umbel, tally: Tally) -> int:
+    if not tally.closed and _is_abandoned(app, tally):
+        logger.warning(
+            "The process that opened batch %s (%s) has died before it had added everything: it is cancelled.",
+            tally.id,
+            tally.name,
+        )
+        try:
+            cancel_batch(app, tally.id)
+        except (BatchEnded, BatchNotFound):
+            return 0
+    elif tally.cancelled:
+        # Whoever cancelled it may have died over it.
+        cancel_members(app, tally.id, tally.owner)
+    found = _lost(app, tally.id)
+    if found:
+        logger.warning("Of batch %s (%s) %d ends were made up for.", tally.id, tally.name, len(found))
+        app.engine.settle([Settled(end=end) for end in found])
+    app.engine.batches.repair(tally.id)
+    return len(found)
+
+
+def _is_abandoned(app: Umbel, tally: Tally) -> bool:
+    engine = app.engine
+    if engine.locks.holder(f"batch:{tally.id}") is not None:
+        return False
+    # A job that opened it opens it again when it runs again.
+    return tally.opener is None or engine.locate(tally.opener) is None
+
+
+def _lost(app: Umbel, batch: str) -> list[MemberEnd]:
+    found: list[MemberEnd] = []
+    for page in app.engine.batches.pending(batch):
+        known = {one.task_id: one for one in app.engine.read([task_id for task_id, _ in page])}
+        for task_id, queued in page:
+            outcome = _outcome(known.get(task_id), queued)
+            if outcome is not None:
+                found.append(MemberEnd(batch, task_id, outcome))
+    return found
+
+
+def _outcome(stored: Stored | None, queued: bool) -> str | None:
+    """Return how a member has ended; None if it may still run. ``queued``: its message is there."""
+    if stored is not None and stored.final and (not queued or stored.state != states.REVOKED):
+        # One that was cancelled ends when its message is met.
+        return _OUTCOMES.get(stored.state, FAILED)
+    if queued:
+        return None
+    if stored is None:
+        return CANCELLED
+    return FAILED if time.time() - stored.updated > _LOST_SECONDS else None

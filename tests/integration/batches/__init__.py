@@ -1,0 +1,1 @@
+"""Batches and checkpoints: in workers, and under kills."""
