@@ -19,8 +19,9 @@ from kombu.exceptions import OperationalError
 from umbel.engine.batches import BATCH
 from umbel.engine.bulk import arguments, in_batches, one_by_one
 from umbel.engine.current_task import as_child_of
-from umbel.engine.execution import deferring, is_calling_back, offline_producer
+from umbel.engine.execution import current_progress, deferring, is_calling_back, offline_producer
 from umbel.engine.failures import carry, failing
+from umbel.engine.headers import PROGRESS
 from umbel.engine.outcome import CancelledItself, Replaced
 from umbel.engine.threads import Threads
 from umbel.errors import DispatchTimeout, InvalidArguments
@@ -233,8 +234,11 @@ class Task(CeleryTask, Generic[P, R]):
         return ordered
 
     def signature_from_request(self, request: Any = None, *args: Any, **options: Any) -> Any:
-        """Celery's; what runs a job again carries the attempts that have failed, for its dead letter."""
+        """Celery's; what runs a job again carries how far it was, and the attempts that have failed."""
         signature = super().signature_from_request(request, *args, **options)
+        told = current_progress(self.request if request is None else request)
+        if told is not None:
+            signature.options["headers"] = {**(signature.options.get("headers") or {}), PROGRESS: told}
         return carry(signature, self, self.request if request is None else request, options.get("retries"))
 
     def apply(self, args: Any = None, kwargs: Any = None, *rest: Any, retries: int = 0, **options: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from umbel.engine.batches import BATCH, FAILED, MemberEnd
 from umbel.engine.burial import letter_of
 from umbel.engine.failures import FAILURES
+from umbel.engine.headers import PROGRESS
 from umbel.engine.store import Outgoing, Record, ReplayEnd, Settled
 
 if TYPE_CHECKING:
@@ -28,11 +30,13 @@ __all__ = (
     "calling_back",
     "current_execution",
     "current_owner",
+    "current_progress",
     "deferring",
     "is_calling_back",
     "offline",
     "offline_producer",
     "owned_by",
+    "progress_of",
     "publishing_into",
     "sink",
 )
@@ -52,6 +56,7 @@ class Execution:
 
     __slots__ = (
         "_flusher",
+        "_progress_carried",
         "attempt",
         "batch",
         "carried",
@@ -89,6 +94,12 @@ class Execution:
         self.closed = False
         self._flusher = flusher
         self.progress_told: Any = None
+        self._progress_carried: Any = headers.get(PROGRESS)
+
+    @property
+    def progress(self) -> list[Any] | None:
+        """How far the job is, or was in an earlier try: done, total, message."""
+        return progress_of(self.progress_told, self._progress_carried)
 
     def successor(self) -> Execution:
         """Close this execution and return another for the same delivery."""
@@ -102,7 +113,7 @@ class Execution:
         other.settled = self.settled
         other.closed = False
         other._flusher = self._flusher
-        other.progress_told = self.progress_told
+        other.progress_told, other._progress_carried = self.progress_told, self._progress_carried
         return other
 
     @contextlib.contextmanager
@@ -198,6 +209,25 @@ class Execution:
             record.owner = self.owner
             record.attempt = self.attempt
             record.since = self.delivery.enqueued
+
+
+def progress_of(told: Any, carried: Any) -> list[Any] | None:
+    """Return what was told of a job's progress as it is stored; else what its message carries, if that is any."""
+    if told is not None:
+        found: list[Any] = told.as_list()
+        return found
+    usual = isinstance(carried, list) and len(carried) == 3
+    numbers = usual and all(isinstance(one, (int, float)) and math.isfinite(one) for one in carried[:2])
+    return [*carried[:2], str(carried[2])] if numbers else None
+
+
+def current_progress(request: Any) -> list[Any] | None:
+    """Return how far the job is that runs here, as ``request``: done, total, message."""
+    execution = current_execution.get()
+    if execution is not None:
+        return execution.progress
+    # In a prefork child the request is what lives as long as the job.
+    return progress_of(getattr(request, "progress_told", None), getattr(request, PROGRESS, None))
 
 
 def _unrecorded(task_id: str) -> Record:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ("COUNTED", "REPLAY", "WEBHOOK")
+__all__ = ("COUNTED", "PROGRESS", "REPLAY", "WEBHOOK")
 
 #: Whose replay a message is: the number of the replay and the key of the letter.
 REPLAY: Final = "umbel_replay"
 #: Where the end of this one job is told.
 WEBHOOK: Final = "umbel_webhook"
-#: What a job carries of the time and the number of its tries, which begin anew with a replay.
-COUNTED: Final = ("umbel_first", "umbel_put_off")
+#: How far an earlier try has been: done, total, message.
+PROGRESS: Final = "umbel_progress"
+#: What a job carries of its earlier tries, which begin anew with a replay.
+COUNTED: Final = ("umbel_first", "umbel_put_off", PROGRESS)

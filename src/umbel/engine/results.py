@@ -23,6 +23,7 @@ from umbel.engine.execution import (
     calling_back,
     current_execution,
     current_owner,
+    current_progress,
     deferring,
     owned_by,
     publishing_into,
@@ -81,9 +82,11 @@ class EngineBackend(BaseBackend):
         encoded = self.encode_result(result, state)
         meta = self._get_result_meta(result=encoded, state=state, traceback=traceback, request=request)
         meta["task_id"] = task_id
-        told = getattr(current_execution.get() or request, "progress_told", None)
-        if told is not None and state in states.READY_STATES:
-            meta["progress"] = [told.total if state == states.SUCCESS else told.done, told.total, told.message]
+        own = request is not None and getattr(request, "id", None) == task_id
+        told = current_progress(request) if own else None
+        if told is not None and (state in states.READY_STATES or state in (states.STARTED, states.RETRY)):
+            done, total, message = told
+            meta["progress"] = [total if state == states.SUCCESS else done, total, message]
         return Record(
             task_id=task_id,
             state=state,

@@ -278,7 +278,7 @@ class ShortPath:
             task.request_stack.pop()
 
     def _record(self, request: PlainRequest, context: Context, state: str, result: Any) -> Record:
-        told = request.execution.progress_told if request.execution is not None else None
+        told = request.execution.progress if request.execution is not None else None
         children = context._children
         meta = {
             "status": state,
@@ -293,7 +293,7 @@ class ShortPath:
             meta["parent_id"] = context.parent_id
         meta["task_id"] = request.id
         if told is not None:
-            meta["progress"] = [told.total, told.total, told.message]
+            meta["progress"] = [told[1], told[1], told[2]]
         expires = time.time() + self._expires if self._expires else None
         text = self._text(meta, result)
         if self._protected is not None:
@@ -318,12 +318,10 @@ class ShortPath:
             "date_done": None,
             "task_id": request.id,
         }
-        return Record(
-            request.id,
-            states.STARTED,
-            False,
-            self._encode(meta),
-        )
+        told = request.execution.progress if request.execution is not None else None
+        if told is not None:
+            meta["progress"] = told
+        return Record(request.id, states.STARTED, False, self._encode(meta))
 
     def _log_success(self, request: PlainRequest, result: Any, began: float) -> None:
         if logger.isEnabledFor(logging.INFO):

@@ -12,7 +12,7 @@ from typing import Any
 
 from celery import current_task
 
-from umbel.engine.execution import current_execution
+from umbel.engine.execution import current_execution, current_progress
 from umbel.engine.job import current_job
 
 __all__ = ("Progress", "progress")
@@ -65,7 +65,7 @@ def progress(done: float, total: float, message: str = "") -> None:
     if execution is None:
         _tell_celery(told)
         return
-    told = execution.progress_told = _forward(execution.progress_told, told)
+    told = execution.progress_told = _forward(Progress.from_list(execution.progress), told)
     job = current_job.get()
     if job is not None and job.task is not None and execution.delivery.task_id is not None:
         job.task.backend.store_result(execution.delivery.task_id, {"progress": told.as_list()}, "PROGRESS")
@@ -83,5 +83,5 @@ def _tell_celery(told: Progress) -> None:
     request = task.request if task is not None else None
     if task is not None and request is not None and request.id and not request.called_directly and not request.is_eager:
         # In a prefork child the request is what lives as long as the job.
-        told = request.progress_told = _forward(getattr(request, "progress_told", None), told)
+        told = request.progress_told = _forward(Progress.from_list(current_progress(request)), told)
         task.backend.store_result(request.id, {"progress": told.as_list()}, "PROGRESS", request=request)

@@ -13,7 +13,7 @@ from typing import Any
 from celery import signals
 from celery.exceptions import SoftTimeLimitExceeded
 
-from umbel import Breaker, Umbel, Unique, WithoutOverlap, current_lock, progress
+from umbel import Breaker, Snooze, Umbel, Unique, WithoutOverlap, current_lock, progress
 
 __all__ = ("app", "tell")
 
@@ -348,6 +348,26 @@ def backwards(self: Any, name: str) -> None:
     for done in (1, 5, 3):
         progress(done, 10)
     tell("hold", name)
+    while not (GATES / name).exists():
+        time.sleep(0.01)
+
+
+@app.task(bind=True, max_retries=2, default_retry_delay=0)
+def from_the_start(self: Any, name: str) -> None:
+    """Come to six of ten, and begin again: by a retry, then by being put off."""
+    if not self.request.retries:
+        progress(6, 10, "first")
+        raise self.retry(exc=OSError())
+    if not (self.request.headers or {}).get("umbel_put_off"):
+        raise Snooze("1ms")
+    tell("hold", name)
+    _wait(name)
+    progress(2, 10, "again")
+    tell("told", name)
+    _wait(f"{name}-end")
+
+
+def _wait(name: str) -> None:
     while not (GATES / name).exists():
         time.sleep(0.01)
 

@@ -111,6 +111,20 @@ def test_progress_never_goes_back_and_ends_at_its_total_c21(plant: Plant, pool: 
 
 
 @POOLS
+def test_progress_does_not_go_back_when_a_job_is_tried_again_c21(plant: Plant, pool: str) -> None:
+    """Whatever state it is in, it shows how far it was; and it ends at its total though its last try told nothing."""
+    start(plant, pool)
+    job = plant.send("from_the_start", "gate")
+    plant.until_told("hold", "gate")
+    until(lambda: plant.app.status(job).progress == Progress(6, 10, "first"), "how far it was")
+    plant.open("gate")
+    plant.until_told("told", "gate")
+    until(lambda: plant.app.status(job).progress == Progress(6, 10, "again"), "what the last try told")
+    plant.open("gate-end")
+    assert plant.ended(job).progress == Progress(10, 10, "again")
+
+
+@POOLS
 def test_the_owner_stays_with_the_job_and_what_it_dispatches_c20(plant: Plant, pool: str) -> None:
     """C20: also when it has ended, in any pool; what a chain goes on with is the owner's too."""
     start(plant, pool)
