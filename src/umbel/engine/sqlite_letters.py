@@ -87,6 +87,8 @@ def bury(connection: sqlite3.Connection, letter: DeadLetter, died: float) -> Non
     """Write a letter under a new number, in place of the one that its job has, inside the caller's transaction."""
     values: dict[str, Any] = {**asdict(letter), "died": died, "payload": _text(letter.payload)}
     values["replaying"] = int(letter.replaying)
+    # One that no letter ever had, the newest one included that is gone.
+    (values["id"],) = connection.execute(_SQL["number"]).fetchone()
     if not connection.execute(_SQL["bury_again"], values).rowcount:
         connection.execute(_SQL["bury"], values)
 

@@ -1,18 +1,21 @@
 -- Dead letters. A number (id) is that of a death: a letter that is written again has a new one.
 -- What is packed for another store (see moving.sql) is neither replayed nor dropped here.
 
+-- name: number
+UPDATE letter_number SET last = max(last, (SELECT coalesce(max(id), 0) FROM dead_letter)) + 1 RETURNING last
+
 -- name: bury_again
 UPDATE dead_letter SET
-    id = (SELECT max(id) + 1 FROM dead_letter), task_id = :task_id, task = :task, queue = :queue, reason = :reason,
+    id = :id, task_id = :task_id, task = :task, queue = :queue, reason = :reason,
     deliveries = :deliveries, died = :died, payload = :payload, owner = :owner, release = :release,
     exception = :exception, fingerprint = :fingerprint, failures = :failures, replays = max(replays, :replays),
     replaying = :replaying
 WHERE key = :key
 
 -- name: bury
-INSERT INTO dead_letter (task_id, task, queue, reason, deliveries, died, payload, key, owner, release, exception,
+INSERT INTO dead_letter (id, task_id, task, queue, reason, deliveries, died, payload, key, owner, release, exception,
     fingerprint, failures, replays, replaying)
-VALUES (:task_id, :task, :queue, :reason, :deliveries, :died, :payload, :key, :owner, :release, :exception,
+VALUES (:id, :task_id, :task, :queue, :reason, :deliveries, :died, :payload, :key, :owner, :release, :exception,
     :fingerprint, :failures, :replays, :replaying)
 
 -- name: close

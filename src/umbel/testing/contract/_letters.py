@@ -109,6 +109,16 @@ class Letters(Suite):
         assert [one.key for one in self.engine.dead()] == ["a", "b"]
         assert self.engine.letters.get(first.id) is None
 
+    def test_c35_a_number_is_never_given_twice(self) -> None:
+        """Also when the newest letter is gone: who drops it by its number must not meet another job's."""
+        self.die("a", "b")
+        gone = self.letter("b").id
+        assert self.engine.letters.drop([gone]) == 1
+        self.die("a")
+        self.die("c")
+        assert self.letter("c").id > self.letter("a").id > gone
+        assert self.engine.letters.drop([gone]) == 0
+
     def test_c35_letters_that_are_too_many_go(self) -> None:
         self.die("a", "b", "c", "d", "e")
         with self.keeping(LetterLimits(most=3)):
