@@ -19,6 +19,7 @@ from celery.exceptions import ChordError, TimeoutError
 from celery.result import GroupResult, allow_join_result
 from celery.utils.collections import AttributeDict
 
+from umbel.engine.dispatch import as_celery_says
 from umbel.engine.execution import (
     calling_back,
     current_execution,
@@ -194,8 +195,9 @@ class EngineBackend(BaseBackend):
         self.engine.groups.forget(str(group_id))
 
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
-        """Tell how many parts a chord waits for."""
-        self.engine.groups.set_size(str(group_id), chord_size, time.time() + _CHORD_SECONDS)
+        """Tell how many parts a chord waits for. Part of its dispatch, which fails as any other does."""
+        with as_celery_says():
+            self.engine.groups.set_size(str(group_id), chord_size, time.time() + _CHORD_SECONDS)
 
     def add_to_chord(self, chord_id: str, result: Any) -> None:
         """Let a chord wait for a job that one of its running members adds."""
@@ -207,9 +209,10 @@ class EngineBackend(BaseBackend):
         # For a member that cannot be read and ends last: nobody else would know what follows.
         secret = carries(self.protection.sensitive, body)
         kept = self.protection.part(str(header.id), self.encode(dict(body)), secret=secret)
-        self.engine.groups.save(f"{header.id}:callback", kept, time.time() + _CHORD_SECONDS)
-        if any(isinstance(member, GroupResult) for member in header.results):
-            self._save_group(header.id, header)
+        with as_celery_says():
+            self.engine.groups.save(f"{header.id}:callback", kept, time.time() + _CHORD_SECONDS)
+            if any(isinstance(member, GroupResult) for member in header.results):
+                self._save_group(header.id, header)
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
         """Count a finished member. The callback goes out when the last one settles."""

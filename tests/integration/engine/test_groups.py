@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from typing import Any
 
+import pytest
+from celery import chord
+from kombu.exceptions import OperationalError
+
+from umbel import Umbel
 from umbel.engine.sqlite import SQLiteEngine
 from umbel.engine.store import ChordPart, Settled
+from umbel.errors import StoreUnreachable
 
 
 def test_a_group_is_kept_until_it_expires(engine: SQLiteEngine) -> None:
@@ -50,3 +58,21 @@ def test_chords_that_nobody_completes_expire(engine: SQLiteEngine) -> None:
     assert {name: len(engine.groups.parts(name)) for name in ("old", "alive")} == {"old": 0, "alive": 1}
     with engine.file.read() as connection:
         assert connection.execute("SELECT group_id FROM chord").fetchall() == [("alive",)]
+
+
+@pytest.mark.parametrize("step", ["set_size", "save", "enqueue"])
+def test_c5_a_chord_that_cannot_be_dispatched_fails_as_any_other_dispatch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Whichever of its steps meets a store that is cut off."""
+
+    def cut(*_: Any) -> Any:
+        raise StoreUnreachable("the store", "cut")
+
+    app = Umbel("chords", broker=f"sqlite:///{tmp_path}/jobs.db", set_as_current=False)
+    task = app.task(name="chords.add", shared=False)(max)
+    monkeypatch.setattr(app.engine if step == "enqueue" else app.engine.groups, step, cut)
+    with pytest.raises(OperationalError, match="cut"):
+        chord([task.si(1, 2), task.si(3, 4)], app=app)(task.si(5, 6))
+    app.engine.close()
+    app.close()
