@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from umbel.engine.store import Outgoing
+    from umbel.engine.store import Outgoing, Record
 
 __all__ = (
     "ANY",
@@ -143,6 +143,12 @@ class Batches(Protocol):
         """Mark the batch cancelled: nothing can be added, and of its callbacks only ``finally`` follows.
 
         False if it is over, or there is none.
+        """
+
+    def stop(self, records: Sequence[Record]) -> None:
+        """Cancel many jobs in one step, as :meth:`umbel.engine.store.Engine.cancel` does one.
+
+        Those that have ended stay as they are.
         """
 
     def read(self, batch_id: str) -> Tally | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from umbel.engine.batches import Plan, Tally
     from umbel.engine.state import Posted
-    from umbel.engine.store import Outgoing
+    from umbel.engine.store import Outgoing, Record
 
 __all__ = ("BatchBook",)
 
@@ -27,6 +27,9 @@ class BatchBook(Protocol):
 
     def turn(self, token: str, what: str, batch_id: str) -> tuple[bool, list[Posted]]:
         """Change a batch: ``close``, ``cancel`` or ``recount`` it; return whether that changed anything."""
+
+    def stop(self, records: Sequence[Record]) -> None:
+        """Cancel many jobs in one step; those that have ended stay."""
 
     def read(self, batch_id: str) -> Tally | None:
         """Return a batch as it is now."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from umbel.engine.batches import CANCELLED, MemberEnd
 from umbel.engine.postgres_batches import count_members
@@ -14,11 +12,12 @@ from umbel.engine.postgres_claims import Held, free, held_among
 from umbel.engine.postgres_groups import as_bytes
 from umbel.engine.postgres_letters import end_letter
 from umbel.engine.postgres_outbox import post
+from umbel.engine.postgres_records import store
 from umbel.engine.postgres_store import Step
 from umbel.engine.state import ENDED_SECONDS, Outcome
 from umbel.engine.store import ChordPart, DeadLetter, Outgoing, Record, Settled
 
-__all__ = ("settle", "store")
+__all__ = ("settle",)
 
 
 def settle(step: Step, token: str, entries: Sequence[Settled], *, crash_limit: int) -> Outcome:
@@ -76,19 +75,6 @@ def _fires(step: Step, group_id: str) -> bool:
         return False
     step.do("chord_forget_parts", group_id)
     return True
-
-
-def store(step: Step, records: Sequence[Record]) -> None:
-    """Store states; an end is overwritten only by what was queued after it."""
-    now = time.time()
-    step.each("store", [_record(record, now) for record in records])
-
-
-def _record(one: Record, now: float) -> tuple[Any, ...]:
-    meta, is_text = as_bytes(one.meta)
-    left = None if one.expires is None else max(0.001, one.expires - now)
-    known = (one.task_id, one.state, one.final, one.attempt, one.task, one.queue, one.owner)
-    return (*known, meta, is_text, left, one.since)
 
 
 def _count(step: Step, parts: Sequence[ChordPart]) -> tuple[ChordPart, ...]:

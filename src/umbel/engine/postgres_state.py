@@ -23,6 +23,7 @@ from umbel.engine.postgres_leader import PostgresLeader
 from umbel.engine.postgres_leases import PostgresLeases
 from umbel.engine.postgres_letters import PostgresLetters
 from umbel.engine.postgres_locks import PostgresLocks
+from umbel.engine.postgres_records import store
 from umbel.engine.postgres_store import PostgresStore, Step
 from umbel.engine.state import ENDED_SECONDS, Claim, Claimed, Keyed, LeaseEnded, Outcome, Posted, State
 from umbel.engine.store import (
@@ -184,7 +185,7 @@ class PostgresState(State):
                 return False
             step.do("cancel", task_id, running)
             if record is not None:
-                postgres_settle.store(step, [record])
+                store(step, [record])
             return True
 
         return self.store.run(work)

@@ -9,7 +9,7 @@ from umbel.engine.batches import Plan, Tally
 from umbel.engine.beside_batches import BatchBook
 from umbel.engine.rabbit_outbox import Outbox
 from umbel.engine.rabbit_wire import keyed
-from umbel.engine.store import Outgoing
+from umbel.engine.store import Outgoing, Record
 
 __all__ = ("RabbitBatches",)
 
@@ -50,6 +50,10 @@ class RabbitBatches:
         changed, posted = self._book.turn(self._token(), what, batch_id)
         self._outbox().publish(posted)
         return changed
+
+    def stop(self, records: Sequence[Record]) -> None:
+        """Cancel many jobs in one step; those that have ended stay."""
+        self._book.stop(records)
 
     def read(self, batch_id: str) -> Tally | None:
         """Return a batch as it is now."""

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from umbel.engine.batches import Plan, Tally
 from umbel.engine.redis_store import RedisStore
-from umbel.engine.redis_wire import message, pack
-from umbel.engine.store import Outgoing
+from umbel.engine.redis_wire import message, pack, record_fields
+from umbel.engine.store import Outgoing, Record
 from umbel.errors import BatchEnded, BatchNotFound, StoreUnreachable
 
 __all__ = ("RedisBatchBook", "RedisBatches")
@@ -36,6 +36,10 @@ class RedisBatchBook:
 
     def _packed(self, messages: Sequence[Outgoing]) -> bytes:
         return pack([message(self._store.prefix, one) for one in messages])
+
+    def stop(self, records: Sequence[Record]) -> None:
+        """Cancel many jobs in one step; those that have ended stay."""
+        self._insist("batch_stop", pack([record_fields(one) for one in records]))
 
     def read(self, batch_id: str) -> Tally | None:
         """Return a batch as it is now."""

@@ -13,7 +13,8 @@ import msgspec
 from umbel.engine.batches import CANCELLED, DONE, FAILED, KEPT_SECONDS, OPEN_SECONDS, MemberEnd, Plan, Tally
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile
-from umbel.engine.store import Outgoing
+from umbel.engine.sqlite_records import store_records
+from umbel.engine.store import Outgoing, Record
 from umbel.engine.values import insert_rows
 from umbel.errors import BatchEnded, BatchNotFound
 
@@ -21,6 +22,7 @@ __all__ = ("BatchTable", "count_members")
 
 _SQL: Final = statements("batches.sql")
 _MESSAGES: Final = statements("messages.sql")
+_RESULTS: Final = statements("results.sql")
 _PAGE: Final = 2000
 #: From which states a member comes to an end: a failure may be mended, all else is the last word.
 _FROM: Final = {DONE: ("p", FAILED, CANCELLED), FAILED: ("p",), CANCELLED: ("p",)}
@@ -90,6 +92,16 @@ class BatchTable:
         if queued:
             self._ring(())
         return changed
+
+    def stop(self, records: Sequence[Record]) -> None:
+        """Cancel many jobs in one step; those that have ended stay."""
+        now = time.time()
+        ids = [(one.task_id,) for one in records]
+        with self._file.write() as connection:
+            connection.executemany(_SQL["stop"], [(task_id, now) for (task_id,) in ids])
+            connection.executemany(_RESULTS["cancel_undelay"], ids)
+            store_records(connection, records, now)
+        self._ring(())
 
     def read(self, batch_id: str) -> Tally | None:
         """Return a batch as it is now."""

@@ -253,10 +253,9 @@ def cancel_members(app: Umbel, batch: str, owner: str | None) -> None:
     """Let no member start that has not, and stop those that run, but the one that calls this."""
     request = job_here(app)
     own = request.id if request is not None else None
-    for page in app.engine.batches.pending(batch):
-        for task_id, _ in page:
-            if task_id != own:
-                app.engine.cancel(task_id, cancelled(app.backend, task_id, owner))
+    batches = app.engine.batches
+    for page in batches.pending(batch):
+        batches.stop([cancelled(app.backend, task_id, owner) for task_id, _ in page if task_id != own])
 
 
 def _refuse_transaction() -> None:

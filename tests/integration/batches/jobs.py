@@ -66,6 +66,16 @@ def replaced(self, word: str) -> None:  # type: ignore[no-untyped-def]
     self.replace(app.signature(note.name, (word,)))
 
 
+@app.task(bind=True)
+def twice(self, name: str) -> None:  # type: ignore[no-untyped-def]
+    """Order another try and return all the same; that one waits at the gate."""
+    tell("twice", name, self.request.retries)
+    if not self.request.retries:
+        self.retry(countdown=0, throw=False)
+    else:
+        wait_at(name)
+
+
 @app.task
 def hold(name: str) -> None:
     tell("hold", name)

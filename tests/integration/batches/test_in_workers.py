@@ -40,6 +40,17 @@ def test_batch_every_end_is_counted_in_any_pool(client: Client, pool: str) -> No
     assert [line.words[2] for line in client.plant.lines("try", "c")] == ["0", "1", "2"], "a retry is no end"
 
 
+def test_batch_a_job_that_has_ordered_its_next_try_has_not_ended(client: Client) -> None:
+    client.plant.open("gate.shut")
+    client.start(concurrency=1)
+    with client.app.batch("twice") as batch:
+        batch.add(client.sig("twice", "gate"))
+    client.plant.until_told("twice", "gate", "1")
+    assert client.app.batch_status(batch.id).pending == 1
+    client.plant.open("gate")
+    assert over(client, batch.id).done == 1
+
+
 def test_batch_catch_and_a_replay_that_mends(client: Client) -> None:
     client.start(concurrency=2)
     with client.app.batch("mend", **client.callbacks()) as batch:

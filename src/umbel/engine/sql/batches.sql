@@ -43,6 +43,10 @@ UPDATE batch SET
     updated = ?2
 WHERE id = ?1
 
+-- name: stop
+INSERT OR REPLACE INTO cancelled (task_id, at, running)
+SELECT ?1, ?2, 1 WHERE NOT EXISTS (SELECT 1 FROM result WHERE task_id = ?1 AND final = 1)
+
 -- name: read
 SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished
 FROM batch WHERE id = ?

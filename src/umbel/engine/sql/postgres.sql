@@ -469,6 +469,13 @@ FROM umbel.batch WHERE finished IS NULL AND updated < %s ORDER BY updated LIMIT 
 SELECT task_id, EXISTS (SELECT 1 FROM umbel.job WHERE job.task_id = batch_member.task_id)
 FROM umbel.batch_member WHERE batch_id = %s AND state = 'p' AND task_id > %s ORDER BY task_id LIMIT 500
 
+-- name: batch_stop
+INSERT INTO umbel.cancelled (task_id, at, running)
+SELECT %(id)s, extract(epoch FROM clock_timestamp()), true
+WHERE NOT EXISTS (SELECT 1 FROM umbel.result WHERE task_id = %(id)s AND final)
+ON CONFLICT (task_id) DO UPDATE SET
+    at = excluded.at, running = true, number = nextval('umbel.cancelled_number_seq')
+
 -- name: batch_sweep
 DELETE FROM umbel.batch WHERE expires < extract(epoch FROM clock_timestamp())
 

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from umbel.engine.batches import ANY, CANCELLED, DONE, FAILED, KINDS, MILLION, Batches, MemberEnd, Plan, Tally
 from umbel.engine.beside_batches import BatchBook
 from umbel.engine.state import Posted
-from umbel.engine.store import Outgoing, Settled
+from umbel.engine.store import Outgoing, Record, Settled
 from umbel.errors import BatchEnded, BatchError, BatchNotFound
-from umbel.testing.contract._suite import QUEUE, Suite, end, ids, payload
+from umbel.testing.contract._suite import QUEUE, Suite, end, ids, payload, until
 
 __all__ = ("BatchPromises", "BesideBatches", "EngineBatches")
 
@@ -291,6 +291,9 @@ class BesideBatches(Batches):
     def repair(self, batch_id: str) -> None:
         self._turn("recount", batch_id)
 
+    def stop(self, records: Sequence[Record]) -> None:
+        self.book.stop(records)
+
     def read(self, batch_id: str) -> Tally | None:
         return self.book.read(batch_id)
 
@@ -345,6 +348,24 @@ class EngineBatches(Suite, BatchPromises):
         assert self.engine.cancel("m0", None)
         self.finish(delivery, end=MemberEnd("b", "m0", DONE))
         assert self.counts() == (1, 0, 0, 1, 0)
+
+    def test_c22_many_jobs_are_cancelled_in_one_step_and_ends_stay(self) -> None:
+        self.put("waits", "runs", "ended")
+        self.put("later", due=4_000_000_000.0)
+        waits, runs, ended = self.get()
+        self.engine.settle([Settled(waits.seq, "requeue")])
+        self.finish(ended)
+        mark = self.engine.cancel_mark()
+        names = ("waits", "runs", "ended", "later")
+        self.engine.batches.stop([Record(name, "REVOKED", True, '{"status": "REVOKED"}') for name in names])
+        assert [self.state(name) for name in names] == ["REVOKED", "REVOKED", "SUCCESS", "REVOKED"]
+        until(lambda: self.engine.cancel_mark() != mark, "workers hear of it")
+        assert self.engine.cancelled_here() == ["runs"]
+        self.finish(runs)
+        assert self.state("runs") == "REVOKED"
+        assert not self.engine.cancel("ended", None), "no mark is left that would cancel its replay"
+        found = {one.task_id: one.cancelled for one in self.get()}
+        assert found == {"waits": True, "later": True}, "both are met at once"
 
     def test_batch_processes_that_race_count_each_member_once(self) -> None:
         """8 processes end 200 members, each twice, in the same order."""

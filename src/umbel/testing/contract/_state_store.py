@@ -75,6 +75,20 @@ class StateContract(StateLetters, StateUniques, LockPromises, BreakerPromises, B
         ]
         assert list(batches.pending("b")) == []
 
+    def test_c22_many_jobs_are_cancelled_in_one_step(self) -> None:
+        self.begin(3)
+        self.claim("m0")
+        self.settle(Settled(1, "ack", records=[Record("m0", "SUCCESS", True, "{}")]))
+        self.claim("m1", seq=2)
+        self.batches().stop([Record(name, "REVOKED", True, "{}") for name in ("m0", "m1", "m2")])
+        assert {one.task_id: one.state for one in self.state.read(["m0", "m1", "m2"])} == {
+            "m0": "SUCCESS",
+            "m1": "REVOKED",
+            "m2": "REVOKED",
+        }
+        assert self.state.cancelled_of("one") == ["m1"]
+        assert self.claim("m2", seq=3).cancelled
+
     def test_c22_a_job_that_was_cancelled_meanwhile_is_not_done(self) -> None:
         self.begin(1)
         self.claim("m0")
