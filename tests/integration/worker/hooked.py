@@ -143,3 +143,23 @@ def overrun(self: Any, name: str) -> str:
     while not (GATES / name).exists():
         time.sleep(0.01)
     return name
+
+
+async def _astubborn(self: Any, name: str) -> str:
+    try:
+        return await _ahold(self, name)
+    except asyncio.CancelledError:
+        tell("swallowed", name)
+        return "swallowed"
+
+
+@declare(_astubborn)
+def stubborn(self: Any, name: str) -> str:
+    """Hold, and swallow what ends that."""
+    tell("hold", name)
+    try:
+        while not (GATES / name).exists():
+            time.sleep(0.01)
+    except BaseException:
+        tell("swallowed", name)
+    return "swallowed"

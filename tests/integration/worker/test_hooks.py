@@ -127,3 +127,18 @@ def test_c23_a_kill_between_the_hook_and_the_settlement_repeats_both(site: Site)
     assert site.plant.ended(job).state is JobState.SUCCEEDED
     until(lambda: ("success", "app", "deadly") in site.heard(job), f"the second success; {site.plant.logs()}")
     assert [who for _, who, _ in site.heard(job)] == ["task", "task", "aapp", "app"]
+
+
+@pytest.mark.stores("sqlite")
+@pytest.mark.parametrize("flavour", ["sync", "async"])
+def test_c23_a_body_that_swallows_its_cancel_is_heard_of_as_cancelled_only(plant: Plant, flavour: str) -> None:
+    plant.start(app="tests.integration.worker.hooked:app", concurrency=1)
+    site = Site(plant, "default", flavour)
+    job = site.send("stubborn", "gate")
+    plant.until_told("hold", "gate")
+    plant.app.cancel(job)
+    plant.until_told("swallowed", "gate")
+    # The only slot is free again when all that the body does has been done.
+    assert plant.ended(site.send("echo", "next")).state is JobState.SUCCEEDED
+    site.until_heard(job, ("cancel", "TaskRevokedError"))
+    assert plant.state(job) is JobState.CANCELLED
