@@ -163,3 +163,19 @@ def stubborn(self: Any, name: str) -> str:
     except BaseException:
         tell("swallowed", name)
     return "swallowed"
+
+
+async def _wait_for_ever(job: JobContext) -> None:
+    tell("waits", job.id)
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        tell("waited", job.id)
+
+
+@app.task(name="sync.behind", hooks=Hooks(before=_wait_for_ever))
+def behind() -> None: ...
+
+
+@app.task(name="async.behind", hooks=Hooks(before=_wait_for_ever), soft_time_limit=0.5)
+async def abehind() -> None: ...

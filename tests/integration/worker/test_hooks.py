@@ -142,3 +142,26 @@ def test_c23_a_body_that_swallows_its_cancel_is_heard_of_as_cancelled_only(plant
     assert plant.ended(site.send("echo", "next")).state is JobState.SUCCEEDED
     site.until_heard(job, ("cancel", "TaskRevokedError"))
     assert plant.state(job) is JobState.CANCELLED
+
+
+@pytest.mark.stores("sqlite")
+@pytest.mark.parametrize("flavour", ["sync", "async"])
+def test_c22_a_cancel_or_a_soft_limit_reaches_a_hook_that_waits(plant: Plant, flavour: str) -> None:
+    """The process lives on, and so does its only slot."""
+    plant.start(app="tests.integration.worker.hooked:app", concurrency=1)
+    site = Site(plant, "default", flavour)
+    job = site.send("behind")
+    (line,) = plant.until_told("waits", job)
+    if flavour == "sync":
+        plant.app.cancel(job)
+    plant.until_told("waited", job)
+    state, kind, said = (
+        (JobState.CANCELLED, "cancel", "TaskRevokedError")
+        if flavour == "sync"
+        else (JobState.FAILED, "failure", "SoftTimeLimitExceeded")
+    )
+    assert plant.ended(job).state is state
+    until(lambda: (kind, "app", said) in site.heard(job), f"its end, not {site.heard(job)}")
+    assert plant.ended(site.send("echo", "next")).state is JobState.SUCCEEDED
+    (after,) = plant.until_told("success", "task", times=1)
+    assert after.pid == line.pid
