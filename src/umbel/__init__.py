@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from umbel.jobs.canary import canary
     from umbel.jobs.checkpoints import resumable
     from umbel.jobs.dead_letters import LetterFilter, ReplayPolicy
+    from umbel.jobs.doubt import Done, NotDone
+    from umbel.jobs.effects import current_effect
     from umbel.jobs.faults import Fault, Outlook, fault_of
     from umbel.jobs.hooks import Hooks, JobContext
+    from umbel.jobs.idempotency import Idempotent
     from umbel.jobs.outcomes import Cancel, Fail, RetryLater, Snooze
     from umbel.jobs.overlap import WithoutOverlap, current_lock
     from umbel.jobs.progress import Progress, progress
@@ -35,14 +38,17 @@ __all__ = (
     "BatchStatus",
     "Breaker",
     "Cancel",
+    "Done",
     "Fail",
     "Fault",
     "Hooks",
+    "Idempotent",
     "IncomingWebhook",
     "JobContext",
     "JobState",
     "JobStatus",
     "LetterFilter",
+    "NotDone",
     "Outlook",
     "Progress",
     "ReplayPolicy",
@@ -57,6 +63,7 @@ __all__ = (
     "WithoutOverlap",
     "__version__",
     "canary",
+    "current_effect",
     "current_lock",
     "errors",
     "exponential",
@@ -75,14 +82,17 @@ _HOMES: Final = {
     "BatchStatus": "umbel.jobs.batch_status",
     "Breaker": "umbel.jobs.breaker",
     "Cancel": "umbel.jobs.outcomes",
+    "Done": "umbel.jobs.doubt",
     "Fail": "umbel.jobs.outcomes",
     "Fault": "umbel.jobs.faults",
     "Hooks": "umbel.jobs.hooks",
     "IncomingWebhook": "umbel.jobs.webhook_signature",
     "JobContext": "umbel.jobs.hooks",
+    "Idempotent": "umbel.jobs.idempotency",
     "JobState": "umbel.states",
     "JobStatus": "umbel.jobs.status",
     "LetterFilter": "umbel.jobs.dead_letters",
+    "NotDone": "umbel.jobs.doubt",
     "Outlook": "umbel.jobs.faults",
     "Progress": "umbel.jobs.progress",
     "ReplayPolicy": "umbel.jobs.dead_letters",
@@ -95,6 +105,7 @@ _HOMES: Final = {
     "Unique": "umbel.jobs.unique",
     "Webhook": "umbel.jobs.webhooks",
     "WithoutOverlap": "umbel.jobs.overlap",
+    "current_effect": "umbel.jobs.effects",
     "current_lock": "umbel.jobs.overlap",
     "canary": "umbel.jobs.canary",
     "exponential": "umbel.jobs.backoff",

@@ -17,6 +17,7 @@ from kombu.transport import TRANSPORT_ALIASES
 from umbel import checks
 from umbel.batching import WithBatches
 from umbel.database import WithDatabase
+from umbel.effects import WithEffects
 from umbel.endings import WithEndings
 from umbel.engine.dispatch import Dispatcher, inherited_owner
 from umbel.engine.execution import offline_producer
@@ -30,7 +31,7 @@ from umbel.jobs.cancel import cancel_job
 from umbel.jobs.dead_letters import DeadLetters
 from umbel.jobs.declared import take
 from umbel.jobs.endings import Endings
-from umbel.jobs.locks import Keeper, Lock
+from umbel.jobs.locks import Lock, LockKeeper
 from umbel.jobs.status import JobStatus, read_status
 from umbel.jobs.webhooks import Webhooks
 from umbel.settings import Settings, data_directory
@@ -70,7 +71,7 @@ _RABBIT_DEFAULTS: Final = {"task_default_queue_type": "quorum", "task_create_mis
 _ROUTING: Final = ("queue", "exchange", "exchange_type", "routing_key", "delivery_mode", "priority")
 
 
-class Umbel(WithBatches, WithDatabase, WithEndings, Celery):
+class Umbel(WithBatches, WithEffects, WithDatabase, WithEndings, Celery):
     """A Celery application that needs nothing but a name.
 
         from umbel import Umbel
@@ -288,9 +289,9 @@ class Umbel(WithBatches, WithDatabase, WithEndings, Celery):
     # -- locks ------------------------------------------------------------------------------------------------
 
     @cached_property
-    def keeper(self) -> Keeper:
+    def keeper(self) -> LockKeeper:
         """Renews the locks that this process holds."""
-        return Keeper(lambda: self.engine.locks)
+        return LockKeeper(lambda: self.engine.locks)
 
     def lock(self, name: str, *, for_: object = "30s", wait: object = 0) -> Lock:
         """Return a lock that one process of the fleet holds at a time, for ``with`` or ``async with``.

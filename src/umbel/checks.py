@@ -147,7 +147,8 @@ def _rates(app: Umbel) -> Iterator[str]:
 def _promises(app: Umbel) -> Iterator[str]:
     for _, task in _own_tasks(app):
         declared = getattr(task, "declared", None)
-        for promise in (declared.unique, declared.overlap, declared.breaker) if declared is not None else ():
+        for name in ("unique", "overlap", "breaker", "idempotent"):
+            promise = getattr(declared, name, None)
             problem = promise.problem(task) if promise is not None else None
             if problem is not None:
                 yield problem

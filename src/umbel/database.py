@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from umbel.jobs.outbox import AnySession, InTransaction, Outbox
     from umbel.jobs.sessions import AsyncSessions, Sessions
 
-__all__ = ("WithDatabase",)
+__all__ = ("WithDatabase", "extra")
 
 
 class WithDatabase:
@@ -42,7 +42,7 @@ class WithDatabase:
 
     @cached_property
     def _outbox(self) -> Outbox:
-        with _extra("jobs.in_transaction()"):
+        with extra("jobs.in_transaction()"):
             from umbel.jobs.outbox import Outbox
         app: Any = self
         return Outbox(app)
@@ -50,14 +50,14 @@ class WithDatabase:
     @cached_property
     def session(self) -> Sessions:
         """Blocks with a session on ``UMBEL_DATABASE_URL``: ``jobs.session()``. See :mod:`umbel.jobs.sessions`."""
-        with _extra("jobs.session()"):
+        with extra("jobs.session()"):
             from umbel.jobs.sessions import Sessions
         return Sessions(lambda: self._databases)
 
     @cached_property
     def async_session(self) -> AsyncSessions:
         """The same with an async session: ``async with jobs.async_session()``."""
-        with _extra("jobs.async_session()"):
+        with extra("jobs.async_session()"):
             from umbel.jobs.sessions import AsyncSessions
         return AsyncSessions(lambda: self._databases)
 
@@ -78,7 +78,8 @@ class WithDatabase:
 
 
 @contextlib.contextmanager
-def _extra(what: str) -> Iterator[None]:
+def extra(what: str) -> Iterator[None]:
+    """Let a missing SQLAlchemy be a :exc:`ConfigurationError` of ``what`` needs it."""
     try:
         yield
     except ImportError as error:

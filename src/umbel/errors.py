@@ -19,6 +19,8 @@
     │   ├── BatchNotFound         no batch has this id, or it ended too long ago
     │   └── BatchEnded            it is over, or cancelled: nothing can be added
     ├── LockTaken                 another process has the lock, and has kept it for longer than was waited
+    ├── EffectRunning             another one is causing an effect that happens once per key
+    ├── EffectUncertain           nobody knows whether an effect is there, and a person is to say so
     ├── MoveRefused               jobs cannot be moved from one store to the other now
     ├── LetterError               one dead letter cannot do what was asked
     │   ├── LetterNotFound        no dead letter has this job id or number
@@ -51,6 +53,8 @@ __all__ = (
     "ConfigurationError",
     "DispatchError",
     "DispatchTimeout",
+    "EffectRunning",
+    "EffectUncertain",
     "InvalidArguments",
     "JobError",
     "JobFinished",
@@ -276,6 +280,28 @@ class LockTaken(UmbelError):
         super().__init__(
             f"The lock {name.partition(':')[2]!r} is held elsewhere, for another {seconds:.1f} s at least unless it is "
             "released: wait longer (wait=), or leave the work to whoever has it."
+        )
+
+
+class EffectRunning(UmbelError):
+    """Another one is causing an effect that happens once per key; unless it goes on, its claim ends in ``seconds``."""
+
+    def __init__(self, name: str, seconds: float) -> None:
+        self.name = name
+        self.seconds = seconds
+        super().__init__(
+            f"The effect {name!r} is being caused by another one: wait for its result (wait=), or ask later."
+        )
+
+
+class EffectUncertain(UmbelError):
+    """An effect was interrupted, and nobody knows whether it is there: it is held, and no retry repeats it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"The effect {name!r} was interrupted and may be there or not: find that out, say so with "
+            "jobs.effects.is_done(name, result) or jobs.effects.is_not_done(name), then let the job run again."
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from celery.exceptions import SoftTimeLimitExceeded
 
@@ -16,11 +16,15 @@ from umbel.engine.bridge import bridged
 from umbel.engine.ends import Ending
 from umbel.engine.job import interruptible
 from umbel.engine.outcome import Outcome
+from umbel.errors import EffectUncertain
 from umbel.jobs.declared import Declared, on_class, take
 from umbel.jobs.sensitive import Concealing
 from umbel.task import AsyncCall, Task
 
 __all__ = ("concealing", "fit", "fitting_base", "fitting_body", "never_retried", "places_of", "unshadowed")
+
+#: A soft time limit that has passed, an outcome, and an effect that a person is to look at.
+_NEVER: Final = (SoftTimeLimitExceeded, Outcome, EffectUncertain)
 
 
 def fitting_body(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,10 +58,10 @@ def places_of(declared: Declared | None, function: Callable[..., Any], name: str
 
 
 def never_retried(options: dict[str, Any]) -> dict[str, Any]:
-    """Return what ``autoretry_for`` must leave alone: a soft time limit that has passed, and an outcome (C28)."""
+    """Return what ``autoretry_for`` must leave alone (C28)."""
     if not options.get("autoretry_for"):
         return {}
-    return {"dont_autoretry_for": (*(options.get("dont_autoretry_for") or ()), SoftTimeLimitExceeded, Outcome)}
+    return {"dont_autoretry_for": (*(options.get("dont_autoretry_for") or ()), *_NEVER)}
 
 
 def unshadowed(cls: type[Any]) -> dict[str, Any]:

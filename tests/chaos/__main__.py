@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from tests.chaos.campaign import Campaign
 from tests.chaos.canvas import Canvas
+from tests.chaos.effects import EffectCampaign
 from tests.chaos.races import Races, RacesVerdict
 from tests.chaos.redis_campaign import RedisCampaign
 from tests.chaos.redis_site import RedisSite
@@ -85,6 +86,10 @@ def _batches(options: argparse.Namespace, folder: Path, say: Callable[[str], Non
     return Verdict(deaths, deaths, 0, 0, 0, 0.0, faults=faults)
 
 
+def _effects(options: argparse.Namespace, site: Callable[[Path], Site], **common: Any) -> Verdict:
+    return EffectCampaign(site=site, **common).run()
+
+
 _CAMPAIGNS: Final[dict[str, Callable[..., Verdict | RacesVerdict]]] = {
     "embedded": _embedded,
     "redis": _redis,
@@ -92,6 +97,8 @@ _CAMPAIGNS: Final[dict[str, Callable[..., Verdict | RacesVerdict]]] = {
     "canvas-redis": partial(_canvas, site=RedisSite),
     "races": _races,
     "batches": _batches,
+    "effects": partial(_effects, site=EmbeddedSite),
+    "effects-redis": partial(_effects, site=partial(RedisSite, append=False)),
 }
 
 

@@ -18,7 +18,7 @@ from umbel.engine.registry import open_engine, open_state
 from umbel.engine.state import Claim, Keyed, Verdict
 from umbel.engine.store import Outgoing, Record, Settled
 from umbel.engine.uniques import UniqueKey
-from umbel.jobs.locks import Keeper
+from umbel.jobs.locks import LockKeeper
 from umbel.state.breakers import Breakers
 from umbel.state.locks import Locks
 from umbel.testing.contract._suite import payload
@@ -50,7 +50,7 @@ class Store(Protocol):
     holds: bool
     locks: Locks
     #: Renews what this process holds of them.
-    keeper: Keeper
+    keeper: LockKeeper
     breakers: Breakers
     letters: Letters
 
@@ -106,7 +106,7 @@ class EngineStore:
         self.engine: Final = open_engine(url)
         self.engine.open_lease("here@test", ["default"], 10)
         self.locks, self.breakers, self.letters = self.engine.locks, self.engine.breakers, self.engine.letters
-        self.keeper = Keeper(lambda: self.locks)
+        self.keeper = LockKeeper(lambda: self.locks)
         self._held: dict[str, int] = {}
 
     def new_tag(self) -> Any:
@@ -171,7 +171,7 @@ class StateStore:
         self._token: Final = secrets.token_hex(8)
         self.state.leases.open(self._token, "here@test", ["default"], 10)
         self.locks, self.breakers, self.letters = self.state.locks, self.state.breakers, _StateLetters(self.state)
-        self.keeper = Keeper(lambda: self.locks)
+        self.keeper = LockKeeper(lambda: self.locks)
         self._numbers = itertools.count(1)
         self._held: dict[str, int] = {}
         self._seen: set[str] = set()

@@ -18,6 +18,7 @@ from umbel.engine.letters import KEEP, LetterLimits, Replay
 from umbel.engine.postgres_batches import PostgresBatches
 from umbel.engine.postgres_breakers import PostgresBreakers
 from umbel.engine.postgres_checkpoints import PostgresCheckpoints
+from umbel.engine.postgres_effects import PostgresEffects
 from umbel.engine.postgres_groups import PostgresGroups, as_stored
 from umbel.engine.postgres_leader import PostgresLeader
 from umbel.engine.postgres_leases import PostgresLeases
@@ -39,7 +40,19 @@ from umbel.engine.store import (
 __all__ = ("PostgresState",)
 
 _OVERDUE: Final = "hard time limit exceeded, and its process had to be killed"
-_SWEEPS: Final = ("results", "claims", "groups", "parts", "chords", "cancelled", "jobs", "uniques", "locks", "breakers")
+_SWEEPS: Final = (
+    "results",
+    "claims",
+    "groups",
+    "parts",
+    "chords",
+    "cancelled",
+    "jobs",
+    "uniques",
+    "locks",
+    "breakers",
+    "effects",
+)
 
 
 class PostgresState(State):
@@ -58,6 +71,7 @@ class PostgresState(State):
         self.breakers = PostgresBreakers(self.store)
         self.batches = PostgresBatches(self.store)
         self.checkpoints = PostgresCheckpoints(self.store)
+        self.effects = PostgresEffects(self.store)
         self.leases = PostgresLeases(self.store, run_directory(url))
         self._known: set[str] = set()
 

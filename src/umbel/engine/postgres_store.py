@@ -30,7 +30,7 @@ class PostgresStore:
 
     def __init__(self, url: str) -> None:
         self.url: Final = url
-        self._sql: Final = statements("postgres.sql")
+        self._sql: Final = {**statements("postgres.sql"), **statements("postgres_effects.sql")}
         self._inherited: list[Any] = []
         self._begin()
 

@@ -56,6 +56,7 @@ class RabbitEngine(RabbitOperations):
         self.state = state
         self.groups = state.groups
         self.locks, self.breakers, self.checkpoints = state.locks, state.breakers, state.checkpoints
+        self.effects = state.effects
         self.batches = RabbitBatches(state.batches, lambda: self.outbox, self._token)
         self.letters = RabbitLetters(state, lambda: self.outbox)
         self.crash_limit: Final = crash_limit

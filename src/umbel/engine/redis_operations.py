@@ -12,6 +12,7 @@ from umbel.engine.leader import Leader
 from umbel.engine.redis_batches import RedisBatches
 from umbel.engine.redis_breakers import RedisBreakers
 from umbel.engine.redis_checkpoints import RedisCheckpoints
+from umbel.engine.redis_effects import RedisEffects
 from umbel.engine.redis_leader import RedisLeader
 from umbel.engine.redis_leases import Leases
 from umbel.engine.redis_locks import RedisLocks
@@ -58,6 +59,11 @@ class RedisOperations(Engine):
     def checkpoints(self) -> RedisCheckpoints:  # type: ignore[override]
         """How far jobs' iterators are."""
         return RedisCheckpoints(self.store)
+
+    @cached_property
+    def effects(self) -> RedisEffects:  # type: ignore[override]
+        """Effects by key."""
+        return RedisEffects(self.store)
 
     def leader(self, name: str) -> RedisLeader:
         return RedisLeader(self.store, name)

@@ -18,6 +18,7 @@ from umbel.engine.letters import KEEP, LetterLimits, Replay
 from umbel.engine.redis_beside import RedisBesideBatches
 from umbel.engine.redis_breakers import RedisBreakers
 from umbel.engine.redis_checkpoints import RedisCheckpoints
+from umbel.engine.redis_effects import RedisEffects
 from umbel.engine.redis_groups import RedisGroups
 from umbel.engine.redis_leader import RedisLeader
 from umbel.engine.redis_leases import Leases
@@ -76,6 +77,7 @@ class RedisState(State):
         self.breakers = RedisBreakers(self.store)
         self.batches = RedisBesideBatches(self.store, self.names.note, self._in_outbox)
         self.checkpoints = RedisCheckpoints(self.store)
+        self.effects = RedisEffects(self.store)
         self.leases = Leases(self.store, run_directory(url))
 
     def check(self) -> None:

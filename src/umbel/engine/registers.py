@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-__all__ = ("Groups", "Names")
+from umbel.state.breakers import Breakers
+from umbel.state.checkpoints import Checkpoints
+from umbel.state.effects import Effects
+from umbel.state.locks import Locks
+
+__all__ = ("Groups", "Names", "Primitives")
 
 
 class Names(Protocol):
@@ -56,3 +61,12 @@ class Groups(Protocol):
 
     def parts(self, group_id: str) -> list[tuple[str, bytes | str]]:
         """Return (id, result) of a chord's parts in their order."""
+
+
+class Primitives:
+    """What jobs' promises stand on, of an engine or of a state store beside a broker: :mod:`umbel.state`."""
+
+    locks: Locks
+    breakers: Breakers
+    checkpoints: Checkpoints
+    effects: Effects

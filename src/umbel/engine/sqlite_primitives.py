@@ -1,4 +1,4 @@
-"""What the promises of jobs stand on, in the embedded engine's own file: keys, locks, circuit breakers."""
+"""What the promises of jobs stand on, in the embedded engine's own file: keys, locks, circuit breakers, effects."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Final
 from umbel.engine.sqlite_batches import BatchTable
 from umbel.engine.sqlite_breakers import BreakerTable
 from umbel.engine.sqlite_checkpoints import CheckpointTable
+from umbel.engine.sqlite_effects import EffectTable
 from umbel.engine.sqlite_file import StoreFile
 from umbel.engine.sqlite_locks import LockTable
 from umbel.engine.sqlite_schedule import SQLiteSchedule
@@ -52,6 +53,11 @@ class SQLitePrimitives(SQLiteSchedule):
         """How far jobs' iterators are."""
         return CheckpointTable(self.file)
 
+    @cached_property
+    def effects(self) -> EffectTable:  # type: ignore[override]
+        """Effects by key."""
+        return EffectTable(self.file)
+
     def sweep_primitives(self) -> None:
         """Drop what has ended."""
         self.uniques.sweep(_SWEEP_ROWS)
@@ -59,6 +65,7 @@ class SQLitePrimitives(SQLiteSchedule):
         self.breakers.sweep()
         self.batches.sweep()
         self.checkpoints.sweep()
+        self.effects.sweep()
 
     @abstractmethod
     def _row(self, connection: sqlite3.Connection, message: Outgoing, now: float) -> tuple[Any, ...]: ...

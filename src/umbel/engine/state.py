@@ -19,7 +19,7 @@ from umbel.engine.beside_batches import BatchBook
 from umbel.engine.leader import Leader
 from umbel.engine.leases import LeaseBook
 from umbel.engine.letters import LetterBook, Replay
-from umbel.engine.registers import Groups
+from umbel.engine.registers import Groups, Primitives
 from umbel.engine.store import (
     ChordPart,
     Location,
@@ -30,9 +30,6 @@ from umbel.engine.store import (
     Stored,
     WorkerStatus,
 )
-from umbel.state.breakers import Breakers
-from umbel.state.checkpoints import Checkpoints
-from umbel.state.locks import Locks
 
 __all__ = ("ENDED_SECONDS", "Claim", "Claimed", "Keyed", "LeaseEnded", "Outcome", "Posted", "State", "Verdict")
 
@@ -115,14 +112,11 @@ class Outcome:
     posted: tuple[Posted, ...] = ()
 
 
-class State(ABC):
+class State(Primitives, ABC):
     """A state store. One instance serves all threads of a process, and survives a fork."""
 
     groups: Groups
-    locks: Locks
-    breakers: Breakers
     batches: BatchBook
-    checkpoints: Checkpoints
     leases: LeaseBook
     letters: LetterBook
 

@@ -18,11 +18,8 @@ from umbel.engine.batches import Batches, MemberEnd
 from umbel.engine.leader import Leader
 from umbel.engine.letters import DeadLetter, Letters, ReplayEnd
 from umbel.engine.moving import Moving
-from umbel.engine.registers import Groups, Names
+from umbel.engine.registers import Groups, Names, Primitives
 from umbel.engine.uniques import UniqueKey, Uniques
-from umbel.state.breakers import Breakers
-from umbel.state.checkpoints import Checkpoints
-from umbel.state.locks import Locks
 
 __all__ = (
     "ChordPart",
@@ -184,7 +181,7 @@ class Location:
     position: int | None
 
 
-class Engine(ABC):
+class Engine(Primitives, ABC):
     """The store behind the channel. One instance serves all threads of a process, and survives a fork."""
 
     #: How a URL of this engine begins.
@@ -196,10 +193,7 @@ class Engine(ABC):
     names: Names
     groups: Groups
     uniques: Uniques
-    locks: Locks
-    breakers: Breakers
     batches: Batches
-    checkpoints: Checkpoints
     letters: Letters
     moving: Moving
     #: Which release of the application its jobs are of.

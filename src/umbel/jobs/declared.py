@@ -19,6 +19,7 @@ from umbel.engine.outcome import Outcome, is_running
 from umbel.errors import ConfigurationError
 from umbel.jobs.breaker import Breaker
 from umbel.jobs.hooks import Hooks, hooked
+from umbel.jobs.idempotency import Idempotent
 from umbel.jobs.overlap import WithoutOverlap
 from umbel.jobs.retry import Retry
 from umbel.jobs.sensitive import Sensitive
@@ -33,12 +34,13 @@ _READERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "unique": Unique.of,
     "overlap": WithoutOverlap.of,
     "breaker": Breaker.of,
+    "idempotent": Idempotent.of,
     "sensitive": Sensitive.of,
     "hooks": Hooks.of,
     "webhook": Webhook.of,
 }
 #: What goes around a body, the outermost first. Each has ``around(task, run) -> run``.
-_AROUND: Final = ("sensitive", "retry", "breaker", "overlap")
+_AROUND: Final = ("sensitive", "retry", "breaker", "overlap", "idempotent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +51,18 @@ class Declared:
     unique: Unique | None = None
     overlap: WithoutOverlap | None = None
     breaker: Breaker | None = None
+    idempotent: Idempotent | None = None
     sensitive: Sensitive | None = None
     hooks: Hooks | None = None
     webhook: Webhook | None = None
 
     def around(self, task: Any, run: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``run``, the body of ``task``, with everything around it that is declared."""
+        if self.idempotent is not None:
+            # The body itself, with its sessions.
+            run = self.idempotent.within(task, run)
         if self.hooks is not None:
-            # Innermost: they hear of a body that really begins, and not of a job that is put off.
+            # Innermost otherwise: they hear of a body that really begins, and not of a job that is put off.
             run = hooked(task, run)
         for name in reversed(_AROUND):
             promise = getattr(self, name)
@@ -71,7 +77,8 @@ class Declared:
             return
         task.run, task._put_around = self.around(task, body), (self, body)
         # Asking the store is not for the event loop, nor is what an application's own hooks may do.
-        task.blocks = self.overlap is not None or self.breaker is not None or self.hooks is not None
+        at_store = self.idempotent is not None and not self.idempotent.transaction
+        task.blocks = at_store or any(promise is not None for promise in (self.overlap, self.breaker, self.hooks))
         with contextlib.suppress(TypeError, ValueError):
             # What wraps a method copies the signature of its function, with ``self``.
             task.run.__signature__ = inspect.signature(body)

@@ -1,8 +1,8 @@
 """Locks that a process holds: renewed meanwhile, known to be lost when they are, released by their owner only.
 
-A thread a process renews all of them in one round trip, at a third of the shortest. Whether one still lasts is told by
-this process's own clock too, counted from before the store was asked: so a process that was stopped, or cut off, knows
-when it may no longer act, without asking anybody.
+A thread a process renews all of a kind in one round trip, at a third of the shortest. Whether one still lasts is told
+by this process's own clock too, counted from before the store was asked: so a process that was stopped, or cut off,
+knows when it may no longer act, without asking anybody.
 """
 
 from __future__ import annotations
@@ -12,21 +12,45 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 from umbel.durations import duration
 from umbel.errors import LockTaken, StoreError
 from umbel.ids import new_id
 from umbel.state.locks import Locks
 
-__all__ = ("Keeper", "Lock")
+__all__ = ("Held", "Keeper", "Lock", "LockKeeper")
 
 logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE: Final = 0.005
 _LONGEST_PAUSE: Final = 0.25
+
+
+class Held(Protocol):
+    """What is held for ``seconds`` and renewed meanwhile. ``fence`` names this holding; false when it is lost."""
+
+    fence: Any
+
+    @property
+    def name(self) -> str:
+        """What it is known by at the store."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+
+    def renewed(self, asked: float) -> None:
+        """Note that it lasts on, as asked for at that time."""
+
+
+class _Renewing(Protocol):
+    def renew(self, held: Sequence[tuple[str, Any]], seconds: float) -> list[bool]: ...
+
+
+S = TypeVar("S", bound=_Renewing)
 
 
 class Lock:
@@ -36,7 +60,7 @@ class Lock:
     """
 
     def __init__(
-        self, keeper: Keeper, name: str, seconds: float, *, wait: float = 0.0, owner: str | None = None
+        self, keeper: LockKeeper, name: str, seconds: float, *, wait: float = 0.0, owner: str | None = None
     ) -> None:
         self.name: Final = name
         self.seconds: Final = seconds
@@ -55,7 +79,7 @@ class Lock:
     def try_acquire(self, waiter: str | None = None) -> float:
         """Take the lock; return 0.0, or for how many seconds at the most another one has it. Raises StoreError."""
         asked = time.monotonic()
-        grant = self._keeper.locks().acquire(self.name, self.owner, self.seconds, waiter=waiter)
+        grant = self._keeper.store().acquire(self.name, self.owner, self.seconds, waiter=waiter)
         if not grant.fence:
             return max(grant.seconds, 0.001)
         self.fence, self._until = grant.fence, asked + self.seconds
@@ -72,7 +96,7 @@ class Lock:
         fence, self.fence = self.fence, 0
         if fence:
             try:
-                self._keeper.locks().release(self.name, fence)
+                self._keeper.store().release(self.name, fence)
             except StoreError as error:
                 logger.warning("The lock %r could not be released and ends in %g s: %s", self.name, self.seconds, error)
 
@@ -112,38 +136,32 @@ class Lock:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-class Keeper:
-    """Renews the locks that this process holds. ``locks`` gives the store's."""
+class Keeper(Generic[S]):
+    """Renews what this process holds. ``store`` gives where; ``kind`` is what it is called: a lock."""
 
-    def __init__(self, locks: Callable[[], Locks]) -> None:
-        self.locks: Final = locks
+    def __init__(self, store: Callable[[], S], kind: str = "lock") -> None:
+        self.store: Final = store
+        self._kind: Final = kind
         self._reset()
 
     def _reset(self) -> None:
         self._pid = os.getpid()
-        self._held: set[Lock] = set()
+        self._held: set[Held] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def lock(self, name: str, for_: object, wait: object = 0) -> Lock:
-        """Return a lock that is not held yet. Raises :exc:`ValueError` for what is no duration."""
-        seconds = duration(for_).total_seconds()
-        if not seconds:
-            raise ValueError(f"A lock for_={for_!r} would end at once: write a duration such as '30s'.")
-        return Lock(self, name, seconds, wait=duration(wait).total_seconds())
-
-    def keep(self, lock: Lock) -> None:
+    def keep(self, lock: Held) -> None:
         """Renew ``lock`` from now on."""
         if self._pid != os.getpid():
             self._reset()
         with self._changed:
             self._held.add(lock)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="umbel-locks", daemon=True)
+                self._thread = threading.Thread(target=self._run, name=f"umbel-{self._kind}s", daemon=True)
                 self._thread.start()
             self._changed.notify()
 
-    def let_go(self, lock: Lock) -> None:
+    def let_go(self, lock: Held) -> None:
         """Renew ``lock`` no more."""
         with self._changed:
             self._held.discard(lock)
@@ -162,22 +180,35 @@ class Keeper:
             for seconds in {lock.seconds for lock in held}:
                 self._renew([lock for lock in held if lock.seconds == seconds], seconds)
 
-    def _renew(self, held: list[Lock], seconds: float) -> None:
+    def _renew(self, held: list[Held], seconds: float) -> None:
         asked = time.monotonic()
         fences = [(lock.name, lock.fence) for lock in held]
         try:
-            lasts = self.locks().renew(fences, seconds)
+            lasts = self.store().renew(fences, seconds)
         except StoreError as error:
-            logger.warning("Locks could not be renewed, and are lost if that goes on: %s", error)
+            logger.warning(
+                "Each %s of this process could not be renewed, and is lost if that goes on: %s", self._kind, error
+            )
             return
         except Exception:
-            # The thread goes on: without it no lock of this process would be renewed any more.
-            logger.exception("Locks could not be renewed, and are lost if that goes on.")
+            # The thread goes on: without it nothing of this process would be renewed any more.
+            logger.exception("Each %s of this process could not be renewed, and is lost if that goes on.", self._kind)
             return
         for lock, (_, fence), still in zip(held, fences, lasts, strict=True):
             if still:
                 lock.renewed(asked)
             elif lock.fence == fence:
-                logger.warning("The lock %r was lost: it had not been renewed in time.", lock.name)
+                logger.warning("The %s %r was lost: it had not been renewed in time.", self._kind, lock.name)
                 self.let_go(lock)
                 lock.fence = 0
+
+
+class LockKeeper(Keeper[Locks]):
+    """Renews the locks that this process holds."""
+
+    def lock(self, name: str, for_: object, wait: object = 0) -> Lock:
+        """Return a lock that is not held yet. Raises :exc:`ValueError` for what is no duration."""
+        seconds = duration(for_).total_seconds()
+        if not seconds:
+            raise ValueError(f"A lock for_={for_!r} would end at once: write a duration such as '30s'.")
+        return Lock(self, name, seconds, wait=duration(wait).total_seconds())

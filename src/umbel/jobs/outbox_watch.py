@@ -13,7 +13,7 @@ from umbel.errors import DispatchError
 from umbel.jobs.outbox_letter import Letter
 from umbel.jobs.outbox_prompt import Prompt
 
-__all__ = ("Watch", "watch_over")
+__all__ = ("Watch", "commits_each_statement", "watch_over")
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def engine_for(session: Session) -> Any:
 
 @event.listens_for(Letter, "before_insert")
 def _before_insert(mapper: Any, connection: Connection, letter: Letter) -> None:
-    if _commits_each_statement(connection):
+    if commits_each_statement(connection):
         raise DispatchError(
             "This session's engine commits each statement by itself (isolation_level AUTOCOMMIT), so there is no "
             "transaction to dispatch in: give the session an engine with transactions. Nothing was queued."
@@ -95,7 +95,7 @@ def _after_insert(mapper: Any, connection: Connection, letter: Letter) -> None:
     letter.watch.written(letter)
 
 
-def _commits_each_statement(connection: Connection) -> bool:
+def commits_each_statement(connection: Connection) -> bool:
     pooled = connection.connection
     raw: Any = pooled.dbapi_connection
     driver: Any = pooled.driver_connection

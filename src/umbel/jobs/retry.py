@@ -20,7 +20,7 @@ from celery.exceptions import SoftTimeLimitExceeded, TaskPredicate
 
 from umbel.engine.job import current_job
 from umbel.engine.outcome import Outcome
-from umbel.errors import ConfigurationError
+from umbel.errors import ConfigurationError, EffectUncertain
 from umbel.jobs.again import again, first_due
 from umbel.jobs.backoff import Exponential, backoff_of, span
 from umbel.jobs.faults import Fault, fault_of
@@ -35,8 +35,8 @@ _MOST: Final = 10_000
 _CHAIN_MOST: Final = 20
 #: Whose word is final for errors that it knows, also of a class that ``on`` names.
 _CLIENTS: Final = ("httpx", "requests", "smtplib", "aiosmtplib")
-#: Celery's own words, the outcomes, and what tells that the process is in need.
-_NEVER: Final = (TaskPredicate, Outcome, SoftTimeLimitExceeded, MemoryError)
+#: Celery's own words, the outcomes, what tells that the process is in need, and what a person is to look at.
+_NEVER: Final = (TaskPredicate, Outcome, SoftTimeLimitExceeded, MemoryError, EffectUncertain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

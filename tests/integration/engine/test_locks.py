@@ -109,7 +109,7 @@ def test_c31_a_lock_that_another_one_has_got_is_not_released(app: Umbel) -> None
     with app.lock("rates", for_="1h") as lock:
         assert app.engine.locks.release("named:rates", lock.fence), "an operator has"
         other = app.engine.locks.acquire("named:rates", "another", 3600)
-        assert app.keeper.locks().renew([("named:rates", lock.fence)], 60) == [False]
+        assert app.keeper.store().renew([("named:rates", lock.fence)], 60) == [False]
     holder = app.engine.locks.holder("named:rates")
     assert holder is not None
     assert holder.fence == other.fence

@@ -29,6 +29,10 @@ _ALSO: Final = {
     "batch_turn": "batch_keys.lua",
     "state_batch_add": "batch_keys.lua",
     "state_batch_turn": "batch_keys.lua",
+    "effect_claim": "effect_keys.lua",
+    "effect_renew": "effect_keys.lua",
+    "effect_end": "effect_keys.lua",
+    "effect_resolve": "effect_keys.lua",
 }
 
 

@@ -27,6 +27,8 @@
 --   umbel:lock:NAME              string  "FENCE\nOWNER"
 --   umbel:lock-waits:NAME        list    ids of jobs that wait for it, the first one first
 --   umbel:fences                 counter of fencing numbers
+--   umbel:effect:NAME           hash    state (claimed, begun, asked, uncertain, done), owner, run, token, ends, result
+--   umbel:effects                zset    NAME -> when its lease ends, or since when it is uncertain: of those that are or may become so
 --   umbel:line:NAME              string  "CALL\nNEW": the last call of a sender's connection, and how many jobs it brought
 --   umbel:about:ID               string  the guard beside a result document (MessagePack)
 --   umbel:cancelled              hash    ID -> "AT RUNNING"

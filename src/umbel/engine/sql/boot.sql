@@ -2,3 +2,9 @@
 
 -- name: locks
 DELETE FROM lock
+
+-- name: effects_claimed
+DELETE FROM effect WHERE state = 'claimed'
+
+-- name: effects_begun
+UPDATE effect SET state = 'uncertain' WHERE state IN ('begun', 'asked')

@@ -147,6 +147,12 @@ CREATE TABLE IF NOT EXISTS umbel.checkpoint (
     cursor text NOT NULL,
     PRIMARY KEY (task_id, name)
 );
+-- Effects that happen once per key; ends is that of a lease, of a kept result, or since when it is uncertain.
+CREATE TABLE IF NOT EXISTS umbel.effect (
+    name text PRIMARY KEY, state text NOT NULL, owner text NOT NULL, run text NOT NULL, token text NOT NULL,
+    ends double precision NOT NULL, result text
+);
+CREATE INDEX IF NOT EXISTS effect_ends ON umbel.effect (state, ends);
 
 -- What jobs' ends publish, until the broker has confirmed it.
 CREATE TABLE IF NOT EXISTS umbel.outbox (

@@ -19,6 +19,7 @@ from umbel.testing.contract._breakers import EngineBreakers
 from umbel.testing.contract._cancelling import Cancelling
 from umbel.testing.contract._checkpoints import EngineCheckpoints
 from umbel.testing.contract._crashes import Crashes
+from umbel.testing.contract._effects import EngineEffects
 from umbel.testing.contract._leases import Leases
 from umbel.testing.contract._letters import Letters
 from umbel.testing.contract._locks import EngineLocks
@@ -52,5 +53,6 @@ class EngineContract(
     EngineBreakers,
     EngineBatches,
     EngineCheckpoints,
+    EngineEffects,
 ):
     """All that an engine promises. Set ``url`` before each test, or override ``open_engine``."""

@@ -1,0 +1,1 @@
+"""Effects that happen once per key: real stores, real databases, processes that die."""
