@@ -15,8 +15,9 @@ __all__ = ["DECLARATIONS", "DECLARE", "KEYS", "Declaration", "declared", "known"
 
 #: The variable that names it.
 DECLARE = "BENCH_DECLARE"
-#: Sensitive arguments are encrypted, by keys from the environment.
-KEYS = {"UMBEL_PAYLOAD_KEYS": "bench:" + base64.b64encode(bytes(range(32))).decode()}
+_KEY = base64.b64encode(bytes(range(32))).decode()
+#: Sensitive arguments are encrypted, and webhooks signed, by keys from the environment.
+KEYS = {"UMBEL_PAYLOAD_KEYS": f"bench:{_KEY}", "UMBEL_WEBHOOK_SECRET": f"whsec_{_KEY}"}
 
 _Fill = Callable[[Any, Iterable[int]], None]
 
@@ -61,6 +62,8 @@ DECLARATIONS: dict[str, Declaration] = {
     "concurrency": Declaration(lambda: {"limits": [umbel.Concurrency(1, key="number")]}, 1500),
     "idempotent": Declaration(lambda: {"idempotent": umbel.Idempotent(key="number")}, 1500),
     "hooks": Declaration(lambda: {"hooks": umbel.Hooks(before=_hear, success=_hear)}, 8000),
+    # Of failures, so that none is sent: what one that is sent costs is its receiver's time.
+    "webhook": Declaration(lambda: {"webhook": umbel.Webhook("https://partner.invalid/", on="failure")}, 8000),
     "batch": Declaration(_of_a_batch, 8000, fill=_as_a_batch),
 }
 
