@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from umbel.jobs.faults import Fault, Outlook, fault_of
     from umbel.jobs.hooks import Hooks, JobContext
     from umbel.jobs.idempotency import Idempotent
+    from umbel.jobs.limit_book import LimitStatus
+    from umbel.jobs.limits import Concurrency, RateLimit, TokenBucket
     from umbel.jobs.outcomes import Cancel, Fail, RetryLater, Snooze
     from umbel.jobs.overlap import WithoutOverlap, current_lock
     from umbel.jobs.progress import Progress, progress
@@ -38,6 +40,7 @@ __all__ = (
     "BatchStatus",
     "Breaker",
     "Cancel",
+    "Concurrency",
     "Done",
     "Fail",
     "Fault",
@@ -48,15 +51,18 @@ __all__ = (
     "JobState",
     "JobStatus",
     "LetterFilter",
+    "LimitStatus",
     "NotDone",
     "Outlook",
     "Progress",
+    "RateLimit",
     "ReplayPolicy",
     "Retry",
     "RetryLater",
     "Settings",
     "Snooze",
     "Task",
+    "TokenBucket",
     "Umbel",
     "Unique",
     "Webhook",
@@ -82,6 +88,7 @@ _HOMES: Final = {
     "BatchStatus": "umbel.jobs.batch_status",
     "Breaker": "umbel.jobs.breaker",
     "Cancel": "umbel.jobs.outcomes",
+    "Concurrency": "umbel.jobs.limits",
     "Done": "umbel.jobs.doubt",
     "Fail": "umbel.jobs.outcomes",
     "Fault": "umbel.jobs.faults",
@@ -92,15 +99,18 @@ _HOMES: Final = {
     "JobState": "umbel.states",
     "JobStatus": "umbel.jobs.status",
     "LetterFilter": "umbel.jobs.dead_letters",
+    "LimitStatus": "umbel.jobs.limit_book",
     "NotDone": "umbel.jobs.doubt",
     "Outlook": "umbel.jobs.faults",
     "Progress": "umbel.jobs.progress",
+    "RateLimit": "umbel.jobs.limits",
     "ReplayPolicy": "umbel.jobs.dead_letters",
     "Retry": "umbel.jobs.retry",
     "RetryLater": "umbel.jobs.outcomes",
     "Settings": "umbel.settings",
     "Snooze": "umbel.jobs.outcomes",
     "Task": "umbel.task",
+    "TokenBucket": "umbel.jobs.limits",
     "Umbel": "umbel.app",
     "Unique": "umbel.jobs.unique",
     "Webhook": "umbel.jobs.webhooks",

@@ -34,6 +34,7 @@ from umbel.jobs.endings import Endings
 from umbel.jobs.locks import Lock, LockKeeper
 from umbel.jobs.status import JobStatus, read_status
 from umbel.jobs.webhooks import Webhooks
+from umbel.limiting import WithLimits
 from umbel.settings import Settings, data_directory
 from umbel.states import JobState
 from umbel.task import Task
@@ -71,7 +72,7 @@ _RABBIT_DEFAULTS: Final = {"task_default_queue_type": "quorum", "task_create_mis
 _ROUTING: Final = ("queue", "exchange", "exchange_type", "routing_key", "delivery_mode", "priority")
 
 
-class Umbel(WithBatches, WithEffects, WithDatabase, WithEndings, Celery):
+class Umbel(WithBatches, WithEffects, WithDatabase, WithEndings, WithLimits, Celery):
     """A Celery application that needs nothing but a name.
 
         from umbel import Umbel

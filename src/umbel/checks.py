@@ -10,12 +10,12 @@ import typing
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from celery.utils.time import rate
 from kombu.transport import TRANSPORT_ALIASES
 
 from umbel.engine.redis_address import is_redis
 from umbel.engine.registry import NO_STATE, is_rabbit, is_served, is_state
 from umbel.errors import ConfigurationError
+from umbel.jobs.rates import rule_of
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -136,18 +136,24 @@ def _limits(app: Umbel) -> Iterator[str]:
 
 
 def _rates(app: Umbel) -> Iterator[str]:
-    for name, task in _own_tasks(app):
-        if task.rate_limit is not None:
+    said = [(f"Task {name}", task.rate_limit) for name, task in _own_tasks(app)]
+    said += [
+        (f"Route {at!r}", one["rate_limit"])
+        for at, one in _static_routes(app)
+        if isinstance(one, dict) and "rate_limit" in one
+    ]
+    for place, rate in said:
+        if rate:
             try:
-                rate(task.rate_limit)
-            except (ValueError, KeyError, AttributeError):
-                yield f"Task {name}: rate_limit {task.rate_limit!r} makes no sense; write it like '10/s' or '100/m'."
+                rule_of(rate)
+            except ValueError as error:
+                yield f"{place}: rate_limit {error}"
 
 
 def _promises(app: Umbel) -> Iterator[str]:
     for _, task in _own_tasks(app):
         declared = getattr(task, "declared", None)
-        for name in ("unique", "overlap", "breaker", "idempotent"):
+        for name in ("unique", "overlap", "limits", "breaker", "idempotent"):
             promise = getattr(declared, name, None)
             problem = promise.problem(task) if promise is not None else None
             if problem is not None:

@@ -18,6 +18,7 @@
     ├── BatchError                one batch cannot do what was asked
     │   ├── BatchNotFound         no batch has this id, or it ended too long ago
     │   └── BatchEnded            it is over, or cancelled: nothing can be added
+    ├── LimitReached              a limit lets nobody begin for longer than was waited
     ├── LockTaken                 another process has the lock, and has kept it for longer than was waited
     ├── EffectRunning             another one is causing an effect that happens once per key
     ├── EffectUncertain           nobody knows whether an effect is there, and a person is to say so
@@ -44,42 +45,13 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = (
-    "AddressRefused",
-    "BatchEnded",
-    "BatchError",
-    "BatchNotFound",
-    "BreakerOpen",
-    "CheckpointTaken",
-    "ConfigurationError",
-    "DispatchError",
-    "DispatchTimeout",
-    "EffectRunning",
-    "EffectUncertain",
-    "InvalidArguments",
-    "JobError",
-    "JobFinished",
-    "JobNotFound",
-    "LetterBusy",
-    "LetterError",
-    "LetterNotFound",
-    "LockTaken",
-    "MoveRefused",
-    "NotReplayable",
-    "PayloadRefused",
-    "PayloadTooLarge",
-    "StoreCorrupt",
-    "StoreDenied",
-    "StoreError",
-    "StoreForeign",
-    "StoreFull",
-    "StoreReadOnly",
-    "StoreTooNew",
-    "StoreUnreachable",
-    "UmbelError",
-    "WaitRefused",
-    "WebhookFailed",
-    "WebhookRefused",
-)
+    "AddressRefused", "BatchEnded", "BatchError", "BatchNotFound", "BreakerOpen", "CheckpointTaken",
+    "ConfigurationError", "DispatchError", "DispatchTimeout", "EffectRunning", "EffectUncertain",
+    "InvalidArguments", "JobError", "JobFinished", "JobNotFound", "LetterBusy", "LetterError", "LetterNotFound",
+    "LimitReached", "LockTaken", "MoveRefused", "NotReplayable", "PayloadRefused", "PayloadTooLarge",
+    "StoreCorrupt", "StoreDenied", "StoreError", "StoreForeign", "StoreFull", "StoreReadOnly", "StoreTooNew",
+    "StoreUnreachable", "UmbelError", "WaitRefused", "WebhookFailed", "WebhookRefused",
+)  # fmt: skip
 
 
 class UmbelError(Exception):
@@ -265,6 +237,18 @@ class BatchEnded(BatchError):
             batch_id,
             f"Batch {batch_id!r} is over, so nothing can be added to it: add before its last member has ended (from "
             "inside of a member), or open another batch.",
+        )
+
+
+class LimitReached(UmbelError):
+    """A limit lets nobody begin now; in ``seconds`` it may."""
+
+    def __init__(self, name: str, seconds: float) -> None:
+        self.name = name
+        self.seconds = seconds
+        super().__init__(
+            f"The limit {name!r} lets nobody begin for another {seconds:.3g} s: wait longer (wait=), or let the job "
+            "come back by 'raise Snooze(error.seconds)'."
         )
 
 

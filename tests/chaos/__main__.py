@@ -14,6 +14,7 @@ from typing import Any, Final
 from tests.chaos.campaign import Campaign
 from tests.chaos.canvas import Canvas
 from tests.chaos.effects import EffectCampaign
+from tests.chaos.limits import LimitCampaign
 from tests.chaos.races import Races, RacesVerdict
 from tests.chaos.redis_campaign import RedisCampaign
 from tests.chaos.redis_site import RedisSite
@@ -90,6 +91,10 @@ def _effects(options: argparse.Namespace, site: Callable[[Path], Site], **common
     return EffectCampaign(site=site, **common).run()
 
 
+def _limits(options: argparse.Namespace, site: Callable[[Path], Site], **common: Any) -> Verdict:
+    return LimitCampaign(jobs=options.jobs or 1000, processes=4, site=site, **common).run()
+
+
 _CAMPAIGNS: Final[dict[str, Callable[..., Verdict | RacesVerdict]]] = {
     "embedded": _embedded,
     "redis": _redis,
@@ -99,6 +104,8 @@ _CAMPAIGNS: Final[dict[str, Callable[..., Verdict | RacesVerdict]]] = {
     "batches": _batches,
     "effects": partial(_effects, site=EmbeddedSite),
     "effects-redis": partial(_effects, site=partial(RedisSite, append=False)),
+    "limits": partial(_limits, site=EmbeddedSite),
+    "limits-redis": partial(_limits, site=partial(RedisSite, append=False)),
 }
 
 

@@ -21,6 +21,7 @@ from umbel.cli.group import UmbelGroup
 from umbel.cli.init import init
 from umbel.cli.invocation import Invocation, app_options
 from umbel.cli.key import key
+from umbel.cli.limits import limits
 from umbel.cli.migrate import migrate
 from umbel.cli.outbox import outbox
 from umbel.cli.pause import pause, resume
@@ -81,6 +82,7 @@ for _command in (
     pause,
     resume,
     purge,
+    limits,
     migrate,
     release,
     outbox,

@@ -24,6 +24,7 @@ from celery.worker import state
 from kombu.exceptions import ContentDisallowed, DecodeError
 
 from umbel.engine import garbage, remote_control
+from umbel.engine.admission import Admission
 from umbel.engine.aside import Aside
 from umbel.engine.channel import Transport
 from umbel.engine.delivered import Fed
@@ -36,6 +37,7 @@ from umbel.engine.job import Job
 from umbel.engine.outage import Outage
 from umbel.engine.pool import TaskPool
 from umbel.engine.protection import HIDDEN, refusal_of
+from umbel.engine.registry import is_served
 from umbel.engine.request import Request
 from umbel.engine.results import end_in_chord
 from umbel.engine.short_path import ShortPath, is_watched, plain_task
@@ -54,6 +56,7 @@ class Consumer(celery_consumer.Consumer):
 
     _flusher: Flusher | None = None
     _engine: Engine | None = None
+    _admission: Admission
     #: The short paths of plain tasks, by name; None for those that have none.
     _paths: dict[str, ShortPath | None]
     #: The token of this process's lease, once it has one.
@@ -81,8 +84,7 @@ class Consumer(celery_consumer.Consumer):
             engine.reap()
             self._flusher = Flusher(engine)
             self._flusher.discreet = self.app.protection.encrypts
-            complete = getattr(self.app.backend, "complete_chord", None)
-            self._flusher.on_chord = complete
+            self._flusher.on_chord = getattr(self.app.backend, "complete_chord", None)
             garbage.settle_down()
         settings = self.app.settings
         fetcher = Fetcher(
@@ -104,8 +106,9 @@ class Consumer(celery_consumer.Consumer):
         ):
             most, pool = int(self.controller.max_tasks_per_child), self.pool
             fetcher.allowance = lambda: most - pool.completed
-        if isinstance(self.pool, TaskPool):
-            fetcher.start_plain = lambda batch: self._start_plain(transport, batch)
+        self._admission = Admission(self.app, fetcher, transport.peek)
+        start = self._start_plain if isinstance(self.pool, TaskPool) else _none_is_plain
+        fetcher.start_plain = lambda batch: start(transport, self._admission.admit(batch))
         # What was found out of plain tasks settles over the connection that was lost.
         self._paths = {}
         fetcher.start(self.hub, lambda delivery: self._deliver(transport, delivery), transport.touch)
@@ -166,6 +169,7 @@ class Consumer(celery_consumer.Consumer):
             return
         if not delivery.enqueued and self._put_off(delivery, raw):
             return
+        self._admission.mark(delivery, raw["headers"])
         name = raw["headers"].get("task")
         if delivery.verdict is not None and name in self.app.tasks:
             self._fail(transport, raw, self.app.tasks[name], delivery.verdict)
@@ -199,6 +203,7 @@ class Consumer(celery_consumer.Consumer):
             return None
         if self.app.protection.refuses(raw.get("umbel_secured", "")):
             return None
+        self._admission.mark(delivery, raw["headers"])
         name = raw["headers"].get("task")
         paths = self._paths
         path = paths[name] if name in paths else self._path(name, transport)
@@ -227,16 +232,20 @@ class Consumer(celery_consumer.Consumer):
         task = self.app.tasks.get(name) if isinstance(name, str) else None
         if task is None:
             return None
-        path = None
-        if isinstance(self.pool, TaskPool) and plain_task(task, self.app):
-            path = ShortPath(task, self, transport.channels[0])
-        self._paths[name] = path
+        plain = isinstance(self.pool, TaskPool) and plain_task(task, self.app)
+        path = self._paths[name] = ShortPath(task, self, transport.channels[0]) if plain else None
         return path
 
     def reset_rate_limits(self) -> None:
-        """Rate limits have changed: what is plain is found out anew."""
+        """Rate limits have changed: what is limited, and what is plain, is found out anew."""
         self._paths = {}
+        if self._engine is not None:
+            self._admission.renew()
         super().reset_rate_limits()
+
+    def bucket_for_task(self, type: Any) -> Any:
+        """Return None: limits are kept at the store, for the whole fleet. On another broker, what Celery does."""
+        return None if is_served(self.app.conf.broker_url) else super().bucket_for_task(type)
 
     def _stop_cancelled(self, task_ids: Sequence[str]) -> None:
         def stop() -> None:
@@ -370,6 +379,10 @@ class Consumer(celery_consumer.Consumer):
             )
             self.app.backend.mark_as_failure(headers["id"], exc, request=request)
             end_in_chord(self.app.backend, headers, exc)
+
+
+def _none_is_plain(_: Transport, batch: list[Delivery]) -> list[Delivery]:
+    return batch
 
 
 def _shown(body: Any, message: Any) -> Any:

@@ -7,17 +7,17 @@ another process is free, and a higher priority overtakes all but what has been h
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from celery.worker import state as worker_state
 
+from umbel.engine.bell import Bell
 from umbel.engine.burial import letter_of
 from umbel.engine.flusher import Flusher
 from umbel.engine.outage import Outage
@@ -80,9 +80,10 @@ class Fetcher:
         self._stopped = threading.Event()
         self._outage = outage or Outage("Cannot fetch", "Jobs are fetched again")
         self._inbox: deque[Delivery] = deque()
+        self._held: list[tuple[float, Delivery]] = []
         self._inbox_lock = threading.Lock()
         self._hub: Any = None
-        self._bell: _Bell
+        self._bell: Bell
         self._deliver: Callable[[Delivery], None] | None = None
         #: Starts what it can of a batch from the fetch thread, and returns the rest.
         self.start_plain: Callable[[list[Delivery]], list[Delivery]] = lambda batch: batch
@@ -101,7 +102,7 @@ class Fetcher:
         """Begin to fetch; batches are delivered on ``hub``."""
         self._deliver, self._touch = deliver, touch
         # A descriptor of our own: Celery's hub only waits promptly while it has one to read.
-        self._hub, self._bell = hub, _Bell()
+        self._hub, self._bell = hub, Bell()
         hub.add_reader(self._bell.fileno(), self._deliver_all)
         self._thread = threading.Thread(target=self._run, name="umbel-fetch", daemon=True)
         self._thread.start()
@@ -117,6 +118,8 @@ class Fetcher:
         if self._thread is not None:
             self._thread.join(5.0)
             self._thread = None
+        self._give_back([delivery for _, delivery in self._held])
+        self._held.clear()
         if self._hub is not None:
             self._hub.remove_reader(self._bell.fileno())
             self._bell.close()
@@ -154,6 +157,10 @@ class Fetcher:
     #: The thread waits, or is about to, for want of a free slot: the first one that gets free rings, once.
     _asleep = False
 
+    def hold(self, delivery: Delivery, seconds: float) -> None:
+        """Begin with a fetched message again in ``seconds``. For the fetch thread, from where a batch is started."""
+        self._held.append((time.monotonic() + seconds, delivery))
+
     # -- the thread -------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -169,7 +176,7 @@ class Fetcher:
 
     def _sleep(self) -> None:
         if not self._full:
-            if self.engine.wait(_POLL_SECONDS):
+            if self.engine.wait(self._patience()):
                 # Somebody rang: it may be for those who only listen.
                 self._next["heard"] = self._next["fetch"] = 0.0
             return
@@ -179,10 +186,25 @@ class Fetcher:
             self.engine.wait(_URGENT_SECONDS, full=True)
         self._asleep = False
 
+    def _patience(self) -> float:
+        if not self._held:
+            return _POLL_SECONDS
+        return max(0.0, min(_POLL_SECONDS, min(self._held, key=itemgetter(0))[0] - time.monotonic()))
+
     _full = False
+
+    def _resume(self) -> None:
+        """Begin again with what is held and whose time has come."""
+        now = time.monotonic()
+        ripe = [delivery for at, delivery in self._held if at <= now]
+        if ripe:
+            self._held = [one for one in self._held if one[0] > now]
+            self._hand_over(self.start_plain(ripe))
 
     def _step(self) -> bool:
         self._housekeeping()
+        if self._held:
+            self._resume()
         # Jobs first: what is only listened to can wait for the moment that a fetch takes.
         found = self._fill()
         return self._listen() or found
@@ -360,32 +382,3 @@ class Fetcher:
             return False
         self._next[what] = now + every
         return True
-
-
-class _Bell:
-    """A pipe that a thread rings and Celery's hub watches."""
-
-    def __init__(self) -> None:
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._read, False)
-        os.set_blocking(self._write, False)
-        self._lock = threading.Lock()
-        self._closed = False
-
-    def fileno(self) -> int:
-        return self._read
-
-    def ring(self) -> None:
-        with self._lock, contextlib.suppress(BlockingIOError):
-            if not self._closed:
-                os.write(self._write, b"\0")
-
-    def answer(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._read, 4096)
-
-    def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            os.close(self._read)
-            os.close(self._write)

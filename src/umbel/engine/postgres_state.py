@@ -23,8 +23,10 @@ from umbel.engine.postgres_groups import PostgresGroups, as_stored
 from umbel.engine.postgres_leader import PostgresLeader
 from umbel.engine.postgres_leases import PostgresLeases
 from umbel.engine.postgres_letters import PostgresLetters
+from umbel.engine.postgres_limits import PostgresLimits
 from umbel.engine.postgres_locks import PostgresLocks
 from umbel.engine.postgres_records import store
+from umbel.engine.postgres_slots import PostgresSlots
 from umbel.engine.postgres_store import PostgresStore, Step
 from umbel.engine.state import ENDED_SECONDS, Claim, Claimed, Keyed, LeaseEnded, Outcome, Posted, State
 from umbel.engine.store import (
@@ -41,17 +43,8 @@ __all__ = ("PostgresState",)
 
 _OVERDUE: Final = "hard time limit exceeded, and its process had to be killed"
 _SWEEPS: Final = (
-    "results",
-    "claims",
-    "groups",
-    "parts",
-    "chords",
-    "cancelled",
-    "jobs",
-    "uniques",
-    "locks",
-    "breakers",
-    "effects",
+    *("results", "claims", "groups", "parts", "chords", "cancelled", "jobs", "uniques", "locks", "breakers"),
+    *("effects", "slots", "limit_starts", "limit_plans", "limit_waits"),
 )
 
 
@@ -72,6 +65,8 @@ class PostgresState(State):
         self.batches = PostgresBatches(self.store)
         self.checkpoints = PostgresCheckpoints(self.store)
         self.effects = PostgresEffects(self.store)
+        self.limits = PostgresLimits(self.store)
+        self.slots = PostgresSlots(self.store)
         self.leases = PostgresLeases(self.store, run_directory(url))
         self._known: set[str] = set()
 

@@ -58,6 +58,7 @@ class RabbitEngine(RabbitOperations):
         self.locks, self.breakers, self.checkpoints = state.locks, state.breakers, state.checkpoints
         self.effects = state.effects
         self.batches = RabbitBatches(state.batches, lambda: self.outbox, self._token)
+        self.limits, self.slots = state.limits, state.slots
         self.letters = RabbitLetters(state, lambda: self.outbox)
         self.crash_limit: Final = crash_limit
         self._ssl: Final = ssl

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from umbel.engine import envelope
 from umbel.engine.burial import letter_of
 from umbel.engine.leader import Leader
 from umbel.engine.moving import Moving
@@ -81,6 +82,13 @@ class RabbitOperations(Engine):
     post: Post
     outbox: Outbox
     state: State
+    delay_step = 1.0
+
+    def anew(self, payload: str) -> str:
+        """Without its key, by which it is known that the job of this message has ended."""
+        raw = envelope.decode(payload)
+        raw["properties"].pop("message_id", None)
+        return envelope.encode(raw)
 
     @property
     def names(self) -> RabbitNames:  # type: ignore[override]

@@ -15,8 +15,10 @@ from umbel.engine.redis_checkpoints import RedisCheckpoints
 from umbel.engine.redis_effects import RedisEffects
 from umbel.engine.redis_leader import RedisLeader
 from umbel.engine.redis_leases import Leases
+from umbel.engine.redis_limits import RedisLimits
 from umbel.engine.redis_locks import RedisLocks
 from umbel.engine.redis_names import RedisNames
+from umbel.engine.redis_slots import RedisSlots
 from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_uniques import RedisUniques, key_fields
 from umbel.engine.redis_wire import message, pack
@@ -64,6 +66,16 @@ class RedisOperations(Engine):
     def effects(self) -> RedisEffects:  # type: ignore[override]
         """Effects by key."""
         return RedisEffects(self.store)
+
+    @cached_property
+    def limits(self) -> RedisLimits:  # type: ignore[override]
+        """When jobs may start."""
+        return RedisLimits(self.store)
+
+    @cached_property
+    def slots(self) -> RedisSlots:  # type: ignore[override]
+        """Slots that several share."""
+        return RedisSlots(self.store)
 
     def leader(self, name: str) -> RedisLeader:
         return RedisLeader(self.store, name)

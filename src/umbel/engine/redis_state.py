@@ -23,8 +23,10 @@ from umbel.engine.redis_groups import RedisGroups
 from umbel.engine.redis_leader import RedisLeader
 from umbel.engine.redis_leases import Leases
 from umbel.engine.redis_letters import RedisLetterBook, wanted_fields
+from umbel.engine.redis_limits import RedisLimits
 from umbel.engine.redis_locks import RedisLocks
 from umbel.engine.redis_names import RedisNames
+from umbel.engine.redis_slots import RedisSlots
 from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_uniques import key_fields
 from umbel.engine.redis_wire import (
@@ -78,6 +80,8 @@ class RedisState(State):
         self.batches = RedisBesideBatches(self.store, self.names.note, self._in_outbox)
         self.checkpoints = RedisCheckpoints(self.store)
         self.effects = RedisEffects(self.store)
+        self.limits = RedisLimits(self.store)
+        self.slots = RedisSlots(self.store)
         self.leases = Leases(self.store, run_directory(url))
 
     def check(self) -> None:

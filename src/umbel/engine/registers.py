@@ -8,7 +8,9 @@ from typing import Protocol
 from umbel.state.breakers import Breakers
 from umbel.state.checkpoints import Checkpoints
 from umbel.state.effects import Effects
+from umbel.state.limits import Limits
 from umbel.state.locks import Locks
+from umbel.state.slots import Slots
 
 __all__ = ("Groups", "Names", "Primitives")
 
@@ -70,3 +72,5 @@ class Primitives:
     breakers: Breakers
     checkpoints: Checkpoints
     effects: Effects
+    limits: Limits
+    slots: Slots

@@ -5,13 +5,16 @@ They are registered when this module is imported, as Celery registers its own.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from celery.worker import control, state
 
 from umbel.engine.delivered import Fed
 
-__all__ = ("revoke", "shutdown")
+logger = logging.getLogger("celery.worker.control")
+
+__all__ = ("rate_limit", "revoke", "shutdown")
 
 
 @control.control_command(  # type: ignore[untyped-decorator]
@@ -41,6 +44,27 @@ def _is_held_elsewhere(transport: Fed, task_id: str) -> bool:
         return False
     location = transport.engine.locate(task_id)
     return location is not None and location.lease is not None
+
+
+@control.control_command(  # type: ignore[untyped-decorator]
+    name="rate_limit",
+    args=[("task_name", str), ("rate_limit", str)],
+    signature="<task_name> <rate_limit (e.g., 5/s | 5/m | 5/h | 5/d)>",
+)
+def rate_limit(panel: Any, task_name: str, rate_limit: Any, **kwargs: Any) -> Any:
+    """Tell worker(s) to modify the rate limit for a task by type; it is the fleet's, and remembered in the store."""
+    transport = panel.consumer.connection.transport if panel.consumer.connection else None
+    if not isinstance(transport, Fed):
+        return control.rate_limit(panel, task_name, rate_limit, **kwargs)
+    refusal = panel.app.limits.control(task_name, rate_limit, transport.engine.limits)
+    if refusal is not None:
+        return {"error": refusal}
+    panel.consumer.reset_rate_limits()
+    if not rate_limit:
+        logger.info("Rate limits disabled for tasks of type %s", task_name)
+        return {"ok": "rate limit disabled successfully"}
+    logger.info("New rate limit for tasks of type %s: %s.", task_name, rate_limit)
+    return {"ok": "new rate limit set successfully"}
 
 
 @control.control_command(name="shutdown")  # type: ignore[untyped-decorator]

@@ -1,9 +1,9 @@
 """The short path: a plain job, from its envelope to its settlement, with Celery's outcome and few of its steps.
 
-Plain is a task without hooks or custom ``__call__``, with no receivers on the signals that a run sends, without
-rate limit, in a JSON message without canvas, ETA ahead, expiry or stamps. Everything else goes Celery's own way,
-and so does every end but success: a failure, a retry, a rejection are handled by Celery's ``TraceInfo``, with the same
-log lines, states and callbacks. The same assertions are run through both paths.
+Plain is a task without hooks or custom ``__call__``, with no receivers on the signals that a run sends, in a JSON
+message without canvas, ETA ahead, expiry or stamps. Everything else goes Celery's own way, and so does every end but
+success: a failure, a retry, a rejection are handled by Celery's ``TraceInfo``, with the same log lines, states and
+callbacks. The same assertions are run through both paths.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from umbel.engine.channel import Channel
     from umbel.engine.fetcher import Fetcher
 
-__all__ = ("ShortPath", "is_watched", "plain_task")
+__all__ = ("ShortPath", "body_of", "is_watched", "plain_task")
 
 logger = logging.getLogger("celery.app.trace")
 received_logger = logging.getLogger("celery.worker.strategy")
@@ -66,7 +66,6 @@ def plain_task(task: Any, app: Any) -> bool:
     """Whether the jobs of ``task`` may go the short way, as far as the task itself decides."""
     return (
         not any(has_own(task, hook) for hook in _HOOKS)
-        and not task.rate_limit
         and task.acks_late
         and not app.conf.worker_deduplicate_successful_tasks
         and not app.conf.result_extended
@@ -201,7 +200,7 @@ class ShortPath:
             or (headers.get("eta") is not None and not delivery.enqueued)
         ):
             return None
-        text = _body_of(raw)
+        text = body_of(raw)
         if text is None:
             return None
         try:
@@ -369,7 +368,7 @@ def _context(headers: dict[str, Any]) -> Context:
     return context
 
 
-def _body_of(raw: dict[str, Any]) -> str | bytes | None:
+def body_of(raw: dict[str, Any]) -> str | bytes | None:
     """Return the body as Umbel's clients and as plain Celery's send it; None for any other."""
     body, encoding = raw["body"], raw["properties"].get("body_encoding")
     if encoding == "utf-8":

@@ -1,4 +1,4 @@
-"""What the promises of jobs stand on, in the embedded engine's own file: keys, locks, circuit breakers, effects."""
+"""What the promises of jobs stand on, in the embedded engine's own file: keys, locks, breakers, effects, limits."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from umbel.engine.sqlite_breakers import BreakerTable
 from umbel.engine.sqlite_checkpoints import CheckpointTable
 from umbel.engine.sqlite_effects import EffectTable
 from umbel.engine.sqlite_file import StoreFile
+from umbel.engine.sqlite_limits import LimitTable
 from umbel.engine.sqlite_locks import LockTable
 from umbel.engine.sqlite_schedule import SQLiteSchedule
+from umbel.engine.sqlite_slots import SlotTable
 from umbel.engine.sqlite_uniques import UniqueTable
 from umbel.engine.store import Outgoing
 
@@ -58,6 +60,16 @@ class SQLitePrimitives(SQLiteSchedule):
         """Effects by key."""
         return EffectTable(self.file)
 
+    @cached_property
+    def limits(self) -> LimitTable:  # type: ignore[override]
+        """When jobs may start."""
+        return LimitTable(self.file, self._ring_due)
+
+    @cached_property
+    def slots(self) -> SlotTable:  # type: ignore[override]
+        """Slots that several share."""
+        return SlotTable(self.file, self._ring_due)
+
     def sweep_primitives(self) -> None:
         """Drop what has ended."""
         self.uniques.sweep(_SWEEP_ROWS)
@@ -66,6 +78,8 @@ class SQLitePrimitives(SQLiteSchedule):
         self.batches.sweep()
         self.checkpoints.sweep()
         self.effects.sweep()
+        self.limits.sweep()
+        self.slots.sweep()
 
     @abstractmethod
     def _row(self, connection: sqlite3.Connection, message: Outgoing, now: float) -> tuple[Any, ...]: ...

@@ -188,6 +188,8 @@ class Engine(Primitives, ABC):
     scheme: str = ""
     #: Where its bands of priority begin: within one the order is that of dispatch.
     bands: tuple[int, ...] = tuple(range(10))
+    #: To how many seconds a delay is exact: what comes back may come so much too early.
+    delay_step: float = 0.0
     #: Whether asking it means to wait for somebody else, so that work may be done meanwhile.
     far: bool = False
     names: Names
@@ -231,6 +233,10 @@ class Engine(Primitives, ABC):
     @abstractmethod
     def most_urgent(self, queues: Mapping[str, int]) -> int | None:
         """Return the lowest rank (9 minus priority) that is ready in ``queues``; None when nothing is."""
+
+    def anew(self, payload: str) -> str:
+        """Return the payload of a message that was fetched as that of another message."""
+        return payload
 
     @abstractmethod
     def take(self, queue: str, limit: int) -> list[Delivery]:

@@ -14,11 +14,10 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from umbel.durations import duration
 from umbel.engine.outcome import is_running
 from umbel.errors import BreakerOpen, ConfigurationError
 from umbel.ids import new_id
-from umbel.jobs.keys import Key, key_name, unknown_names
+from umbel.jobs.keys import Key, Keyed, key_name
 from umbel.jobs.outcomes import Snooze
 from umbel.jobs.retry import Retry
 from umbel.state.breakers import Breakers, Threshold
@@ -30,7 +29,7 @@ _SPREAD = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Breaker:
+class Breaker(Keyed):
     """Let jobs wait while what they need is down.
 
         @jobs.task(breaker=Breaker(failures=5, within="1m", open_for="30s", key="gateway"), retry=3)
@@ -53,7 +52,7 @@ class Breaker:
         if isinstance(self.failures, bool) or not isinstance(self.failures, int) or not 1 <= self.failures <= 1000:
             raise ConfigurationError(f"Breaker(failures={self.failures!r}) is a number from 1 to 1,000.")
         for name in ("within", "open_for"):
-            object.__setattr__(self, name, _span(getattr(self, name), name))
+            self._span(name)
         Retry(0, on=self.on)
 
     @classmethod
@@ -64,15 +63,6 @@ class Breaker:
         if not isinstance(value, cls):
             raise ConfigurationError(f"{place}: breaker={value!r} is no declaration; write Breaker(...) or True.")
         return value
-
-    def problem(self, task: Any) -> str | None:
-        """Return what is wrong with it on ``task``, as a sentence; None when nothing is."""
-        missing, known = unknown_names(task, self.key)
-        if not missing:
-            return None
-        return (
-            f"Task {task.name}: Breaker(key={missing[0]!r}) is none of its parameters ({', '.join(known) or 'none'})."
-        )
 
     @property
     def threshold(self) -> Threshold:
@@ -134,13 +124,3 @@ class BreakerBlock:
         elif probing:
             # Its own fault, or none: what it needs has answered.
             self._breakers.succeeded(self._name, self._owner)
-
-
-def _span(value: Any, name: str) -> timedelta:
-    try:
-        found = duration(value)
-    except ValueError as error:
-        raise ConfigurationError(f"Breaker({name}=): {error}") from None
-    if not found:
-        raise ConfigurationError(f"Breaker({name}={value!r}) is no time at all; write a duration such as '30s'.")
-    return found

@@ -20,6 +20,7 @@ from umbel.errors import ConfigurationError
 from umbel.jobs.breaker import Breaker
 from umbel.jobs.hooks import Hooks, hooked
 from umbel.jobs.idempotency import Idempotent
+from umbel.jobs.limited import Limited
 from umbel.jobs.overlap import WithoutOverlap
 from umbel.jobs.retry import Retry
 from umbel.jobs.sensitive import Sensitive
@@ -33,6 +34,7 @@ _READERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "retry": Retry.of,
     "unique": Unique.of,
     "overlap": WithoutOverlap.of,
+    "limits": Limited.of,
     "breaker": Breaker.of,
     "idempotent": Idempotent.of,
     "sensitive": Sensitive.of,
@@ -40,7 +42,7 @@ _READERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "webhook": Webhook.of,
 }
 #: What goes around a body, the outermost first. Each has ``around(task, run) -> run``.
-_AROUND: Final = ("sensitive", "retry", "breaker", "overlap", "idempotent")
+_AROUND: Final = ("sensitive", "retry", "breaker", "overlap", "limits", "idempotent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,7 @@ class Declared:
     retry: Retry | None = None
     unique: Unique | None = None
     overlap: WithoutOverlap | None = None
+    limits: Limited | None = None
     breaker: Breaker | None = None
     idempotent: Idempotent | None = None
     sensitive: Sensitive | None = None
@@ -78,7 +81,9 @@ class Declared:
         task.run, task._put_around = self.around(task, body), (self, body)
         # Asking the store is not for the event loop, nor is what an application's own hooks may do.
         at_store = self.idempotent is not None and not self.idempotent.transaction
-        task.blocks = at_store or any(promise is not None for promise in (self.overlap, self.breaker, self.hooks))
+        task.blocks = at_store or any(
+            promise is not None for promise in (self.overlap, self.breaker, self.limits, self.hooks)
+        )
         with contextlib.suppress(TypeError, ValueError):
             # What wraps a method copies the signature of its function, with ``self``.
             task.run.__signature__ = inspect.signature(body)

@@ -12,14 +12,14 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 from umbel.durations import duration
 from umbel.errors import LockTaken, StoreError
 from umbel.ids import new_id
-from umbel.state.locks import Locks
+from umbel.state.locks import Grant, Locks
 
 __all__ = ("Held", "Keeper", "Lock", "LockKeeper")
 
@@ -60,7 +60,7 @@ class Lock:
     """
 
     def __init__(
-        self, keeper: LockKeeper, name: str, seconds: float, *, wait: float = 0.0, owner: str | None = None
+        self, keeper: Keeper[Any], name: str, seconds: float, *, wait: float = 0.0, owner: str | None = None
     ) -> None:
         self.name: Final = name
         self.seconds: Final = seconds
@@ -79,12 +79,19 @@ class Lock:
     def try_acquire(self, waiter: str | None = None) -> float:
         """Take the lock; return 0.0, or for how many seconds at the most another one has it. Raises StoreError."""
         asked = time.monotonic()
-        grant = self._keeper.store().acquire(self.name, self.owner, self.seconds, waiter=waiter)
+        grant = self._ask(waiter)
         if not grant.fence:
             return max(grant.seconds, 0.001)
         self.fence, self._until = grant.fence, asked + self.seconds
         self._keeper.keep(self)
         return 0.0
+
+    def _ask(self, waiter: str | None) -> Grant:
+        grant: Grant = self._keeper.store().acquire(self.name, self.owner, self.seconds, waiter=waiter)
+        return grant
+
+    def _refusal(self, left: float) -> Exception:
+        return LockTaken(self.name, left)
 
     def renewed(self, asked: float) -> None:
         """Note that it lasts on, as asked for at that time."""
@@ -102,7 +109,7 @@ class Lock:
 
     def __enter__(self) -> Self:
         """Raises :exc:`LockTaken` when another one has it for longer than ``wait``."""
-        for pause in self._pauses():
+        for pause in self.pauses():
             time.sleep(pause)
         return self
 
@@ -113,7 +120,7 @@ class Lock:
 
     async def __aenter__(self) -> Self:
         """Raises :exc:`LockTaken` when another one has it for longer than ``wait``."""
-        pauses = self._pauses()
+        pauses = self.pauses()
         pause = await asyncio.to_thread(next, pauses, None)
         while pause is not None:
             await asyncio.sleep(pause)
@@ -125,13 +132,13 @@ class Lock:
     ) -> None:
         await asyncio.to_thread(self.release)
 
-    def _pauses(self) -> Any:
+    def pauses(self) -> Iterator[float]:
         """Try until it is held; yield how long to wait before each next try."""
         deadline, pause = time.monotonic() + self._wait, _FIRST_PAUSE
         while left := self.try_acquire():
             patience = deadline - time.monotonic()
             if patience <= 0:
-                raise LockTaken(self.name, left)
+                raise self._refusal(left)
             yield min(pause, patience, left)
             pause = min(pause * 2, _LONGEST_PAUSE)
 

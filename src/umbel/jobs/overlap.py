@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Literal, Self
 
-from umbel.durations import duration
 from umbel.engine.outcome import is_running
 from umbel.errors import ConfigurationError
 from umbel.jobs.again import times_put_off
-from umbel.jobs.keys import Key, key_name, unknown_names
+from umbel.jobs.keys import Key, Keyed, key_name
 from umbel.jobs.locks import Lock
 from umbel.jobs.outcomes import Cancel, Snooze
 
@@ -40,7 +39,7 @@ def current_lock() -> Lock | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WithoutOverlap:
+class WithoutOverlap(Keyed):
     """Let jobs of one key run one at a time.
 
         @jobs.task(overlap=WithoutOverlap(key="account"))
@@ -60,15 +59,7 @@ class WithoutOverlap:
         if self.otherwise not in _OTHERWISE:
             known = ", ".join(map(repr, _OTHERWISE))
             raise ConfigurationError(f"WithoutOverlap(otherwise={self.otherwise!r}): write one of {known}.")
-        try:
-            span = duration(self.for_)
-        except ValueError as error:
-            raise ConfigurationError(f"WithoutOverlap(for_=): {error}") from None
-        if span < timedelta(seconds=1):
-            raise ConfigurationError(
-                f"WithoutOverlap(for_={self.for_!r}) is too short to be renewed: write '1s' or more."
-            )
-        object.__setattr__(self, "for_", span)
+        self._span("for_", least=timedelta(seconds=1))
 
     @classmethod
     def of(cls, value: Any, place: str) -> Self:
@@ -80,14 +71,6 @@ class WithoutOverlap:
                 f"{place}: overlap={value!r} is no declaration; write WithoutOverlap(...) or False."
             )
         return value
-
-    def problem(self, task: Any) -> str | None:
-        """Return what is wrong with it on ``task``, as a sentence; None when nothing is."""
-        missing, known = unknown_names(task, self.key)
-        if not missing:
-            return None
-        names = ", ".join(known) or "none"
-        return f"Task {task.name}: WithoutOverlap(key={missing[0]!r}) is none of its parameters ({names})."
 
     def around(self, task: Any, run: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``run`` so that it runs while no other of its key does."""

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from msgspec import structs
 
-from umbel.durations import duration
 from umbel.engine.dispatch import as_celery_says
 from umbel.engine.execution import publishing_into, sink
 from umbel.engine.uniques import UniqueKey
 from umbel.errors import ConfigurationError, InvalidArguments
-from umbel.jobs.keys import Key, key_name, unknown_names
+from umbel.jobs.keys import Key, Keyed, key_name
 
 if TYPE_CHECKING:
     from umbel.engine.store import Outgoing
@@ -37,7 +36,7 @@ _TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unique:
+class Unique(Keyed):
     """Let dispatches of one key cause one execution.
 
         @jobs.task(unique=Unique(for_="1h", key="user_id"))
@@ -73,7 +72,7 @@ class Unique:
             raise ConfigurationError('Unique: wait= (and longest=) belong to mode="debounce", which needs a wait=.')
         for name in ("for_", "wait", "longest"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, _span(getattr(self, name), name))
+                self._span(name)
 
     @classmethod
     def of(cls, value: Any, place: str) -> Self:
@@ -88,10 +87,7 @@ class Unique:
         """Return what is wrong with it on ``task``, as a sentence; None when nothing is."""
         if self.until == "done" and not task.acks_late:
             return f'Task {task.name}: with acks_late=False only Unique(until="start") can be kept.'
-        missing, known = unknown_names(task, self.key)
-        if not missing:
-            return None
-        return f"Task {task.name}: Unique(key={missing[0]!r}) is none of its parameters ({', '.join(known) or 'none'})."
+        return Keyed.problem(self, task)
 
     def applies(self, task: Any, options: Mapping[str, Any]) -> bool:
         """Whether a dispatch with ``options`` may be left out."""
@@ -141,13 +137,3 @@ def _message(task: Any, args: Any, kwargs: Any, task_id: str, options: dict[str,
 def _one_of(value: str, known: tuple[str, ...], name: str) -> None:
     if value not in known:
         raise ConfigurationError(f"Unique({name}={value!r}): write one of {', '.join(map(repr, known))}.")
-
-
-def _span(value: Any, name: str) -> timedelta:
-    try:
-        found = duration(value)
-    except ValueError as error:
-        raise ConfigurationError(f"Unique({name}=): {error}") from None
-    if not found:
-        raise ConfigurationError(f"Unique({name}={value!r}) is no time at all; write a duration such as '1h'.")
-    return found

@@ -16,6 +16,7 @@ from umbel import JobState, Umbel
 from umbel.engine.store import Delivery, Outgoing, Settled
 from umbel.engine.uniques import UniqueKey
 from umbel.errors import ConfigurationError, JobFinished, JobNotFound, PayloadTooLarge
+from umbel.testing.contract._limits import most_in_any
 from umbel.testing.contract._suite import payload
 
 
@@ -172,3 +173,21 @@ def test_c30_one_job_a_key_is_queued_and_the_key_is_kept_beside_the_broker(umbel
         engine.uniques.supersede(Outgoing("shared", payload("d"), "d"))
     assert take().task_id == "d"
     assert put("e") == "e", "it has started"
+
+
+def test_c33_c34_limits_hold_by_the_state_store(umbel: Umbel, umbel_worker: Any, tmp_path: Path) -> None:
+    paced, few = (
+        [umbel.send_task(name, (str(tmp_path / name),)) for _ in range(many)]
+        for name, many in (("shared.paced", 25), ("shared.few", 6))
+    )
+    for result in [*paced, *few]:
+        result.get(timeout=WAIT)
+    assert {stored.attempt for stored in umbel.engine.read([one.id for one in [*paced, *few]])} == {0}
+    starts = [float(line) for line in lines(tmp_path / "shared.paced")]
+    assert len(starts) == 25
+    assert most_in_any(starts, 0.8) <= 10
+    inside = most = 0
+    for line in lines(tmp_path / "shared.few"):
+        inside += 1 if line.startswith("begin") else -1
+        most = max(most, inside)
+    assert most <= 2

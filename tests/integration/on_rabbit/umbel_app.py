@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from umbel import Breaker, Umbel, WithoutOverlap, current_lock
+from umbel import Breaker, Concurrency, Umbel, WithoutOverlap, current_lock
 
 app = Umbel("shop", broker=os.environ.get("RABBIT_URL", "amqp://127.0.0.1:1//"))
 app.conf.task_default_queue = "shared"
@@ -107,3 +107,16 @@ def die(path: str) -> None:
 def slow_add(x: int, seconds: float) -> int:
     time.sleep(seconds)
     return x
+
+
+@app.task(name="shared.paced", limits=["10/s"], shared=False)
+def paced(path: str) -> None:
+    """Leave behind when it began, at most ten times a second."""
+    with Path(path).open("a") as file:
+        file.write(f"{time.time()}\n")
+
+
+@app.task(name="shared.few", limits=[Concurrency(2)], shared=False)
+def few(path: str) -> None:
+    """Leave a line behind at the beginning and at the end; two do so at a time."""
+    mark.run(path, 0.05)

@@ -33,6 +33,10 @@ _ALSO: Final = {
     "effect_renew": "effect_keys.lua",
     "effect_end": "effect_keys.lua",
     "effect_resolve": "effect_keys.lua",
+    "lock_release": "waits.lua",
+    "slot_release": "waits.lua",
+    "limit_reserve": "limit_keys.lua",
+    "limit_give_back": "limit_keys.lua",
 }
 
 

@@ -26,9 +26,16 @@
 --   umbel:breaker-failures:NAME  list    when it failed, the last few times
 --   umbel:lock:NAME              string  "FENCE\nOWNER"
 --   umbel:lock-waits:NAME        list    ids of jobs that wait for it, the first one first
+--   umbel:slots:NAME, umbel:slot-owners:NAME, umbel:slot-waits:NAME   zset fencing number -> until when (milliseconds); hash fencing
+--                                       number -> its owner; list of the jobs that wait
 --   umbel:fences                 counter of fencing numbers
 --   umbel:effect:NAME           hash    state (claimed, begun, asked, uncertain, done), owner, run, token, ends, result
 --   umbel:effects                zset    NAME -> when its lease ends, or since when it is uncertain: of those that are or may become so
+--   umbel:starts:NAME, umbel:firm:NAME   zset   starts of a limit, when: the mark of its ask, or the ID to which it is promised; those that are firm
+--   umbel:plan:NAME              hash    what is remembered between two looks at them
+--   umbel:limit-waits:BASE       zset    ID -> the start that is promised to it
+--   umbel:limit-lags             hash    limit -> by how many seconds those came late that started last after they had waited
+--   umbel:limits                 hash    limit -> "COUNT SECONDS BURST", what was changed live
 --   umbel:line:NAME              string  "CALL\nNEW": the last call of a sender's connection, and how many jobs it brought
 --   umbel:about:ID               string  the guard beside a result document (MessagePack)
 --   umbel:cancelled              hash    ID -> "AT RUNNING"

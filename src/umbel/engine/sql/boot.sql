@@ -8,3 +8,6 @@ DELETE FROM effect WHERE state = 'claimed'
 
 -- name: effects_begun
 UPDATE effect SET state = 'uncertain' WHERE state IN ('begun', 'asked')
+
+-- name: slots
+DELETE FROM slot

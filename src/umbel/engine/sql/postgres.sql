@@ -89,6 +89,110 @@ DELETE FROM umbel.lock WHERE name = %s AND fence = %s AND ends > extract(epoch F
 -- name: sweep_locks
 DELETE FROM umbel.lock WHERE ends < extract(epoch FROM clock_timestamp())
 
+-- name: limit_lock
+INSERT INTO umbel.limit_plan AS known (name) VALUES (%s) ON CONFLICT (name) DO UPDATE SET name = known.name
+
+-- name: limit_before
+SELECT at FROM umbel.limit_start WHERE name = %s AND at <= %s ORDER BY at DESC LIMIT %s OFFSET %s
+
+-- name: limit_before_firm
+SELECT at FROM umbel.limit_start WHERE name = %s AND at <= %s AND firm ORDER BY at DESC LIMIT %s OFFSET %s
+
+-- name: limit_after
+SELECT at FROM umbel.limit_start WHERE name = %s AND at > %s AND at < %s ORDER BY at LIMIT %s
+
+-- name: limit_after_firm
+SELECT at FROM umbel.limit_start WHERE name = %s AND at > %s AND at < %s AND firm ORDER BY at LIMIT %s
+
+-- name: limit_put
+INSERT INTO umbel.limit_start (name, at, firm, started, owner, ends) VALUES (%s, %s, %s, %s, %s, %s)
+
+-- name: limit_drop
+DELETE FROM umbel.limit_start WHERE owner = %s AND name = %s
+
+-- name: limit_forget
+DELETE FROM umbel.limit_start WHERE name = %s AND at < %s AND started
+
+-- name: limit_plan
+SELECT rule, "full", firm_full, started, firm, planned FROM umbel.limit_plan WHERE name = %s
+
+-- name: limit_plan_put
+INSERT INTO umbel.limit_plan (name, rule, "full", firm_full, started, firm, planned, ends)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (name) DO UPDATE SET
+    rule = excluded.rule, "full" = excluded."full", firm_full = excluded.firm_full, started = excluded.started,
+    firm = excluded.firm, planned = excluded.planned, ends = excluded.ends
+
+-- name: limit_reopen
+UPDATE umbel.limit_plan SET "full" = %s WHERE name = %s AND "full" > %s
+
+-- name: limit_waited
+SELECT at FROM umbel.limit_wait WHERE base = %s AND owner = %s
+
+-- name: limit_wait_end
+DELETE FROM umbel.limit_wait WHERE base = %s AND owner = %s
+
+-- name: limit_wait_put
+INSERT INTO umbel.limit_wait (base, owner, at) VALUES (%s, %s, %s)
+ON CONFLICT (base, owner) DO UPDATE SET at = excluded.at
+
+-- name: limit_changes
+SELECT base, count, seconds, burst FROM umbel.limit_change
+
+-- name: limit_change
+INSERT INTO umbel.limit_change (base, count, seconds, burst) VALUES (%s, %s, %s, %s)
+ON CONFLICT (base) DO UPDATE SET count = excluded.count, seconds = excluded.seconds, burst = excluded.burst
+
+-- name: limit_reset
+DELETE FROM umbel.limit_change WHERE base = %s
+
+-- name: limit_waiting
+SELECT count(w.at), coalesce(max(w.at), 0)::double precision, coalesce(max(l.lag), 0)::double precision
+FROM (VALUES (%s::text)) AS asked (base)
+LEFT JOIN umbel.limit_wait w ON w.base = asked.base LEFT JOIN umbel.limit_lag l ON l.base = asked.base
+
+-- name: limit_lag
+INSERT INTO umbel.limit_lag (base, lag) VALUES (%s, %s) ON CONFLICT (base) DO UPDATE SET lag = excluded.lag
+
+-- name: sweep_limit_starts
+DELETE FROM umbel.limit_start WHERE ends < extract(epoch FROM clock_timestamp())
+
+-- name: sweep_limit_plans
+DELETE FROM umbel.limit_plan WHERE ends < extract(epoch FROM clock_timestamp())
+
+-- name: sweep_limit_waits
+DELETE FROM umbel.limit_wait WHERE at < extract(epoch FROM clock_timestamp()) - 2592000
+
+-- name: slot_lock
+SELECT pg_advisory_xact_lock(7304182, hashtext(%s))
+
+-- name: slot_take
+WITH gone AS (
+    DELETE FROM umbel.slot WHERE name = %(name)s
+        AND (owner = %(owner)s OR ends <= extract(epoch FROM clock_timestamp()))
+    RETURNING fence
+), taken AS (
+    SELECT count(*) AS count FROM umbel.slot WHERE name = %(name)s AND fence NOT IN (SELECT fence FROM gone)
+)
+INSERT INTO umbel.slot (fence, name, owner, ends)
+SELECT nextval('umbel.fence'), %(name)s, %(owner)s, extract(epoch FROM clock_timestamp()) + %(seconds)s
+FROM taken WHERE taken.count < %(most)s
+RETURNING fence
+
+-- name: slot_holders
+SELECT fence, ends - extract(epoch FROM clock_timestamp()), owner FROM umbel.slot
+WHERE name = %s AND ends > extract(epoch FROM clock_timestamp()) ORDER BY ends
+
+-- name: slot_renew
+UPDATE umbel.slot SET ends = extract(epoch FROM clock_timestamp()) + %s
+WHERE name = %s AND fence = %s AND ends > extract(epoch FROM clock_timestamp())
+
+-- name: slot_release
+DELETE FROM umbel.slot WHERE name = %s AND fence = %s AND ends > extract(epoch FROM clock_timestamp())
+
+-- name: sweep_slots
+DELETE FROM umbel.slot WHERE ends < extract(epoch FROM clock_timestamp())
+
 -- name: unnote
 DELETE FROM umbel.job WHERE task_id = ANY(%s)
 

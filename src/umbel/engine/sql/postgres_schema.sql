@@ -154,6 +154,44 @@ CREATE TABLE IF NOT EXISTS umbel.effect (
 );
 CREATE INDEX IF NOT EXISTS effect_ends ON umbel.effect (state, ends);
 
+-- Starts under a limit, those that were and those that are promised; who waits for one; what was changed.
+CREATE TABLE IF NOT EXISTS umbel.limit_start (
+    number bigserial PRIMARY KEY,
+    name text NOT NULL,
+    at double precision NOT NULL,
+    firm boolean NOT NULL,
+    started boolean NOT NULL,
+    owner text NOT NULL,
+    ends double precision NOT NULL
+);
+CREATE INDEX IF NOT EXISTS limit_start_at ON umbel.limit_start (name, at);
+CREATE INDEX IF NOT EXISTS limit_start_firm ON umbel.limit_start (name, at) WHERE firm;
+CREATE INDEX IF NOT EXISTS limit_start_owner ON umbel.limit_start (owner, name);
+CREATE INDEX IF NOT EXISTS limit_start_ends ON umbel.limit_start (ends);
+CREATE TABLE IF NOT EXISTS umbel.limit_plan (
+    name text PRIMARY KEY,
+    rule text NOT NULL DEFAULT '',
+    "full" double precision NOT NULL DEFAULT 0,
+    firm_full double precision NOT NULL DEFAULT 0,
+    started double precision NOT NULL DEFAULT 0,
+    firm double precision NOT NULL DEFAULT 0,
+    planned double precision NOT NULL DEFAULT 0,
+    ends double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp()) + 86400
+);
+CREATE TABLE IF NOT EXISTS umbel.limit_wait (
+    base text NOT NULL, owner text NOT NULL, at double precision NOT NULL, PRIMARY KEY (base, owner)
+);
+CREATE TABLE IF NOT EXISTS umbel.limit_lag (base text PRIMARY KEY, lag double precision NOT NULL);
+CREATE TABLE IF NOT EXISTS umbel.limit_change (
+    base text PRIMARY KEY, count bigint NOT NULL, seconds double precision NOT NULL, burst bigint NOT NULL
+);
+
+-- Slots that several jobs share.
+CREATE TABLE IF NOT EXISTS umbel.slot (
+    fence bigint PRIMARY KEY, name text NOT NULL, owner text NOT NULL, ends double precision NOT NULL
+);
+CREATE INDEX IF NOT EXISTS slot_name ON umbel.slot (name);
+
 -- What jobs' ends publish, until the broker has confirmed it.
 CREATE TABLE IF NOT EXISTS umbel.outbox (
     number bigserial PRIMARY KEY,

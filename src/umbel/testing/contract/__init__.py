@@ -22,6 +22,7 @@ from umbel.testing.contract._crashes import Crashes
 from umbel.testing.contract._effects import EngineEffects
 from umbel.testing.contract._leases import Leases
 from umbel.testing.contract._letters import Letters
+from umbel.testing.contract._limits import EngineLimits
 from umbel.testing.contract._locks import EngineLocks
 from umbel.testing.contract._moving import Moving
 from umbel.testing.contract._operating import Operating
@@ -29,6 +30,7 @@ from umbel.testing.contract._queueing import Queueing
 from umbel.testing.contract._schedules import Schedules
 from umbel.testing.contract._settling import Settling
 from umbel.testing.contract._sharing import Sharing
+from umbel.testing.contract._slots import EngineSlots
 from umbel.testing.contract._state_store import StateContract
 from umbel.testing.contract._states import States
 from umbel.testing.contract._superseding import Superseding
@@ -54,5 +56,7 @@ class EngineContract(
     EngineBatches,
     EngineCheckpoints,
     EngineEffects,
+    EngineLimits,
+    EngineSlots,
 ):
     """All that an engine promises. Set ``url`` before each test, or override ``open_engine``."""

@@ -1,8 +1,8 @@
 """Another process on the same store, which does what a test tells it and can be killed.
 
-It is driven by lines of JSON: a method of :class:`umbel.engine.store.Engine` and its arguments, or ``unique`` and
-``lock`` for what its keys and locks do. ``drain`` is the one thing that it does by itself: fetch and settle until a
-queue is empty.
+It is driven by lines of JSON: a method of :class:`umbel.engine.store.Engine` and its arguments, or ``unique``,
+``lock``, ``slot`` and ``reserve`` for what stands beside it. ``drain`` is the one thing that it does by itself: fetch
+and settle until a queue is empty.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import msgspec
 from umbel.engine import letters, store
 from umbel.engine.registry import open_engine
 from umbel.engine.store import Engine, Settled
+from umbel.state.limits import Ask, Limit, Rule, Start
 from umbel.state.locks import Grant
 
 __all__ = ("Peer", "PeerError", "serve")
@@ -30,7 +31,7 @@ __all__ = ("Peer", "PeerError", "serve")
 _KIND: Final = "kind"
 _END_SECONDS: Final = 10.0
 #: Shapes that do not stand in :mod:`umbel.engine.store`.
-_KINDS: Final[dict[str, Any]] = {"Grant": Grant}
+_KINDS: Final[dict[str, Any]] = {one.__name__: one for one in (Ask, Grant, Limit, Rule, Start)}
 _SERVE: Final = f"import sys; from {__name__} import serve; serve(sys.argv[1], int(sys.argv[2]))"
 
 
@@ -153,7 +154,12 @@ def drain(engine: Engine, queue: str, batch: int) -> list[str | None]:
 def _done(engine: Engine, method: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     if method == "drain":
         return drain(engine, *args)
-    calls: dict[str, Callable[..., Any]] = {"unique": engine.uniques.enqueue, "lock": engine.locks.acquire}
+    calls: dict[str, Callable[..., Any]] = {
+        "unique": engine.uniques.enqueue,
+        "lock": engine.locks.acquire,
+        "slot": engine.slots.acquire,
+        "reserve": engine.limits.reserve,
+    }
     # A name with a dot is of what belongs to the engine: letters.replay.
     return (calls.get(method) or attrgetter(method)(engine))(*args, **kwargs)
 

@@ -12,16 +12,9 @@ from typing import Any, Final
 from umbel.engine.batches import DONE, Batches, MemberEnd
 from umbel.engine.state import Claim, Keyed, LeaseEnded, Verdict
 from umbel.engine.store import ChordPart, Outgoing, Record, Settled
-from umbel.state.breakers import Breakers
-from umbel.state.checkpoints import Checkpoints
-from umbel.state.effects import Effects
-from umbel.state.locks import Locks
 from umbel.testing.contract._batches import BatchPromises, BesideBatches
-from umbel.testing.contract._breakers import BreakerPromises
-from umbel.testing.contract._checkpoints import CheckpointPromises
-from umbel.testing.contract._effects import EffectPromises
-from umbel.testing.contract._locks import LockPromises
 from umbel.testing.contract._state_letters import StateLetters
+from umbel.testing.contract._state_primitives import StatePrimitives
 from umbel.testing.contract._state_uniques import StateUniques
 from umbel.testing.contract._suite import payload
 
@@ -30,19 +23,8 @@ __all__ = ("StateContract",)
 _QUEUE: Final = "default"
 
 
-class StateContract(
-    StateLetters, StateUniques, LockPromises, BreakerPromises, BatchPromises, CheckpointPromises, EffectPromises
-):
+class StateContract(StateLetters, StateUniques, StatePrimitives, BatchPromises):
     """All that a state store promises. Set ``url`` before each test to an empty store."""
-
-    def locks(self) -> Locks:
-        return self.state.locks
-
-    def breakers(self) -> Breakers:
-        return self.state.breakers
-
-    def checkpoints(self) -> Checkpoints:
-        return self.state.checkpoints
 
     def forget(self, task_id: str) -> None:
         self.settle(Settled(forget=task_id))
@@ -99,11 +81,6 @@ class StateContract(
         self.state.cancel("m0", None)
         self.settle(Settled(1, "ack", end=MemberEnd("b", "m0", DONE)))
         assert self.counts() == (1, 0, 0, 1, 0)
-
-    # -- effects ----------------------------------------------------------------------------------------------
-
-    def effects(self) -> Effects:
-        return self.state.effects
 
     # -- dispatch ---------------------------------------------------------------------------------------------
 

@@ -1,0 +1,81 @@
+"""Starts under a limit, in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from umbel.engine import sql_limits
+from umbel.engine.sql import statements
+from umbel.engine.sqlite_file import StoreFile
+from umbel.state.limits import Ask, Rule, Start, Waiting
+
+__all__ = ("LimitTable",)
+
+_SQL: Final = statements("limits.sql")
+
+
+class LimitTable:
+    """The limits of one file. ``ring`` tells who waits that jobs are due."""
+
+    def __init__(self, file: StoreFile, ring: Callable[[], None]) -> None:
+        self._file = file
+        self._ring = ring
+
+    def reserve(self, asks: Sequence[Ask]) -> list[Start]:
+        """Grant a start to each that may start now, promise one to each that may not."""
+        with self._file.write() as connection:
+            now = self._file.now()
+            # When a message is due the wall clock says.
+            later = time.time() - now
+            starts = sql_limits.reserve_all(_Step(connection), asks, now)
+        return [replace(start, at=start.at + later) for start in starts]
+
+    def give_back(self, ask: Ask) -> None:
+        """Let others have the start that was promised to ``ask``."""
+        with self._file.write() as connection:
+            sql_limits.give_back(_Step(connection), ask)
+
+    def change(self, base: str, rule: Rule | None) -> None:
+        """Let ``rule`` hold for limit ``base``, and let those that wait be due now."""
+        with self._file.write() as connection:
+            step = _Step(connection)
+            if rule is None:
+                step.do("limit_reset", base)
+            else:
+                step.do("limit_change", base, rule.count, rule.seconds, rule.burst)
+            step.do("wake", base, time.time())
+        self._ring()
+
+    def changes(self) -> dict[str, Rule]:
+        """Return what has been changed."""
+        with self._file.read() as connection:
+            return sql_limits.changes(_Step(connection))
+
+    def waiting(self, bases: Sequence[str]) -> list[Waiting]:
+        """Return what waits for each of these limits."""
+        with self._file.read() as connection:
+            now = self._file.now()
+            return [sql_limits.waiting(_Step(connection), base, now) for base in bases]
+
+    def sweep(self) -> None:
+        """Drop what counts no more."""
+        for name, seconds in (("starts", 0.0), ("plans", 0.0), ("waits", sql_limits.PROMISE_SECONDS)):
+            with self._file.turn() as connection:
+                connection.execute(_SQL[f"sweep_{name}"], (self._file.now() - seconds,))
+
+
+class _Step:
+    """One transaction's statements."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, name: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self._connection.execute(_SQL[name], values).fetchall()
+
+    def do(self, name: str, *values: Any) -> int:
+        return self._connection.execute(_SQL[name], values).rowcount

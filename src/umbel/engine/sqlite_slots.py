@@ -1,0 +1,80 @@
+"""Slots that several share, in SQLite."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from umbel.engine.sql import statements
+from umbel.engine.sqlite_file import StoreFile
+from umbel.state.locks import Grant
+
+__all__ = ("SlotTable",)
+
+_SQL: Final = statements("slots.sql")
+#: Numbers and those who wait are kept as those of locks.
+_LOCKS: Final = statements("locks.sql")
+
+
+class SlotTable:
+    """The slots of one file. ``ring`` tells who waits that a job is due."""
+
+    def __init__(self, file: StoreFile, ring: Callable[[], None]) -> None:
+        self._file = file
+        self._ring = ring
+
+    def acquire(self, name: str, owner: str, seconds: float, *, most: int, waiter: str | None = None) -> Grant:
+        """Take a slot if one is free or ``owner``'s; otherwise note who waits."""
+        with self._file.write() as connection:
+            now = self._file.now()
+            connection.execute(_SQL["forget"], (name, owner, now))
+            held = connection.execute(_SQL["held"], (name, now)).fetchall()
+            if len(held) >= most:
+                if waiter is not None:
+                    connection.execute(_LOCKS["wait"], (_waits(name), waiter))
+                return Grant(0, held[0][1] - now, held[0][2])
+            # By the clock, so that a file that was restored gives no number twice.
+            fence = connection.execute(_LOCKS["fence"], (int(now * 1_000_000),)).fetchone()[0]
+            connection.execute(_SQL["take"], (fence, name, owner, now + seconds))
+            if waiter is not None:
+                connection.execute(_LOCKS["wait_no_more"], (_waits(name), waiter))
+        return Grant(fence, seconds, owner)
+
+    def renew(self, held: Sequence[tuple[str, int]], seconds: float) -> list[bool]:
+        """Let slots last longer; False for one that was lost."""
+        with self._file.write() as connection:
+            now = self._file.now()
+            return [
+                connection.execute(_SQL["renew"], (name, fence, now + seconds, now)).rowcount > 0
+                for name, fence in held
+            ]
+
+    def release(self, name: str, fence: int) -> bool:
+        """Free a slot, and let the first who waits be due; False if it had been lost."""
+        with self._file.write() as connection:
+            now = self._file.now()
+            if not connection.execute(_SQL["release"], (name, fence, now)).rowcount:
+                return False
+            connection.execute(_LOCKS["forget_waiters"], (_waits(name),))
+            # When a message is due the wall clock says.
+            woken = connection.execute(_LOCKS["wake"], (_waits(name), time.time())).rowcount
+        if woken:
+            self._ring()
+        return True
+
+    def holders(self, name: str) -> list[Grant]:
+        """Return who has the slots."""
+        with self._file.read() as connection:
+            now = self._file.now()
+            rows = connection.execute(_SQL["held"], (name, now)).fetchall()
+        return [Grant(fence, ends - now, owner) for fence, ends, owner in rows]
+
+    def sweep(self) -> None:
+        """Drop what has ended."""
+        with self._file.turn() as connection:
+            connection.execute(_SQL["sweep"], (self._file.now(),))
+
+
+def _waits(name: str) -> str:
+    return f"slot:{name}"

@@ -1,0 +1,26 @@
+"""A slot that a process holds of some that the fleet shares: a lock that several have (C34)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from umbel.errors import LimitReached
+from umbel.jobs.locks import Lock
+from umbel.state.locks import Grant
+
+__all__ = ("Slot",)
+
+
+class Slot(Lock):
+    """One of ``most`` slots, for a ``with`` or ``async with`` block; renewed, fenced and released as any lock."""
+
+    def __init__(self, *args: Any, most: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._most = most
+
+    def _ask(self, waiter: str | None) -> Grant:
+        grant: Grant = self._keeper.store().acquire(self.name, self.owner, self.seconds, most=self._most, waiter=waiter)
+        return grant
+
+    def _refusal(self, left: float) -> Exception:
+        return LimitReached(self.name.removeprefix("named:"), left)
