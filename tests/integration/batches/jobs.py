@@ -25,6 +25,18 @@ def note(word: str) -> str:
     return word
 
 
+@app.task(acks_late=False)
+def note_early(word: str) -> str:
+    """Acknowledged before it begins."""
+    tell("note", word, "-")
+    return word
+
+
+@app.task(acks_late=False)
+def fail_early(word: str) -> None:
+    raise ValueError(word)
+
+
 @app.task
 async def note_async(word: str) -> str:
     batch = app.current_async_batch()
@@ -35,9 +47,8 @@ async def note_async(word: str) -> str:
 @app.task
 def called(batch: str, kind: str) -> None:
     found = app.current_batch()
-    assert found is not None
-    assert found.id == batch
-    tell("called", kind, batch, found.status().state)
+    assert found is None or found.id == batch
+    tell("called", kind, batch, "-" if found is None else found.status().state)
 
 
 @app.task

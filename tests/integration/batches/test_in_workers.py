@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from celery import chain, chord, group
 
 from tests.integration.batches.conftest import Client
 from tests.integration.worker.plant import until
-from umbel import BatchState, JobState
+from umbel import BatchState, JobState, Umbel
 from umbel.errors import BatchEnded, BatchNotFound, ConfigurationError, DispatchError
 
 
@@ -25,18 +26,20 @@ def over(client: Client, batch: str) -> Any:
 def test_batch_every_end_is_counted_in_any_pool(client: Client, pool: str) -> None:
     """Success, failure, rejection, retries, a job in another's place, cancellation; def and async def."""
     client.start(concurrency=4, UMBEL_POOL=pool)
-    with client.app.batch("all", allow_failures=3, **client.callbacks()) as batch:
+    with client.app.batch("all", allow_failures=5, **client.callbacks()) as batch:
         batch.add(client.sig("note", "a"), client.sig("note_async", "b"))
         batch.add(group([client.sig("stubborn", "c"), client.sig("replaced", "d")]))
         batch.add(client.sig("fail", "e"), client.sig("refuse", "f"))
         (cancelled,) = batch.add(client.sig("note", "never", countdown=3600))
         client.app.cancel(cancelled)
+        batch.add(client.sig("note_early", "g"), client.sig("fail_early", "h"))
+        batch.add(client.sig("note", "late", expires=datetime(2020, 1, 1, tzinfo=UTC)))
     found = over(client, batch.id)
-    assert (found.total, found.done, found.failed, found.cancelled, found.pending) == (7, 4, 2, 1, 0)
+    assert (found.total, found.done, found.failed, found.cancelled, found.pending) == (10, 5, 3, 2, 0)
     assert found.state is BatchState.SUCCEEDED
     client.plant.until_told("called", times=2)
     assert client.called() == ["finally", "then"]
-    assert {line.words[2] for line in client.plant.lines("note")} == {batch.id}
+    assert {line.words[2] for line in client.plant.lines("note") if line.words[1] != "g"} == {batch.id}
     assert [line.words[2] for line in client.plant.lines("try", "c")] == ["0", "1", "2"], "a retry is no end"
 
 
@@ -158,6 +161,14 @@ def test_batch_what_will_not_come_is_found(client: Client) -> None:
     assert found.state is BatchState.SUCCEEDED
     assert client.app.sweep_batches(quiet=-1.0) == 0
 
+    with client.app.batch("lost too", allow_failures=1) as later:
+        later.add(client.sig("note", "c", queue="nowhere"))
+    client.app.engine.purge("nowhere")
+    rival = Umbel("rival", broker=client.plant.url, set_as_current=False)
+    assert rival.sweep_batches(quiet=-1.0) == 0, "one looks at a time"
+    assert client.app.sweep_batches(quiet=-1.0) == 1
+    rival.close()
+
     block = client.app.batch("abandoned", **client.callbacks())
     other = block.__enter__()
     (job,) = other.add(client.sig("note", "never"))
@@ -170,6 +181,20 @@ def test_batch_what_will_not_come_is_found(client: Client) -> None:
     client.start()
     client.plant.until_told("called", times=3)
     assert client.called() == ["finally", "finally", "then"]
+
+
+def test_batch_callbacks_may_be_canvas(client: Client) -> None:
+    client.start(concurrency=2)
+    both = group([client.sig("called", "one"), client.sig("called", "two")])
+    steps = chain(client.sig("called", "three"), client.sig("note", "after", immutable=True))
+    with client.app.batch("empty", then=both) as empty:
+        pass
+    with client.app.batch("chained", finally_=steps) as batch:
+        batch.add(client.sig("note", "member"))
+    client.plant.until_told("note", "after")
+    client.plant.until_told("called", "one", empty.id)
+    client.plant.until_told("called", "two", empty.id)
+    assert client.plant.lines("called", "three", batch.id)
 
 
 def test_batch_a_large_one_is_added_in_bulk(client: Client) -> None:
