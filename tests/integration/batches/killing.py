@@ -8,19 +8,16 @@ death a fleet recovers, and what is promised is judged. ``stride`` takes every s
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import tempfile
-import threading
-import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from tests.integration.batches.bench import Bench
+from tests.killpoints import Killer, forked
 from umbel.jobs import batches
 
 __all__ = ("SCENARIOS", "campaign")
@@ -38,31 +35,7 @@ _CODE = (
     "/engine/redis_batches.py",
     "/engine/redis_checkpoints.py",
 )
-_ALIVE_SECONDS = 60
 _ROWS = 12
-
-
-class Killer:
-    """Kills this process at its ``step``-th line."""
-
-    def __init__(self, step: int) -> None:
-        self._left = step
-        self._lock = threading.Lock()
-
-    def trace(self, frame: FrameType, what: str, _: Any) -> Any:
-        return self._line if frame.f_code.co_filename.endswith(_CODE) else None
-
-    def _line(self, frame: FrameType, what: str, _: Any) -> Any:
-        if what == "line":
-            with self._lock:
-                self._left -= 1
-                if self._left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-        return self._line
-
-    def watch(self) -> None:
-        threading.settrace(self.trace)
-        sys.settrace(self.trace)
 
 
 def _open(bench: Bench, label: str, watch: Callable[[], None]) -> None:
@@ -141,16 +114,8 @@ SCENARIOS: dict[str, tuple[Callable[..., None], Callable[..., list[str]]]] = {
 
 
 def _die_at(step: int, bench: Bench, name: str, label: str) -> None:
-    signal.alarm(_ALIVE_SECONDS)
     batches._OPEN_SECONDS = 0.02  # type: ignore[misc]
-    killer = Killer(step)
-    try:
-        SCENARIOS[name][0](bench, label, killer.watch)
-    except BaseException:
-        sys.settrace(None)
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
+    SCENARIOS[name][0](bench, label, partial(Killer(step).watch_lines, *_CODE))
 
 
 def campaign(url: str, name: str, *, stride: int = 1, first: int = 1) -> tuple[int, list[str]]:
@@ -161,16 +126,12 @@ def campaign(url: str, name: str, *, stride: int = 1, first: int = 1) -> tuple[i
         while True:
             bench = Bench(url, Path(folder) / f"effects-{step}")
             label = f"{name}{step}"
-            pid = os.fork()
-            if pid == 0:
-                _die_at(step, bench, name, label)
-            _, status = os.waitpid(pid, 0)
-            if os.WIFEXITED(status) and os.WEXITSTATUS(status):
-                return died, [*faults, f"step {step} failed by itself"]
-            over = os.WIFEXITED(status)
+            ended = forked(partial(_die_at, step, bench, name, label))
+            if ended not in (0, -signal.SIGKILL):
+                return died, [*faults, f"step {step} ended with {ended}"]
             found = _recovered(bench, name, label)
             faults += [f"{name} step {step}: {fault}" for fault in found]
-            if over:
+            if ended == 0:
                 return died, faults
             died, step = died + 1, step + stride
 
