@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
 import time
@@ -75,6 +76,8 @@ def _races(options: argparse.Namespace, **common: Any) -> RacesVerdict:
 def _batches(options: argparse.Namespace, folder: Path, say: Callable[[str], None], seed: int) -> Verdict:
     """Each line of batches and checkpoints, on both stores that hold messages."""
     deaths, faults = 0, []
+    # What sweepers and locks say of each death.
+    logging.disable(logging.WARNING)
     site = RedisSite(folder, append=False)
     try:
         for url in (f"sqlite:///{folder}/jobs.db", site.direct):

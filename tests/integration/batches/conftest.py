@@ -13,10 +13,20 @@ from tests.integration.worker.plant import Plant, planted
 APP = "tests.integration.batches.jobs:app"
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-def plant(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Plant]:
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "stores(*names): the engines on which this test runs")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "store_name" in metafunc.fixturenames:
+        found = metafunc.definition.get_closest_marker("stores")
+        metafunc.parametrize("store_name", found.args if found else ("sqlite", "redis"))
+
+
+@pytest.fixture
+def plant(tmp_path: Path, store_name: str, request: pytest.FixtureRequest) -> Iterator[Plant]:
     """A store without workers; whatever is started on it is killed after the test."""
-    url = request.getfixturevalue("redis_url") if request.param == "redis" else None
+    url = request.getfixturevalue("redis_url") if store_name == "redis" else None
     with planted(tmp_path, url) as made:
         yield made
 

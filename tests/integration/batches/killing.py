@@ -8,6 +8,7 @@ death a fleet recovers, and what is promised is judged. ``stride`` takes every s
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import tempfile
@@ -151,6 +152,7 @@ def _recovered(bench: Bench, name: str, label: str) -> list[str]:
 def main(url: str, names: list[str]) -> int:
     """Run whole campaigns."""
     broken = 0
+    logging.disable(logging.WARNING)
     for name in names or list(SCENARIOS):
         died, faults = campaign(url, name)
         broken += len(faults)

@@ -43,6 +43,7 @@ def test_batch_every_end_is_counted_in_any_pool(client: Client, pool: str) -> No
     assert [line.words[2] for line in client.plant.lines("try", "c")] == ["0", "1", "2"], "a retry is no end"
 
 
+@pytest.mark.stores("sqlite")
 def test_batch_a_job_that_has_ordered_its_next_try_has_not_ended(client: Client) -> None:
     client.plant.open("gate.shut")
     client.start(concurrency=1)
@@ -97,6 +98,7 @@ def test_batch_cancel_stops_what_runs_and_what_waits(client: Client) -> None:
         client.app.batch_status("unknown")
 
 
+@pytest.mark.stores("sqlite")
 def test_batch_an_error_in_the_block_cancels_it(client: Client) -> None:
     job = ""
     with contextlib.suppress(ZeroDivisionError), client.app.batch("broken", **client.callbacks()) as batch:
@@ -122,6 +124,7 @@ def test_batch_a_killed_member_adds_nothing_twice(client: Client) -> None:
     assert sorted(line.words[1] for line in client.plant.lines("note")) == ["gate-1", "gate-2", "gate-3"]
 
 
+@pytest.mark.stores("sqlite")
 def test_batch_a_killed_job_opens_the_same_batch_again(client: Client) -> None:
     client.start(concurrency=1)
     client.sig("open_and_die", "gate").apply_async()
@@ -183,6 +186,7 @@ def test_batch_what_will_not_come_is_found(client: Client) -> None:
     assert client.called() == ["finally", "finally", "then"]
 
 
+@pytest.mark.stores("sqlite")
 def test_batch_callbacks_may_be_canvas(client: Client) -> None:
     client.start(concurrency=2)
     both = group([client.sig("called", "one"), client.sig("called", "two")])
@@ -211,12 +215,14 @@ def _elsewhere(*_: Any) -> None:
     """What a client knows of a task's body."""
 
 
+@pytest.mark.stores("sqlite")
 @pytest.mark.parametrize("bad", [-1, 1.5, "ten", "120%", None])
 def test_batch_what_is_no_allowance_is_refused(client: Client, bad: Any) -> None:
     with pytest.raises(ConfigurationError, match="allow_failures"):
         client.app.batch("x", allow_failures=bad)
 
 
+@pytest.mark.stores("sqlite")
 def test_batch_what_can_be_no_member_and_no_callback_is_refused(client: Client) -> None:
     note = client.sig("note", "a")
     with pytest.raises(ConfigurationError, match="name"):

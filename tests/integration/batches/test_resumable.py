@@ -15,10 +15,19 @@ def numbers(client: Client, name: str) -> list[int]:
     return [int(line.words[2]) for line in client.plant.lines("row", name)]
 
 
-@pytest.mark.parametrize(("task", "pool"), [("rows", "default"), ("rows_async", "default"), ("rows", "prefork")])
-def test_checkpoint_a_killed_job_repeats_one_row(client: Client, task: str, pool: str) -> None:
+@pytest.mark.parametrize("task", ["rows", "rows_async"])
+def test_checkpoint_a_killed_job_repeats_one_row(client: Client, task: str) -> None:
+    killed_at_a_row(client, task)
+
+
+@pytest.mark.stores("sqlite")
+def test_checkpoint_a_killed_prefork_child_repeats_one_row(client: Client) -> None:
+    killed_at_a_row(client, "rows", UMBEL_POOL="prefork")
+
+
+def killed_at_a_row(client: Client, task: str, **how: str) -> None:
     client.plant.open("x-3.shut")
-    client.start(concurrency=1, UMBEL_POOL=pool)
+    client.start(concurrency=1, **how)
     job = client.sig(task, "x", 6).apply_async()
     (line,) = client.plant.until_told("row", "x", "3")
     os.kill(line.pid, signal.SIGKILL)
@@ -48,6 +57,7 @@ def test_checkpoint_a_worker_that_stops_gives_the_job_back_with_its_row(client: 
     assert numbers(client, "x") == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.stores("sqlite")
 def test_checkpoint_they_survive_retries_and_wait_for_a_replay(client: Client) -> None:
     client.start(concurrency=1)
     job = client.sig("rows_retried", "x").apply_async()
@@ -58,6 +68,7 @@ def test_checkpoint_they_survive_retries_and_wait_for_a_replay(client: Client) -
     assert client.plant.ended(job.id).state is JobState.SUCCEEDED
 
 
+@pytest.mark.stores("sqlite")
 def test_checkpoint_loops_in_loops(client: Client) -> None:
     client.start(concurrency=1)
     job = client.sig("two_loops", "x").apply_async()
