@@ -30,7 +30,7 @@ format: setup ## sort imports and format the code
 	@$(PY) -m ruff check --quiet --fix-only .
 	@$(PY) -m ruff format .
 
-bench: setup ## Umbel beside its peers, one line a figure (QUICK=1: twelve minutes)
+bench: setup ## Umbel beside its peers, one line a figure (QUICK=1: fifteen minutes)
 	@exec $(PY) -m benchmarks
 
 chaos: setup ## workers and Redis killed and networks cut, under a hundred thousand and a million jobs

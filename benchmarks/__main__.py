@@ -40,7 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("file", nargs="?", type=Path, help="with report: the raw file to publish")
     quick = os.environ.get("QUICK", "") not in ("", "0")
-    parser.add_argument("--quick", action="store_true", default=quick, help="fewer jobs, twelve minutes (also QUICK=1)")
+    parser.add_argument(
+        "--quick", action="store_true", default=quick, help="fewer jobs, fifteen minutes (also QUICK=1)"
+    )
     parser.add_argument("--tiny", action="store_true", help="a handful of jobs, to see that everything runs")
     one = parser.add_argument_group("with " + ", ".join(VERBS))
     one.add_argument("--subject", choices=sorted(SUBJECTS), default="umbel")

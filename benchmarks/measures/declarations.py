@@ -32,7 +32,7 @@ class _Costs:
         plan = self.bench.plan
         if not self.bench.available(subject):
             return
-        self.bench.say(f"declarations, round {number + 1} of {plan.rounds}: {subject.name}")
+        self.bench.say(f"declarations, round {number + 1} of {plan.cost_rounds}: {subject.name}")
         try:
             with self.bench.site(subject) as here:
                 jobs = round(subject.pace * plan.cost_seconds)
@@ -65,7 +65,7 @@ def declarations(bench: Bench) -> None:
         for name, one in known().items()
     }
     costs = _Costs(bench)
-    for number in range(bench.plan.rounds):
+    for number in range(bench.plan.cost_rounds):
         for subject in (*ours.values(), *NEAREST.values()):
             costs.measure(subject, number)
     for (place, name), subject in ours.items():
