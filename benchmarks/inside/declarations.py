@@ -60,6 +60,7 @@ DECLARATIONS: dict[str, Declaration] = {
     "limits": Declaration(lambda: {"limits": [umbel.RateLimit("1000000/s")]}, 2000),
     "bucket": Declaration(lambda: {"limits": [umbel.TokenBucket("1000000/s", burst=100_000)]}, 2000),
     "concurrency": Declaration(lambda: {"limits": [umbel.Concurrency(1, key="number")]}, 1500),
+    "fair": Declaration(lambda: {"fair": umbel.Fair(key=lambda number, **_: number % 100)}, 8000),
     "idempotent": Declaration(lambda: {"idempotent": umbel.Idempotent(key="number")}, 1500),
     "hooks": Declaration(lambda: {"hooks": umbel.Hooks(before=_hear, success=_hear)}, 8000),
     # Of failures, so that none is sent: what one that is sent costs is its receiver's time.
