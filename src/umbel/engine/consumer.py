@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import Any
 from weakref import WeakSet
 
-from celery.app.task import Context
 from celery.concurrency.prefork import TaskPool as Prefork
 from celery.exceptions import InvalidTaskError, NotRegistered
 from celery.utils.collections import AttributeDict
@@ -28,11 +27,12 @@ from umbel.engine.admission import Admission
 from umbel.engine.aside import Aside
 from umbel.engine.channel import Transport
 from umbel.engine.delivered import Fed
-from umbel.engine.ends import End, Gathering, drain, gathering
+from umbel.engine.ends import drain, tell_refused
 from umbel.engine.envelope import due_at
 from umbel.engine.execution import Execution, owned_by
 from umbel.engine.fetcher import Fetcher
 from umbel.engine.flusher import Flusher
+from umbel.engine.headers import PROGRESS
 from umbel.engine.job import Job
 from umbel.engine.outage import Outage
 from umbel.engine.pool import TaskPool
@@ -42,7 +42,7 @@ from umbel.engine.request import Request
 from umbel.engine.results import end_in_chord
 from umbel.engine.short_path import ShortPath, is_watched, plain_task
 from umbel.engine.store import Delivery, Engine, Outgoing, Settled
-from umbel.errors import PayloadRefused
+from umbel.errors import PayloadRefused, StoreError
 
 __all__ = ("Consumer",)
 
@@ -170,11 +170,22 @@ class Consumer(celery_consumer.Consumer):
         if not delivery.enqueued and self._put_off(delivery, raw):
             return
         self._admission.mark(delivery, raw["headers"])
+        if delivery.suspect:
+            self._recall(delivery, raw["headers"])
         name = raw["headers"].get("task")
         if delivery.verdict is not None and name in self.app.tasks:
             self._fail(transport, raw, self.app.tasks[name], delivery.verdict)
             return
         transport.deliver(delivery, raw)
+
+    def _recall(self, delivery: Delivery, headers: dict[str, Any]) -> None:
+        """Let a job that had begun when its process ended know how far it was."""
+        recall = getattr(self.app.backend, "progress_of", None)
+        if recall is not None and delivery.task_id is not None:
+            with contextlib.suppress(StoreError, PayloadRefused, ValueError):
+                told = recall(delivery.task_id)
+                if told is not None:
+                    headers[PROGRESS] = told
 
     def _start_plain(self, transport: Transport, batch: list[Delivery]) -> list[Delivery]:
         """Give the pool what is plain of a batch, all at once; return what must go Celery's way, on Celery's loop."""
@@ -184,7 +195,7 @@ class Consumer(celery_consumer.Consumer):
         rest: list[Delivery] = []
         for delivery in batch:
             job = None
-            if not delivery.cancelled and delivery.verdict is None:
+            if not delivery.cancelled and delivery.verdict is None and not delivery.suspect:
                 # Whatever is wrong with a message, Celery's way says so, and the others of the batch start.
                 with contextlib.suppress(Exception):
                     job = self._plain_job(transport, delivery)
@@ -348,23 +359,9 @@ class Consumer(celery_consumer.Consumer):
             qos.on_reject = None
             if rejected:
                 execution.bury(error, reason=reason)
-                self._tell_of_refused(message, error, execution)
+                with execution.current():
+                    tell_refused(self.app, message.headers or {}, error, lambda: execution.settle("ack"))
                 message.channel.release_slot()
-
-    def _tell_of_refused(self, message: Any, error: Exception, execution: Execution) -> None:
-        """Let whoever listens hear of a message that cannot run, and settle it then."""
-        listener = getattr(self.app, "endings", None)
-        headers = message.headers or {}
-        task = self.app.tasks.get(headers.get("task")) if isinstance(headers.get("task"), str) else None
-        told = Gathering()
-        token = gathering.set(told)
-        try:
-            with execution.current():
-                if listener is not None:
-                    listener.tell(End(kind="failure", task=task, request=Context({**headers}), error=error))
-        finally:
-            gathering.reset(token)
-            told.conclude(lambda: execution.settle("ack"))
 
     def _mark_as_failure(self, message: Any, exc: Exception) -> None:
         headers = message.headers or {}

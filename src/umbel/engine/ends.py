@@ -24,7 +24,18 @@ from celery.app.task import Context
 from umbel.engine.execution import current_execution
 from umbel.engine.threads import Threads
 
-__all__ = ("End", "Ending", "Gathering", "Kind", "Listener", "drain", "gathering", "has_own", "now_or_later")
+__all__ = (
+    "End",
+    "Ending",
+    "Gathering",
+    "Kind",
+    "Listener",
+    "drain",
+    "gathering",
+    "has_own",
+    "now_or_later",
+    "tell_refused",
+)
 
 Kind = Literal["success", "retry", "failure", "cancel"]
 
@@ -102,6 +113,21 @@ def now_or_later(call: Callable[[], None]) -> None:
 def drain(timeout: float) -> None:
     """Wait for the ends that are being told, up to ``timeout`` seconds."""
     wait(list(_pending), timeout)
+
+
+def tell_refused(app: Any, headers: dict[str, Any], error: Exception, then: Callable[[], None]) -> None:
+    """Let whoever listens hear of a message that cannot run, and call ``then``."""
+    listener: Listener | None = getattr(app, "endings", None)
+    name = headers.get("task")
+    told = Gathering()
+    token = gathering.set(told)
+    try:
+        if listener is not None:
+            task = app.tasks.get(name) if isinstance(name, str) else None
+            listener.tell(End(kind="failure", task=task, request=Context({**headers}), error=error))
+    finally:
+        gathering.reset(token)
+        told.conclude(then)
 
 
 class Ending:

@@ -27,6 +27,7 @@ from umbel.engine.execution import (
     current_progress,
     deferring,
     owned_by,
+    progress_of,
     publishing_into,
 )
 from umbel.engine.protection import Protection, carries
@@ -125,6 +126,15 @@ class EngineBackend(BaseBackend):
     def opened(self, stored: Stored) -> bytes | str:
         """Return the document of a state. Raises :exc:`PayloadRefused` when no key of ours opens it."""
         return self.protection.open_result(stored.task_id, stored.meta)
+
+    def progress_of(self, task_id: str) -> list[Any] | None:
+        """Return how far a job is that has not ended: done, total, message."""
+        for stored in self.engine.read([task_id]):
+            if stored.state not in states.READY_STATES:
+                meta = self.decode(self.opened(stored))
+                result = meta.get("result")
+                return progress_of(None, meta.get("progress") or (isinstance(result, dict) and result.get("progress")))
+        return None
 
     def _forget(self, task_id: str) -> None:
         self.engine.forget(str(task_id))

@@ -17,7 +17,7 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Self
@@ -62,7 +62,7 @@ class JobContext:
     expired: bool = False
 
     @classmethod
-    def of(cls, task: Any, request: Any) -> Self:
+    def of(cls, task: Any, request: Any, **more: Any) -> Self:
         """Return what is known of the job of ``request``; ``task`` is None for one that is not known."""
         args, kwargs = request.args, request.kwargs
         retries, name = request.retries, getattr(task, "name", None) or getattr(request, "task", None)
@@ -74,6 +74,7 @@ class JobContext:
             attempt=(retries if isinstance(retries, int) else 0) + 1,
             queue=(request.delivery_info or {}).get("routing_key"),
             headers={key: one for key, one in (request.headers or {}).items() if not str(key).startswith(_OURS)},
+            **more,
         )
 
 
@@ -100,10 +101,13 @@ class Hooks:
     retry: Hook | tuple[Hook, ...] = ()
     failure: Hook | tuple[Hook, ...] = ()
     cancel: Hook | tuple[Hook, ...] = ()
+    _functions: Mapping[str, tuple[tuple[Callable[..., Any], bool], ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for kind in KINDS:
             object.__setattr__(self, kind, _functions(getattr(self, kind), kind))
+        found = {kind: tuple((each, _is_coroutine_function(each)) for each in getattr(self, kind)) for kind in KINDS}
+        object.__setattr__(self, "_functions", {kind: each for kind, each in found.items() if each})
 
     @classmethod
     def of(cls, value: Any, place: str) -> Self:
@@ -119,10 +123,9 @@ class Hooks:
             )
         return cls(**found)
 
-    def functions(self, kind: str) -> tuple[Callable[..., Any], ...]:
-        """Return the hooks of one kind, in the order in which they were declared."""
-        found: tuple[Callable[..., Any], ...] = getattr(self, kind)
-        return found
+    def functions(self, kind: str) -> tuple[tuple[Callable[..., Any], bool], ...]:
+        """Return the hooks of one kind, in the order in which they were declared, and whether each is a coroutine's."""
+        return self._functions.get(kind, ())
 
     @property
     def hears_ends(self) -> bool:
@@ -131,8 +134,8 @@ class Hooks:
 
     def within(self, job: JobContext, call: Callable[[], Any]) -> Callable[[], Any]:
         """Return ``call`` within these hooks: first those before it, then each around it, the first outermost."""
-        for function in reversed(self.functions("around")):
-            call = partial(_run_around, function, job, call)
+        for each in reversed(self.functions("around")):
+            call = partial(_run_around, each, job, call)
         before = self.functions("before")
         return partial(_run_before, before, job, call) if before else call
 
@@ -161,21 +164,19 @@ def hooked(task: Any, run: Callable[..., Any]) -> Callable[..., Any]:
 
 def call_after(end: End, levels: tuple[Hooks, ...]) -> Callable[[], None] | None:
     """Return what lets the hooks of ``levels`` hear of ``end``, the innermost first; None if there are none."""
-    functions = [function for hooks in reversed(levels) for function in hooks.functions(end.kind)]
+    functions = [each for hooks in reversed(levels) for each in hooks.functions(end.kind)]
     if not functions:
         return None
     began = end.request.__dict__.get(_BEGAN)
     lasted = None if began is None else timedelta(seconds=time.monotonic() - began)
-    job = replace(
-        JobContext.of(end.task, end.request), lasted=lasted, result=end.result, error=end.error, expired=end.expired
-    )
+    job = JobContext.of(end.task, end.request, lasted=lasted, result=end.result, error=end.error, expired=end.expired)
     return partial(_hear, end.kind, functions, job)
 
 
-def _hear(kind: str, functions: list[Callable[..., Any]], job: JobContext) -> None:
-    for function in functions:
+def _hear(kind: str, functions: list[tuple[Callable[..., Any], bool]], job: JobContext) -> None:
+    for each in functions:
         try:
-            _called(function, job, part_of_job=False)
+            _called(each, job, part_of_job=False)
         except BaseException as error:
             if not isinstance(error, Exception) and contained(error) is error:
                 # A prefork child is being ended.
@@ -183,20 +184,24 @@ def _hear(kind: str, functions: list[Callable[..., Any]], job: JobContext) -> No
             logger.exception("A %s hook of %s[%s] raised, which changes nothing.", kind, job.task, job.id)
 
 
-def _run_before(functions: tuple[Callable[..., Any], ...], job: JobContext, call: Callable[[], Any]) -> Any:
-    for function in functions:
-        _called(function, job, part_of_job=True)
+def _run_before(
+    functions: tuple[tuple[Callable[..., Any], bool], ...], job: JobContext, call: Callable[[], Any]
+) -> Any:
+    for each in functions:
+        _called(each, job, part_of_job=True)
     return call()
 
 
-def _run_around(function: Callable[..., Any], job: JobContext, call: Callable[[], Any]) -> Any:
-    if _is_coroutine_function(function):
+def _run_around(each: tuple[Callable[..., Any], bool], job: JobContext, call: Callable[[], Any]) -> Any:
+    function, is_coroutine = each
+    if is_coroutine:
         return converse(partial(function, job), call)
     return _contained(function, job, call)
 
 
-def _called(function: Callable[..., Any], job: JobContext, *, part_of_job: bool) -> None:
-    if _is_coroutine_function(function):
+def _called(each: tuple[Callable[..., Any], bool], job: JobContext, *, part_of_job: bool) -> None:
+    function, is_coroutine = each
+    if is_coroutine:
         converse(lambda _: function(job), part_of_job=part_of_job)
     else:
         _contained(function, job)

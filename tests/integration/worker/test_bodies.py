@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from typing import Any
 
 import pytest
@@ -120,6 +121,22 @@ def test_progress_does_not_go_back_when_a_job_is_tried_again_c21(plant: Plant, p
     plant.open("gate")
     plant.until_told("told", "gate")
     until(lambda: plant.app.status(job).progress == Progress(6, 10, "again"), "what the last try told")
+    plant.open("gate-end")
+    assert plant.ended(job).progress == Progress(10, 10, "again")
+
+
+@POOLS
+def test_progress_does_not_go_back_when_a_job_runs_again_after_a_crash_c21(plant: Plant, pool: str) -> None:
+    start(plant, pool)
+    job = plant.send("after_a_crash", "gate")
+    (line,) = plant.until_told("hold", "gate")
+    until(lambda: plant.app.status(job).progress == Progress(6, 10, "first"), "how far it is")
+    os.kill(line.pid, signal.SIGKILL)
+    plant.until_told("hold", "gate", times=2)
+    until(lambda: plant.app.status(job).progress == Progress(6, 10, "first"), "how far it was")
+    plant.open("gate")
+    plant.until_told("told", "gate")
+    until(lambda: plant.app.status(job).progress == Progress(6, 10, "again"), "what the second try told")
     plant.open("gate-end")
     assert plant.ended(job).progress == Progress(10, 10, "again")
 
