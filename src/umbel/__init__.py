@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from umbel.jobs.dead_letters import LetterFilter, ReplayPolicy
     from umbel.jobs.doubt import Done, NotDone
     from umbel.jobs.effects import current_effect
+    from umbel.jobs.fair import Fair
     from umbel.jobs.faults import Fault, Outlook, fault_of
     from umbel.jobs.hooks import Hooks, JobContext
     from umbel.jobs.idempotency import Idempotent
@@ -43,6 +44,7 @@ __all__ = (
     "Concurrency",
     "Done",
     "Fail",
+    "Fair",
     "Fault",
     "Hooks",
     "Idempotent",
@@ -91,6 +93,7 @@ _HOMES: Final = {
     "Concurrency": "umbel.jobs.limits",
     "Done": "umbel.jobs.doubt",
     "Fail": "umbel.jobs.outcomes",
+    "Fair": "umbel.jobs.fair",
     "Fault": "umbel.jobs.faults",
     "Hooks": "umbel.jobs.hooks",
     "IncomingWebhook": "umbel.jobs.webhook_signature",

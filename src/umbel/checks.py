@@ -153,7 +153,7 @@ def _rates(app: Umbel) -> Iterator[str]:
 def _promises(app: Umbel) -> Iterator[str]:
     for _, task in _own_tasks(app):
         declared = getattr(task, "declared", None)
-        for name in ("unique", "overlap", "limits", "breaker", "idempotent"):
+        for name in ("unique", "overlap", "limits", "breaker", "idempotent", "fair"):
             promise = getattr(declared, name, None)
             problem = promise.problem(task) if promise is not None else None
             if problem is not None:

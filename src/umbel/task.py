@@ -27,6 +27,7 @@ from umbel.engine.threads import Threads
 from umbel.errors import DispatchTimeout, InvalidArguments
 from umbel.ids import new_id
 from umbel.jobs.again import note_ordered
+from umbel.jobs.fair import in_line
 from umbel.request_stack import ContextStack
 
 if TYPE_CHECKING:
@@ -95,12 +96,12 @@ class Task(CeleryTask, Generic[P, R]):
     ) -> AsyncResult:
         """Queue the job with Celery's options. ``owner``: who may see it through the router.
 
-        ``webhook_url``: who is told how it ends. Raises :exc:`InvalidArguments`, :exc:`PayloadTooLarge`, or the
-        broker's error.
+        ``webhook_url``: who hears how it ends. Raises :exc:`InvalidArguments`, :exc:`PayloadTooLarge`, or the broker's.
         """
         self._check_arguments(args, kwargs)
         if "webhook_url" in options:
             options = self.app.endings.webhooks.addressed(self.name, options)
+        options = in_line(self, args, kwargs, options)
         if owner is not None:
             options["headers"] = {**(options.get("headers") or {}), "umbel_owner": str(owner)}
         if not rest:
@@ -189,7 +190,7 @@ class Task(CeleryTask, Generic[P, R]):
         if self.unique is None and not options.keys() & {"owner", "task_id"}:
             self._check_arguments(args, kwargs)
             task_id = new_id()
-            if self.app.dispatcher.send(self, args, kwargs, task_id, options):
+            if self.app.dispatcher.send(self, args, kwargs, task_id, in_line(self, args, kwargs, options, bulk=True)):
                 return task_id
         return str(self.apply_async(args, kwargs, **options).id)
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from tests.chaos.campaign import Campaign
 from tests.chaos.canvas import Canvas
 from tests.chaos.effects import EffectCampaign
+from tests.chaos.fair import FairCampaign
 from tests.chaos.limits import LimitCampaign
 from tests.chaos.races import Races, RacesVerdict
 from tests.chaos.redis_campaign import RedisCampaign
@@ -98,6 +99,10 @@ def _limits(options: argparse.Namespace, site: Callable[[Path], Site], **common:
     return LimitCampaign(jobs=options.jobs or 1000, processes=4, site=site, **common).run()
 
 
+def _fair(options: argparse.Namespace, site: Callable[[Path], Site], **common: Any) -> Verdict:
+    return FairCampaign(site=site, jobs=options.jobs or 1_000_000, **common).run()
+
+
 _CAMPAIGNS: Final[dict[str, Callable[..., Verdict | RacesVerdict]]] = {
     "embedded": _embedded,
     "redis": _redis,
@@ -109,6 +114,8 @@ _CAMPAIGNS: Final[dict[str, Callable[..., Verdict | RacesVerdict]]] = {
     "effects-redis": partial(_effects, site=partial(RedisSite, append=False)),
     "limits": partial(_limits, site=EmbeddedSite),
     "limits-redis": partial(_limits, site=partial(RedisSite, append=False)),
+    "fair": partial(_fair, site=partial(RedisSite, append=False)),
+    "fair-embedded": partial(_fair, site=EmbeddedSite),
 }
 
 

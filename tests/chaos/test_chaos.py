@@ -13,6 +13,7 @@ import pytest
 from tests.chaos.account import histories, telling
 from tests.chaos.campaign import Campaign
 from tests.chaos.canvas import Canvas
+from tests.chaos.fair import FairCampaign
 from tests.chaos.fleet import Fleet
 from tests.chaos.killer import Kill
 from tests.chaos.lasting_port import lasting_port
@@ -40,6 +41,24 @@ def test_workers_killed_at_random_lose_nothing_c14_c18(tmp_path: Path, capsys: p
         print(f"\n{verdict.line()}")
     assert verdict.faults == [], "\n".join(verdict.story)
     assert verdict.kills == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("site", [EmbeddedSite, RedisSite])
+def test_the_many_of_one_tenant_do_not_delay_the_one_of_another_c34(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], site: Callable[[Path], Site]
+) -> None:
+    """C34: while thousands wait, each tenant's only job starts long before they are done."""
+    if site is RedisSite:
+        need_program("redis-server")
+    campaign = FairCampaign(folder=tmp_path, site=site, jobs=10_000, others=5, say=lambda _: None)
+    verdict = campaign.run()
+    with capsys.disabled():
+        print(f"\n{verdict.line()}")
+    # How soon is for the long campaign to judge, on a machine of its own; here it is before thousands of others.
+    faults = [fault for fault in verdict.faults if "one job started" not in fault]
+    assert faults == [], (tmp_path / "worker.log").read_text()[-4000:]
+    assert verdict.figures["many_left"] > 2_000
 
 
 @pytest.mark.slow

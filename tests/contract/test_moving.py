@@ -204,6 +204,25 @@ def test_c8_order_is_kept_over_the_way(stores: Stores, kinds: str) -> None:
     assert [one.position for one in map(target.locate, names) if one] == before == list(range(40))
 
 
+@pytest.mark.parametrize("kinds", ["sr", "rs", "ss", "rr"])
+def test_c34_lines_are_kept_over_the_way(stores: Stores, kinds: str) -> None:
+    source, target = stores.pair(kinds)
+    for share, count in (("a", 20), ("b", 3)):
+        names = [f"{share}{number}" for number in range(count)]
+        source.enqueue([Outgoing("default", payload(one, umbel_share=share), one) for one in names])
+    assert source.moving.pack(4, target.moving.identity(), "there") is not None
+    assert source.moving.recall() == 4
+    for _ in move(source, target, label="there", limit=7):
+        pass
+    assert empty(source)
+    target.open_lease("worker@test", QUEUES, 10)
+    found = [str(one.task_id) for one in target.fetch({"default": 0}, 8)]
+    assert sum(one[0] == "b" for one in found) >= 2, found
+    assert [one for one in found if one[0] == "a"] == [f"a{number}" for number in range(len(found))][
+        : sum(one[0] == "a" for one in found)
+    ]
+
+
 def test_c45_what_comes_to_redis_has_a_tag_of_its_own(stores: Stores) -> None:
     """Plain workers keep what they hold by its tag: two of one tag would be one."""
     source, target = stores.pair("sr")

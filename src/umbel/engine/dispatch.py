@@ -24,6 +24,7 @@ from kombu.utils.json import JSONEncoder
 
 from umbel.engine import envelope
 from umbel.engine.execution import offline_producer, sink
+from umbel.engine.fairness import SHARE
 from umbel.engine.form import Form, mark
 from umbel.engine.protection import HIDDEN, carries, complete
 from umbel.engine.registry import engine_of, is_served
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ("Dispatcher", "as_celery_says", "inherited_owner")
 
 #: Options that the short way understands; any other one takes Celery's.
-_PLAIN: Final = frozenset({"queue", "priority", "countdown", "headers", "ignore_result"})
+_PLAIN: Final = frozenset({"queue", "priority", "countdown", "headers", "ignore_result", SHARE})
 #: What a task may not declare, if it is to go the short way.
 _UNUSUAL: Final = ("routing_key", "exchange", "expires", "delivery_mode", "compression", "immediate", "mandatory")
 #: Celery's settings that decide; a change of any is noticed by its value.
@@ -61,10 +62,10 @@ _NAMES_MOST: Final = 1000
 _CELERY_QUEUE_TYPE: Final = "direct"
 
 #: Options with which a dispatch still is like others.
-_USUAL: Final = frozenset({"queue", "priority", "ignore_result"})
+_USUAL: Final = frozenset({"queue", "priority", "ignore_result", SHARE})
 _NO_CANVAS: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 #: Where such dispatches differ.
-_PLACES: Final = ("body", "id", "argsrepr", "kwargsrepr", "reply_to", "tag")
+_PLACES: Final = ("body", "id", "argsrepr", "kwargsrepr", "reply_to", "tag", "share")
 _FORMS_MOST: Final = 256
 
 _body: Final = JSONEncoder().encode
@@ -238,12 +239,14 @@ class Dispatcher:
         if options.keys() <= _USUAL and self._app.current_worker_task is None and not self._protection.is_on:
             ignore_result = options.get("ignore_result")
             with contextlib.suppress(msgspec.EncodeError, OverflowError, TypeError, UnicodeError):
-                payload = self._filled(plan, args, kwargs, task_id, queue, priority, ignore_result)
+                payload = self._filled(plan, args, kwargs, task_id, queue, priority, ignore_result, options.get(SHARE))
                 about = (plan.name, None, 0, None)
                 return self._outgoing(plan, payload, task_id, queue, priority, about=about)
         eta, due = self._eta(options.get("countdown"))
         headers = self._headers(plan, args, kwargs, task_id, eta, options.get("ignore_result"))
-        extra = options.get("headers")
+        extra = dict(options.get("headers") or {})
+        if SHARE in options:
+            extra[SHARE] = options[SHARE]
         if extra:
             headers.update(extra)
         body = _body([args, kwargs, _NO_CANVAS])
@@ -270,26 +273,34 @@ class Dispatcher:
         return Outgoing(queue, payload, task_id, max(0, min(9, int(priority))), due, once, about)
 
     def _filled(
-        self, plan: _Plan, args: Any, kwargs: Any, task_id: str, queue: str, priority: Any, ignore_result: Any
+        self,
+        plan: _Plan,
+        args: Any,
+        kwargs: Any,
+        task_id: str,
+        queue: str,
+        priority: Any,
+        ignore_result: Any,
+        share: str | None,
     ) -> str:
         """Return the envelope of a dispatch that differs from others in its id and its arguments only."""
-        key = (plan, queue, priority, ignore_result, os.getpid())
+        key = (plan, queue, priority, ignore_result, share is None, os.getpid())
         form = self._forms.get(key)
         if form is None:
-            form = self._form(plan, queue, priority, ignore_result)
+            form = self._form(plan, queue, priority, ignore_result, shared=share is not None)
             if len(self._forms) >= _FORMS_MOST:
                 self._forms.clear()
             self._forms[key] = form
         tag = self._engine.new_tag() if self._engine is not None else 0
         argsrepr, kwargsrepr = _represented(args), "{}" if not kwargs else _represented(kwargs)
         body = _body([args, kwargs, _NO_CANVAS])
-        values = (body, task_id, argsrepr, kwargsrepr, self._app.thread_oid, tag)
+        values = (body, task_id, argsrepr, kwargsrepr, self._app.thread_oid, tag, share)
         return form.fill([_json(value).decode() for value in values])
 
-    def _form(self, plan: _Plan, queue: str, priority: Any, ignore_result: Any) -> Form:
-        body, task_id, argsrepr, kwargsrepr, reply_to, tag = map(mark, _PLACES)
+    def _form(self, plan: _Plan, queue: str, priority: Any, ignore_result: Any, *, shared: bool) -> Form:
+        body, task_id, argsrepr, kwargsrepr, reply_to, tag, share = map(mark, _PLACES)
         headers = self._headers(plan, (), {}, task_id, None, ignore_result)
-        headers.update(argsrepr=argsrepr, kwargsrepr=kwargsrepr)
+        headers.update(argsrepr=argsrepr, kwargsrepr=kwargsrepr, **({SHARE: share} if shared else {}))
         properties = self._properties(plan, task_id, reply_to, queue, priority, tag)
         return Form(self._text(body, headers, properties, plain=True), _PLACES)
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from umbel.engine import envelope
 from umbel.engine.batches import BATCH
 from umbel.engine.failures import FAILURES
+from umbel.engine.fairness import SHARE
 from umbel.engine.headers import COUNTED, REPLAY
 from umbel.engine.keyring import Keyring, framed, unframed
 from umbel.errors import ConfigurationError, PayloadRefused
@@ -60,6 +61,7 @@ _OUTSIDE: Final = (
     BATCH,
     "umbel_once",
     "umbel_first",
+    SHARE,
     REPLAY,
 )
 _PROPERTIES: Final = ("reply_to", "correlation_id")

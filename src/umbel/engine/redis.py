@@ -32,6 +32,7 @@ from umbel.engine.redis_moving import RedisMoving
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_operations import RedisOperations
 from umbel.engine.redis_plain import apart, plain_ends
+from umbel.engine.redis_status import most_urgent
 from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_wake import RedisListener
 from umbel.engine.redis_wire import BAND, deliveries, message, next_due, pack, record_fields, settled, stored, taken
@@ -173,19 +174,11 @@ class RedisEngine(RedisOperations):
 
     def _watch(self, queues: Iterable[str]) -> None:
         lists = [self.store.kombu(name + band) for name in queues for band in _BANDS]
-        self._watched = lists + [self.store.key(f"front:{name}") for name in queues]
+        self._watched = lists + [self.store.key(f"{side}:{name}") for name in queues for side in ("front", "ring")]
 
     def most_urgent(self, queues: Mapping[str, int]) -> int | None:
         """Return the lowest rank (9 minus priority) that is ready in ``queues``; None when nothing is."""
-        going = queues.keys() - self._paused
-        if not going:
-            return None
-        with self.store.asking() as client:
-            pipe = client.pipeline(transaction=False)
-            for name in _BANDS:
-                pipe.exists(*(self.store.kombu(queue + name) for queue in going))
-            found = pipe.execute()
-        return next((9 - band for band, count in zip((9, 6, 3, 0), found, strict=True) if count), None)
+        return most_urgent(self.store, queues.keys() - self._paused)
 
     def take(self, queue: str, limit: int) -> list[Delivery]:
         self._here()

@@ -61,13 +61,18 @@ class RedisNames:
             for band in _BANDS:
                 pipe.llen(self._store.kombu(name + band))
             pipe.llen(self._store.key(f"front:{name}"))
+            pipe.zcard(self._store.key(f"ring:{name}"))
             return int(sum(pipe.execute()))
 
     def drop(self, name: str) -> None:
         """Remove a queue: a transient one with its bindings, of a lasting one only what waits in it."""
         with self._store.asking() as client:
             transient = client.hdel(self._store.key("listeners"), name)
-            client.delete(*(self._store.kombu(name + band) for band in _BANDS))
+            lines = client.zrange(self._store.key(f"ring:{name}"), 0, -1)
+            lists = [self._store.kombu(name + band) for band in _BANDS]
+            lists += [self._store.kombu(name + BAND) + line for line in lines]
+            client.delete(*lists, self._store.key(f"ring:{name}"))
+            client.hdel(self._store.key("turns"), *lists[: len(_BANDS)])
             if transient:
                 self._unbind(client, name)
 

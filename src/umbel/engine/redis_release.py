@@ -51,6 +51,7 @@ def release(engine: RedisEngine, recode: Callable[[str, Any], str]) -> Iterator[
         yield Released(chords=sum(_give_chord(engine, chord, recode) for chord in page.chords))
     for queue in engine.names.all():
         yield from _give_sides(engine, queue)
+        yield from _give_lines(engine, queue)
         yield Released(cancelled=_drop_cancelled(engine, queue))
     yield from _give_delayed(engine)
 
@@ -69,6 +70,14 @@ def _give_sides(engine: RedisEngine, queue: str) -> Iterator[Released]:
         if not back and not dropped:
             return
         yield Released(suspects=int(back), cancelled=int(dropped))
+
+
+def _give_lines(engine: RedisEngine, queue: str) -> Iterator[Released]:
+    while True:
+        back, dropped = engine.store.run("hand_back_lines", queue, _BATCH)
+        if not back and not dropped:
+            return
+        yield Released(cancelled=int(dropped))
 
 
 def _drop_cancelled(engine: RedisEngine, queue: str) -> int:

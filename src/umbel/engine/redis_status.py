@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from umbel.engine.envelope import moment
@@ -13,9 +13,10 @@ from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_wire import BAND, queue_of, unpack
 from umbel.engine.store import Location, QueueStatus, WorkerStatus
 
-__all__ = ("held_queues", "locate", "queues", "workers")
+__all__ = ("held_queues", "locate", "most_urgent", "queues", "workers")
 
 _BANDS: Final = (f"{BAND}9", f"{BAND}6", f"{BAND}3", "")
+_RANKS: Final = (0, 3, 6, 9)
 #: So many messages at most are looked through for one, a chunk at a time.
 _LOOK_MOST: Final = 20_000
 _CHUNK: Final = 1000
@@ -36,12 +37,29 @@ def queues(store: RedisStore, names: RedisNames, leases: Leases) -> list[QueueSt
             pipe.llen(store.key(f"suspect:{name}"))
             pipe.hget(store.key("delays"), name)
         counts = iter(pipe.execute())
+    lined = dict(zip(known, store.run("line_sizes", *known), strict=True)) if known else {}
     found = []
     for name in known:
         *ready, suspect, delayed = (next(counts) for _ in range(len(_BANDS) + 3))
-        counted = (sum(ready), int(delayed or 0), held[name], suspect, consumers[name])
+        counted = (sum(ready) + lined[name], int(delayed or 0), held[name], suspect, consumers[name])
         found.append(QueueStatus(name, *counted, name in paused))
     return found
+
+
+def most_urgent(store: RedisStore, queues: Collection[str]) -> int | None:
+    """Return the lowest rank (9 minus priority) that is ready in ``queues``; None when nothing is."""
+    if not queues:
+        return None
+    with store.asking() as client:
+        pipe = client.pipeline(transaction=False)
+        for band in _BANDS:
+            pipe.exists(*(store.kombu(queue + band) for queue in queues))
+        for queue in queues:
+            pipe.zrange(store.key(f"ring:{queue}"), 0, 0)
+        found = pipe.execute()
+    ranks = [rank for rank, count in zip(_RANKS, found, strict=False) if count]
+    ranks += [9 - int(line[0][:1]) for line in found[len(_BANDS) :] if line]
+    return min(ranks, default=None)
 
 
 def held_queues(store: RedisStore, info: LeaseInfo) -> Iterator[str]:
@@ -92,7 +110,7 @@ def locate(store: RedisStore, leases: Leases, task_id: str) -> Location | None:
             side = {b"s": "suspect", b"f": "front"}.get(kind)
             key = rest if side is None else store.key(f"{side}:{queue}")
             element, position = _find(store, key, task_id)
-            if position is not None and side is None:
+            if position is not None and side is None and rest.count(BAND.encode()) < 2:
                 position += _before(store, queue, rest)
     deliveries, crashes = _history(element)
     return Location(

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from celery.states import READY_STATES
 
+from umbel.engine.fairness import share_of
 from umbel.engine.store import ChordPart, Delivery, Outgoing, Record, Settled, Stored
 
 __all__ = (
@@ -83,9 +84,10 @@ def band_of(priority: int) -> str:
     return f"{BAND}{step}" if step else ""
 
 
-def list_key(prefix: str, queue: str, priority: int) -> str:
-    """Return the key of the list in which a message waits."""
-    return f"{prefix}{queue}{band_of(priority)}"
+def list_key(prefix: str, queue: str, priority: int, share: str = "") -> str:
+    """Return the key of the list in which a message waits; ``share``: whose line that is."""
+    band = band_of(priority)
+    return f"{prefix}{queue}{band or f'{BAND}0'}{BAND}{share}" if share else f"{prefix}{queue}{band}"
 
 
 def queue_of(prefix: str, key: bytes) -> str:
@@ -101,7 +103,7 @@ def safe_id(task_id: str | None) -> str:
 def message(prefix: str, outgoing: Outgoing) -> list[Any]:
     """Return one message as ``push`` in the scripts takes it."""
     known = safe_id(outgoing.task_id)
-    key = list_key(prefix, outgoing.queue, outgoing.priority)
+    key = list_key(prefix, outgoing.queue, outgoing.priority, share_of(outgoing.payload))
     info = _info(outgoing) if known else ""
     return [key, outgoing.payload, outgoing.priority, known, info, outgoing.due or 0, outgoing.once]
 
@@ -220,7 +222,7 @@ def deliveries(prefix: str, lists: Sequence[Sequence[Any]], *, suspect: bool) ->
 
 
 def _band(key: bytes) -> int:
-    band = key.decode().partition(BAND)[2]
+    band = key.decode().partition(BAND)[2].partition(BAND)[0]
     return int(band) if band.isdigit() else 0
 
 

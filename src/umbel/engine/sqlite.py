@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from umbel.engine import sqlite_status
+from umbel.engine.fairness import share_of
 from umbel.engine.lease import Lease, read_overdue
 from umbel.engine.letters import KEEP, LetterLimits
 from umbel.engine.shares import Shares
@@ -24,6 +25,7 @@ from umbel.engine.sql import statements
 from umbel.engine.sqlite_deliveries import deliveries_in
 from umbel.engine.sqlite_file import StoreFile, translated
 from umbel.engine.sqlite_groups import GroupTable
+from umbel.engine.sqlite_lanes import count_lanes, fetch_in_turn
 from umbel.engine.sqlite_letters import SQLiteLetters
 from umbel.engine.sqlite_moving import SQLiteMoving
 from umbel.engine.sqlite_names import QueueNames
@@ -137,7 +139,8 @@ class SQLiteEngine(SQLitePrimitives):
 
     def _row(self, connection: sqlite3.Connection, message: Outgoing, now: float) -> tuple[Any, ...]:
         queue = self.names.number(connection, message.queue)
-        return (queue, 9 - message.priority, message.task_id, message.due, now, message.payload)
+        known = (queue, 9 - message.priority, message.task_id, message.due, now, message.payload)
+        return (*known, share_of(message.payload))
 
     def fetch(self, queues: Mapping[str, int], limit: int, *, suspects: bool = False) -> list[Delivery]:
         self._here()
@@ -148,13 +151,19 @@ class SQLiteEngine(SQLitePrimitives):
         for name, share in self._shares.split({name: queues[name] for name in names}, limit):
             wanted = min(share, limit - len(fetched))
             if wanted > 0:
-                with self.file.turn() as connection:
-                    number = self.names.number(connection, name)
-                    rows = connection.execute(statement, (self._lease_id, number, wanted)).fetchall()
-                self._shares.spent(name, len(rows))
-                fetched += deliveries_in(name, rows)
+                found = self._fetch(statement, name, wanted, suspects)
+                self._shares.spent(name, len(found))
+                fetched += found
         self._busy = len(fetched) == limit
         return fetched
+
+    def _fetch(self, statement: str, name: str, wanted: int, suspects: bool) -> list[Delivery]:
+        with self.file.turn() as connection:
+            number = self.names.number(connection, name)
+            if suspects or not count_lanes(connection, number):
+                return deliveries_in(name, connection.execute(statement, (self._lease_id, number, wanted)).fetchall())
+        with self.file.write() as connection:
+            return fetch_in_turn(connection, self._lease_id, number, name, wanted)
 
     def _waiting(self, queues: Mapping[str, int], suspects: bool) -> list[str]:
         statement = _SQL["suspects_waiting" if suspects else "waiting"]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from umbel.engine.fairness import share_of
 from umbel.engine.moving import Belongings, Cancelled, Chord, Crate, Group, Kept, Moving, Parcel, Tick
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile
@@ -165,7 +166,16 @@ def _parcel(row: tuple[Any, ...]) -> Parcel:
 
 def _message(queue: int, one: Parcel) -> tuple[Any, ...]:
     history = (int(one.suspect), one.deliveries, one.crashes, one.verdict)
-    return (queue, 9 - one.priority, one.task_id, one.due, *history, one.enqueued, _text(one.payload))
+    return (
+        queue,
+        9 - one.priority,
+        one.task_id,
+        one.due,
+        *history,
+        one.enqueued,
+        _text(one.payload),
+        share_of(one.payload),
+    )
 
 
 def _text(payload: str) -> str:

@@ -54,11 +54,11 @@ def locate(connection: sqlite3.Connection, task_id: str) -> Location | None:
     row = connection.execute(_SQL["locate"], (task_id,)).fetchone()
     if row is None:
         return None
-    found, queue, rank, due, lease, suspect, deliveries, crashes, enqueued, payload, number, seq, cancelled = row
+    found, queue, rank, due, lease, suspect, deliveries, crashes, enqueued, payload, number, seq, share, cancelled = row
     headers = headers_of(payload)
     position = None
     if lease is None and due is None:
-        position = int(connection.execute(_SQL["position"], (number, rank, seq)).fetchone()[0])
+        position = int(connection.execute(_SQL["position"], (number, rank, seq, share)).fetchone()[0])
     return Location(
         task_id=found,
         queue=queue,

@@ -162,7 +162,7 @@ class WorkerStatus:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where one job's message is. ``position`` counts from 0 in its queue, when it waits there."""
+    """Where one job's message is. ``position`` counts from 0 in its queue, or in its line there, when it waits."""
 
     task_id: str
     queue: str

@@ -18,6 +18,7 @@ from typing import Any, Final
 from umbel.engine.outcome import Outcome, is_running
 from umbel.errors import ConfigurationError
 from umbel.jobs.breaker import Breaker
+from umbel.jobs.fair import Fair
 from umbel.jobs.hooks import Hooks, hooked
 from umbel.jobs.idempotency import Idempotent
 from umbel.jobs.limited import Limited
@@ -37,6 +38,7 @@ _READERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "limits": Limited.of,
     "breaker": Breaker.of,
     "idempotent": Idempotent.of,
+    "fair": Fair.of,
     "sensitive": Sensitive.of,
     "hooks": Hooks.of,
     "webhook": Webhook.of,
@@ -55,6 +57,7 @@ class Declared:
     limits: Limited | None = None
     breaker: Breaker | None = None
     idempotent: Idempotent | None = None
+    fair: Fair | None = None
     sensitive: Sensitive | None = None
     hooks: Hooks | None = None
     webhook: Webhook | None = None

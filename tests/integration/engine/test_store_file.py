@@ -194,7 +194,7 @@ def test_c18_a_batch_is_written_as_a_whole_or_not_at_all(engine: SQLiteEngine) -
 
 def test_c14_a_batch_that_cannot_be_stored_leaves_nothing(engine: SQLiteEngine) -> None:
     with pytest.raises((sqlite3.Error, StoreError)):
-        engine.enqueue([*[Outgoing("default", "{}", f"t{n}") for n in range(600)], Outgoing("default", object())])  # type: ignore[arg-type]
+        engine.enqueue([*[Outgoing("default", "{}", f"t{n}") for n in range(600)], Outgoing("default", "{}", object())])  # type: ignore[arg-type]
     assert [status.ready for status in engine.queues()] in ([], [0])
     assert engine.enqueue([Outgoing("default", "{}", "t0")]) == 1
 

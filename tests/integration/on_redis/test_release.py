@@ -188,3 +188,22 @@ def test_c14_what_a_dead_host_held_is_given_back_before_anything_goes(
         assert [worker.in_flight for worker in engine.workers()] == [1], "it may live, for all that is known"
         assert reap_all(engine) == []
         assert ids(waiting(engine)) == ["a"]
+
+
+def test_c45_lines_go_to_the_ends_of_kombus_lists_in_turn(engine: RedisEngine) -> None:
+    put(engine, "plain")
+    put(engine, "a1", "a2", "a3", headers={"umbel_share": "a"})
+    put(engine, "b1", headers={"umbel_share": "b"})
+    put(engine, "gone", headers={"umbel_share": "b"})
+    put(engine, "high", headers={"umbel_share": "a"}, priority=9)
+    put(engine, "later", headers={"umbel_share": "a"}, due=LATER)
+    engine.cancel("gone", None)
+    assert hand_back(engine) == Released(delayed=1, cancelled=1)
+    assert ids(waiting(engine)) in (
+        ["plain", "a1", "b1", "a2", "a3", "later"],
+        ["plain", "b1", "a1", "a2", "a3", "later"],
+    )
+    assert ids(waiting(engine, f"{BAND}9")) == ["high"]
+    with engine.store.asking() as client:
+        left = [key for key in client.keys("*") if b"ring" in key or b"turns" in key or key.count(BAND.encode()) > 1]
+    assert left == []

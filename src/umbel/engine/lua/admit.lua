@@ -14,7 +14,7 @@ for _, message in ipairs(cmsgpack.unpack(ARGV[3])) do
     else
         if kind == 'f' then redis.call('LPUSH', key('front:' .. queue), more .. '\n' .. list .. '\n' .. element)
         elseif kind == 's' then redis.call('LPUSH', key('suspect:' .. queue), list .. '\n' .. element)
-        else redis.call('LPUSH', list, element) end
+        else enlist('LPUSH', list, element) end
         remember(id, info, kind .. list, queued)
     end
     if cancelled ~= '' then

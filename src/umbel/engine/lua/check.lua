@@ -10,7 +10,7 @@ for _, words in ipairs({
     {'HSET', trial, 'x', 1}, {'HSETNX', trial, 'x', 1}, {'HGET', trial, 'x'}, {'HMGET', trial, 'x'}, {'HGETALL', trial}, {'HKEYS', trial}, {'HVALS', trial},
     {'HLEN', trial}, {'HRANDFIELD', trial}, {'HEXISTS', trial, 'x'}, {'HINCRBY', trial, 'x', 1}, {'HDEL', trial, 'x'},
     {'SADD', other, 'x'}, {'SISMEMBER', other, 'x'}, {'DEL', other},
-    {'ZADD', other, 1, 'x'}, {'ZSCORE', other, 'x'}, {'ZCOUNT', other, 0, 1}, {'ZRANGE', other, 0, 0}, {'ZRANGEBYSCORE', other, 0, 0}, {'ZREM', other, 'y'},
+    {'ZADD', other, 1, 'x'}, {'ZSCORE', other, 'x'}, {'ZCARD', other}, {'ZCOUNT', other, 0, 1}, {'ZRANGE', other, 0, 0}, {'ZRANGEBYSCORE', other, 0, 0}, {'ZREM', other, 'y'},
     {'ZREMRANGEBYSCORE', other, 0, 1}, {'PUBLISH', trial, ''}, {'TIME'}, {'DEL', other},
 }) do
     local answer = redis.pcall(unpack(words))

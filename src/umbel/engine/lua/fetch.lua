@@ -14,6 +14,9 @@ if due_in ~= '' then due_in = string.format('%.6f ', tonumber(due_in) - tonumber
 local any_cancelled = redis.call('EXISTS', key('cancelled')) == 1
 local any_paused = redis.call('EXISTS', key('paused')) == 1
 local any_waits = redis.call('EXISTS', key('waits')) == 1
+local rings = {}
+for at = 6, #ARGV, 2 do rings[#rings + 1] = key('ring:' .. ARGV[at]) end
+local any_rings = #rings > 0 and redis.call('EXISTS', unpack(rings)) > 0
 local paused = {}
 local answer = {due_in, paused, tonumber(redis.call('GET', key('cancels')) or 0)}
 local taken = 0
@@ -94,17 +97,47 @@ local function from_side(list, kind, most)
     return most
 end
 
+-- Take up to ``most`` from one list; return how many that were.
+local function from_list(list, most)
+    local found = redis.call('RPOP', list, most)
+    if not found or #found == 0 then return 0 end
+    if any_waits then begin(found) end
+    hold(list, found, '', 'q')
+    return #found
+end
+
+-- Take from the lines of a band in turn, and from its messages that wait in none as from one more line; return how many are left to take.
+local function from_lines(queue, band, plain, most)
+    local ring, base = key('ring:' .. queue), (9 - band) * RANK
+    local quantum = math.max(1, math.floor(most / (redis.call('ZCARD', ring) + 1)))
+    while most > 0 do
+        local line, turn = unpack(redis.call('ZRANGEBYSCORE', ring, digits(base), digits(base + RANK - 1), 'WITHSCORES', 'LIMIT', 0, 1))
+        if not line then break end
+        turn = tonumber(turn)
+        local own = redis.call('EXISTS', plain) == 1 and math.max(turn - 1, tonumber(redis.call('HGET', key('turns'), plain) or 0))
+        if own and own <= turn then
+            local count = from_list(plain, math.min(quantum, most))
+            redis.call('HSET', key('turns'), plain, digits(own + 2 * count))
+            most = most - count
+        else
+            local list = P .. queue .. BAND .. line
+            local count = from_list(list, math.min(quantum, most))
+            redis.call('ZADD', ring, digits(turn + 2 * count), line)
+            leave(list)
+            most = most - count
+        end
+    end
+    return most
+end
+
 local function from_queue(queue, most)
     most = from_side(key('front:' .. queue), 'f', most)
-    for _, band in ipairs({BAND .. '9', BAND .. '6', BAND .. '3', ''}) do
+    local any_lines = any_rings and redis.call('EXISTS', key('ring:' .. queue)) == 1
+    for _, band in ipairs({9, 6, 3, 0}) do
         if most <= 0 then return end
-        local list = P .. queue .. band
-        local found = redis.call('RPOP', list, most)
-        if found and #found > 0 then
-            if any_waits then begin(found) end
-            hold(list, found, '', 'q')
-            most = most - #found
-        end
+        local list = P .. queue .. (band == 0 and '' or BAND .. band)
+        if any_lines then most = from_lines(queue, band, list, most) end
+        if most > 0 then most = most - from_list(list, most) end
     end
 end
 

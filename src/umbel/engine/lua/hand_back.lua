@@ -15,7 +15,7 @@ local function give(side, condemned)
         if id ~= '' and redis.call('HEXISTS', key('cancelled'), id) == 1 then
             dropped = dropped + 1
         else
-            redis.call('RPUSH', list, body)
+            redis.call('RPUSH', plain_list(list), body)
             back = back + 1
         end
     end

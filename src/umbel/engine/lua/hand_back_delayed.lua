@@ -10,7 +10,7 @@ for _, one in ipairs(cmsgpack.unpack(ARGV[2])) do
         redis.call('HDEL', key('later'), member)
         redis.call('HINCRBY', key('delays'), (parts_of(list)), -1)
         if id ~= '' then redis.call('DEL', key('job:' .. id)) end
-        redis.call('LPUSH', list, body)
+        redis.call('LPUSH', plain_list(list), body)
         back = back + 1
     end
 end

@@ -4,6 +4,9 @@
 --   QUEUE, QUEUE\6\22{3,6,9}     list    envelopes of a queue, one list a priority band; producers push left, takers pop right
 --   celery-task-meta-ID          string  a job's result document
 -- Umbel's, in the space that the caller names (SPACE; "umbel:" but for what is kept beside another broker):
+--   QUEUE\6\22BAND\6\22SHARE        list    the line of one key among those who share a queue: envelopes, as above
+--   umbel:ring:QUEUE             zset    BAND\6\22SHARE of each line in which something waits -> (9 - BAND) * 1e12 + its turn: the lowest is next
+--   umbel:turns                  hash    a queue's list -> its turn among the lines, while there are any
 --   umbel:queues                 set     names of lasting queues
 --   umbel:exchanges              set     exchanges that have been bound to a queue
 --   umbel:paused                 set     names of queues from which nothing is fetched
@@ -104,12 +107,54 @@ local function write(body, queued, priority, deliveries, crashes, id)
         .. ' ' .. id .. '"}'
 end
 
--- The queue and the priority band of a list's key.
+-- The queue and the priority band of a list's key, and the name in its queue's ring of one that is a share's line.
 local function parts_of(list)
     local name = string.sub(list, #P + 1)
     local at = string.find(name, BAND, 1, true)
-    if at then return string.sub(name, 1, at - 1), string.sub(name, at + 2) end
-    return name, '0'
+    if not at then return name, '0' end
+    local queue, band = string.sub(name, 1, at - 1), string.sub(name, at + 2)
+    local to = string.find(band, BAND, 1, true)
+    if not to then return queue, band end
+    return queue, string.sub(band, 1, to - 1), band
+end
+
+-- The list of its queue's messages that wait in no line.
+local function plain_list(list)
+    local queue, band = parts_of(list)
+    return P .. queue .. (band == '0' and '' or BAND .. band)
+end
+
+local RANK = 1000000000000
+
+-- Put a message into its list: at its end (LPUSH), or at its head (RPUSH), from where is taken. A line in which nothing has waited
+-- gets a turn: after the next one's, and before that one's second. A job counts two.
+local function enlist(how, list, element)
+    redis.call(how, list, element)
+    if not string.find(list, BAND .. '%d' .. BAND) then return end
+    local queue, band, line = parts_of(list)
+    local ring = key('ring:' .. queue)
+    if redis.call('ZSCORE', ring, line) then return end
+    local base = (9 - band) * RANK
+    local first = redis.call('ZRANGEBYSCORE', ring, digits(base), digits(base + RANK - 1), 'WITHSCORES', 'LIMIT', 0, 1)[2]
+    redis.call('ZADD', ring, digits(first and first + 1 or base), line)
+end
+
+-- Note that something was taken from a line, or may have been. With the last line of a band turns begin anew.
+local function leave(list)
+    if redis.call('EXISTS', list) == 1 then return end
+    local queue, band, line = parts_of(list)
+    local ring, base = key('ring:' .. queue), (9 - band) * RANK
+    redis.call('ZREM', ring, line)
+    if not redis.call('ZRANGEBYSCORE', ring, digits(base), digits(base + RANK - 1), 'LIMIT', 0, 1)[1] then
+        redis.call('HDEL', key('turns'), plain_list(list))
+    end
+end
+
+-- The lists of a queue's lines, the most urgent ones first.
+local function lines_of(queue)
+    local found = redis.call('ZRANGE', key('ring:' .. queue), 0, -1)
+    for number, line in ipairs(found) do found[number] = P .. queue .. BAND .. line end
+    return found
 end
 
 local function place(id, where)
@@ -147,7 +192,7 @@ end
 local function push(list, body, priority, id, info, due, at)
     local element = write(body, at, priority, 0, 0, id)
     if due == 0 then
-        redis.call('LPUSH', list, element)
+        enlist('LPUSH', list, element)
         remember(id, info, 'q' .. list, at)
     else
         remember(id, info, 'd' .. postpone(list, element, id, due), at)
@@ -163,7 +208,7 @@ local function undelay(member)
     local list, element = cut(found)
     redis.call('HINCRBY', key('delays'), (parts_of(list)), -1)
     local _, _, _, _, _, id = read(element)
-    redis.call('LPUSH', list, element)
+    enlist('LPUSH', list, element)
     place(id, 'q' .. list)
 end
 
@@ -181,7 +226,7 @@ local function take_back(value, more)
         redis.call('RPUSH', key('suspect:' .. queue), list .. '\n' .. again)
     else
         kind = 'q'
-        redis.call('RPUSH', list, again)
+        enlist('RPUSH', list, again)
     end
     place(id, kind .. list)
 end

@@ -30,6 +30,11 @@ local function pack_queue(queue)
         local found = limit > 0 and redis.call('RPOP', list, limit) or {}
         for _, element in ipairs(found) do put('q', '', list, element) end
     end
+    for _, line in ipairs(limit > 0 and lines_of(queue) or {}) do
+        local found = limit > 0 and redis.call('RPOP', line, limit) or {}
+        for _, element in ipairs(found) do put('q', '', line, element) end
+        leave(line)
+    end
     pack_side(key('suspect:' .. queue), 's')
 end
 

@@ -11,4 +11,9 @@ for _, list in ipairs({P .. queue, P .. queue .. BAND .. '3', P .. queue .. BAND
     for _, element in ipairs(redis.call('RPOP', list, 1000 - dropped) or {}) do drop(element) end
     if dropped >= 1000 then return dropped end
 end
+for _, line in ipairs(lines_of(queue)) do
+    for _, element in ipairs(redis.call('RPOP', line, 1000 - dropped) or {}) do drop(element) end
+    leave(line)
+    if dropped >= 1000 then return dropped end
+end
 return dropped

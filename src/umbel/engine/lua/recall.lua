@@ -12,7 +12,7 @@ while true do
     else
         if kind == 'f' then redis.call('RPUSH', key('front:' .. queue), more .. '\n' .. list .. '\n' .. element)
         elseif kind == 's' then redis.call('RPUSH', key('suspect:' .. queue), list .. '\n' .. element)
-        else redis.call('RPUSH', list, element) end
+        else enlist('RPUSH', list, element) end
         place(id, kind .. list)
     end
     back = back + 1

@@ -1,11 +1,11 @@
 -- Messages and leases. {rows} stands for as many value tuples as the batch has.
 
 -- name: enqueue
-INSERT INTO message (queue, rank, task_id, due, enqueued, payload) VALUES {rows}
+INSERT INTO message (queue, rank, task_id, due, enqueued, payload, share) VALUES {rows}
 
 -- name: enqueue_once
-INSERT INTO message (queue, rank, task_id, due, enqueued, payload)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6
+INSERT INTO message (queue, rank, task_id, due, enqueued, payload, share)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
 WHERE NOT EXISTS (SELECT 1 FROM message WHERE task_id = ?3)
   AND NOT EXISTS (SELECT 1 FROM result WHERE task_id = ?3)
 
@@ -13,7 +13,7 @@ WHERE NOT EXISTS (SELECT 1 FROM message WHERE task_id = ?3)
 UPDATE message SET lease = ?1, deliveries = deliveries + 1
 WHERE seq IN (
     SELECT seq FROM message
-    WHERE queue = ?2 AND lease IS NULL AND due IS NULL AND suspect = 0
+    WHERE queue = ?2 AND share = '' AND lease IS NULL AND due IS NULL AND suspect = 0
       AND (SELECT NOT paused FROM queue WHERE id = ?2)
     ORDER BY rank, seq LIMIT ?3)
 RETURNING rank, seq, payload, deliveries, suspect, enqueued, task_id, verdict,
@@ -33,7 +33,7 @@ RETURNING rank, seq, payload, deliveries, suspect, enqueued, task_id, verdict,
 DELETE FROM message
 WHERE seq IN (SELECT seq FROM message
               WHERE queue = ?1 AND lease IS NULL AND due IS NULL AND suspect = 0
-              ORDER BY rank, seq LIMIT ?2)
+              ORDER BY share, rank, seq LIMIT ?2)
 RETURNING rank, seq, payload, deliveries, suspect, enqueued, task_id, verdict,
           EXISTS (SELECT 1 FROM cancelled WHERE cancelled.task_id = message.task_id)
 
@@ -43,8 +43,17 @@ SELECT EXISTS (SELECT 1 FROM message
                  AND (SELECT NOT paused FROM queue WHERE id = ?1))
 
 -- name: most_urgent
-SELECT min(rank) FROM message WHERE queue = ?1 AND lease IS NULL AND due IS NULL AND suspect = 0
-  AND (SELECT NOT paused FROM queue WHERE id = ?1)
+SELECT min(rank) FROM (
+    SELECT min(rank) AS rank FROM message
+    WHERE queue = ?1 AND share = '' AND lease IS NULL AND due IS NULL AND suspect = 0
+    UNION ALL SELECT * FROM (
+        SELECT rank FROM lane
+        WHERE queue = ?1 AND share <> '' AND EXISTS (
+            SELECT 1 FROM message
+            WHERE message.queue = ?1 AND message.share = lane.share AND message.rank = lane.rank
+              AND lease IS NULL AND due IS NULL AND suspect = 0)
+        ORDER BY rank LIMIT 1))
+WHERE (SELECT NOT paused FROM queue WHERE id = ?1)
 
 -- name: suspects_waiting
 SELECT EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND suspect = 1 AND lease IS NULL AND due IS NULL

@@ -20,7 +20,7 @@ UPDATE message SET lease = -2
 WHERE seq IN (
     SELECT seq FROM message
     WHERE queue = ?1 AND lease IS NULL AND due IS NULL AND suspect = 0
-    ORDER BY rank, seq LIMIT ?2)
+    ORDER BY share, rank, seq LIMIT ?2)
 
 -- name: pack_suspects
 UPDATE message SET lease = -2
@@ -69,7 +69,7 @@ INSERT OR IGNORE INTO admitted (token, at) VALUES (?, ?)
 DELETE FROM admitted WHERE at < ?
 
 -- name: admit_message
-INSERT INTO message (queue, rank, task_id, due, suspect, deliveries, crashes, verdict, enqueued, payload) VALUES {rows}
+INSERT INTO message (queue, rank, task_id, due, suspect, deliveries, crashes, verdict, enqueued, payload, share) VALUES {rows}
 
 -- name: keep_cancelled
 INSERT OR IGNORE INTO cancelled (task_id, at, running) VALUES {rows}

@@ -18,13 +18,13 @@ FROM lease l ORDER BY l.hostname
 
 -- name: locate
 SELECT m.task_id, q.name, m.rank, m.due, m.lease, m.suspect, m.deliveries, m.crashes, m.enqueued, m.payload,
-       m.queue, m.seq, EXISTS (SELECT 1 FROM cancelled c WHERE c.task_id = m.task_id)
+       m.queue, m.seq, m.share, EXISTS (SELECT 1 FROM cancelled c WHERE c.task_id = m.task_id)
 FROM message m JOIN queue q ON q.id = m.queue
 WHERE m.task_id = ? ORDER BY m.seq DESC LIMIT 1
 
 -- name: position
 SELECT count(*) FROM message
-WHERE queue = ?1 AND lease IS NULL AND due IS NULL AND suspect = 0 AND (rank < ?2 OR (rank = ?2 AND seq < ?3))
+WHERE queue = ?1 AND share = ?4 AND lease IS NULL AND due IS NULL AND suspect = 0 AND (rank < ?2 OR (rank = ?2 AND seq < ?3))
 
 -- name: schedule_read
 SELECT name, last_run, runs FROM schedule_run
