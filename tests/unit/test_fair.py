@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery.app.trace import build_tracer
 
 from umbel import Fair, Retry, Umbel
 from umbel.engine import envelope
@@ -140,3 +141,21 @@ def test_c34_rabbitmq_is_refused_in_a_sentence() -> None:
     with pytest.raises(ConfigurationError, match="Task load: Fair.*RabbitMQ"):
         app.finalize()
     app.close()
+
+
+@pytest.mark.parametrize("again", ["declared", "celery"])
+def test_c34_a_retry_waits_in_the_line_of_its_job(app: Umbel, again: str) -> None:
+    @app.task(fair="tenant", bind=True, max_retries=1, shared=False, retry=Retry(1) if again == "declared" else None)
+    def load(self: Any, tenant: str) -> None:
+        if again == "celery":
+            raise self.retry(countdown=60)
+        raise OSError
+
+    request = {"id": "1", "is_eager": False, "delivery_info": {}, "retries": 0, "headers": {}}
+    sent: list[Outgoing] = []
+    with publishing_into(sent):
+        load.delay("a")
+        build_tracer(load.name, load, app=app)("1", ("a",), {}, request)
+    first, following = sent
+    assert envelope.decode(following.payload)["headers"]["retries"] == 1
+    assert share_of(following.payload) == share_of(first.payload) != ""
