@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.integration.worker.jobs import GATES, tell
-from umbel import Concurrency, RateLimit, TokenBucket, Umbel
+from umbel import Concurrency, RateLimit, TokenBucket, Umbel, Unique
 from umbel.engine.admission import Admission
 from umbel.state.limits import Ask, Limits, Start
 
@@ -95,6 +95,12 @@ def daily(word: str) -> str:
 def user(user: str, word: str) -> str:
     tell("start", user, word)
     return word
+
+
+@app.task(name="limited.once", limits=["2/d"], unique=Unique(key="name"))
+def once(name: str) -> str:
+    tell("start", "once", name)
+    return name
 
 
 @app.task(name="limited.routed.one")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 import pytest
 
 from tests.integration.worker.plant import Line, Plant, until
-from umbel import JobState
+from umbel import JobState, Unique
 from umbel.testing.contract._limits import most_in_any
 
 APP = "tests.integration.worker.limited_jobs:app"
@@ -87,6 +88,19 @@ def test_c11_c33_routes_and_queues_have_limits_of_their_own(plant: Plant) -> Non
     narrow = [send(plant, "free", "word", queue="narrow") for _ in range(6)]
     until(lambda: [plant.state(one) for one in narrow].count(JobState.SCHEDULED) == 2, "four a day of that queue")
     no_attempts(plant, [send(plant, "free", "word") for _ in range(6)])
+
+
+def test_c30_c33_a_job_that_waits_keeps_its_key(plant: Plant) -> None:
+    plant.start(app=APP, concurrency=4)
+    task: Any = plant.app.task(name="limited.once", unique=Unique(key="name"), shared=False)(once)
+    no_attempts(plant, [task.delay(name).id for name in ("a", "b")])
+    waiting = task.delay("c").id
+    until(lambda: plant.state(waiting) is JobState.SCHEDULED, "it waits in the store")
+    assert task.delay("c").id == waiting
+    assert task.delay("a").id != waiting
+
+
+def once(name: str) -> str: ...
 
 
 def test_c33_rate_limits_can_be_disabled(plant: Plant) -> None:

@@ -130,6 +130,15 @@ class LimitPromises:
         assert not any(one.wait for one in others)
         assert most_in_any([one.at for one in [*first, *others]], 60) <= 100
 
+    def test_c33_a_place_between_two_fits_on_both_sides(self) -> None:
+        shared = limit(Rule(2, 60.0), "all")
+        first = self.ask_all(["a0", "a1"], shared, limit(Rule(1, 40.0), "user:a", "user"))
+        assert not first[0].wait
+        assert 40 < first[1].wait < 42
+        other = self.ask("b0", shared)
+        assert 60 < other.wait < 63, "now, and up to a1's time, the window is full"
+        assert most_in_any([*(one.at for one in first), other.at], 60) == 2
+
     def test_c33_a_bucket_grants_its_burst_and_then_its_rate(self) -> None:
         starts = self.ask_all([f"j{number}" for number in range(20)], limit(Rule(10, 60.0, 5)))
         assert [one.wait > 0 for one in starts] == [False] * 5 + [True] * 15
@@ -148,6 +157,13 @@ class LimitPromises:
         limits.change("a", None)
         assert limits.changes() == {}
         assert self.ask("last", limit(_LONG)).wait > 0
+
+    def test_c33_a_wider_limit_is_filled_from_the_front(self) -> None:
+        self.ask_all([f"j{number}" for number in range(40)], limit(_LONG))
+        self.limits().change("a", Rule(20, 60.0))
+        waits = [one.wait for one in self.ask_all([f"k{number}" for number in range(15)], limit(_LONG))]
+        assert [wait > 0 for wait in waits] == [False] * 10 + [True] * 5
+        assert waits[-1] < 62, "what is promised by the old rule leaves places between"
 
     def test_c33_what_is_given_back_is_anothers(self) -> None:
         starts = self.ask_all([f"j{number}" for number in range(12)], limit(_LONG))
@@ -173,7 +189,7 @@ class LimitPromises:
     def test_c33_a_store_answers_as_the_rule_says(self) -> None:
         """Whatever is asked in whatever order, as the planner answers that has the same in memory."""
         chance = random.Random(33)
-        rules = {"one": Rule(1, 0.02), "few": Rule(3, 0.05), "many": Rule(8, 2.0), "bucket": Rule(100, 1.0, 4)}
+        rules = {"one": Rule(1, 0.02), "few": Rule(3, 0.05), "many": Rule(8, 2.0), "bucket": Rule(10, 1.0, 2)}
         logs, waits = {name: MemoryLog(rule) for name, rule in rules.items()}, MemoryWaits()
         under, marks = dict[str, list[str]](), list[str]()
         for number in range(400):
