@@ -38,8 +38,14 @@ class _SqlLog:
         if found and found[0][0] != _text(rule):
             adapt(self.plan, rule, now)
         self._last = now
+        self._size: int | None = None
 
     def before(self, at: float, skipped: int, most: int, *, firm: bool) -> list[float]:
+        if self._size is None:
+            self._size = int(self._step.rows("limit_size", self.name)[0][0])
+        if skipped >= self._size:
+            # So a limit of a million does not pass over all that it has for each that asks.
+            return []
         return [found for (found,) in self._step.rows(_which("limit_before", firm), self.name, at, most, skipped)]
 
     def after(self, at: float, end: float, most: int, *, firm: bool) -> list[float]:
@@ -48,6 +54,7 @@ class _SqlLog:
     def put(self, at: float, owner: str, *, firm: bool, started: bool = False) -> None:
         ends = at + (self._span if started else PROMISE_SECONDS)
         self._last = max(self._last, at)
+        self._size = None if self._size is None else self._size + 1
         self._step.do("limit_put", self.name, at, firm, started, owner, ends)
 
     def drop(self, owner: str) -> None:

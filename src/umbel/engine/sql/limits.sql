@@ -1,5 +1,8 @@
 -- Starts under a limit. PostgreSQL has the same by the same names, in postgres.sql.
 
+-- name: limit_size
+SELECT count(*) FROM limit_start WHERE name = ?
+
 -- name: limit_before
 SELECT at FROM limit_start WHERE name = ? AND at <= ? ORDER BY at DESC LIMIT ? OFFSET ?
 

@@ -92,6 +92,9 @@ DELETE FROM umbel.lock WHERE ends < extract(epoch FROM clock_timestamp())
 -- name: limit_lock
 INSERT INTO umbel.limit_plan AS known (name) VALUES (%s) ON CONFLICT (name) DO UPDATE SET name = known.name
 
+-- name: limit_size
+SELECT count(*) FROM umbel.limit_start WHERE name = %s
+
 -- name: limit_before
 SELECT at FROM umbel.limit_start WHERE name = %s AND at <= %s ORDER BY at DESC LIMIT %s OFFSET %s
 
