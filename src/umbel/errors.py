@@ -279,13 +279,22 @@ class EffectRunning(UmbelError):
 
 
 class EffectUncertain(UmbelError):
-    """An effect was interrupted, and nobody knows whether it is there: it is held, and no retry repeats it."""
+    """An effect was interrupted, and nobody knows whether it is there: it is held, and no retry repeats it.
 
-    def __init__(self, name: str) -> None:
+    ``name`` is what it goes by; who reads a job's result back has it in the text only.
+    """
+
+    def __init__(self, message: str, name: str = "") -> None:
         self.name = name
-        super().__init__(
+        super().__init__(message)
+
+    @classmethod
+    def of(cls, name: str) -> EffectUncertain:
+        """Return that of one effect."""
+        return cls(
             f"The effect {name!r} was interrupted and may be there or not: find that out, say so with "
-            "jobs.effects.is_done(name, result) or jobs.effects.is_not_done(name), then let the job run again."
+            "jobs.effects.is_done(name, result) or jobs.effects.is_not_done(name), then let the job run again.",
+            name,
         )
 
 

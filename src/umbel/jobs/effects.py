@@ -272,7 +272,7 @@ class Effect:
             self._doubtful = found.standing is Standing.UNCERTAIN
             self._desk.keeper.keep(self)
         else:
-            raise EffectUncertain(self.name)
+            raise EffectUncertain.of(self.name)
 
     def _busy(self, left: float) -> Exception:
         if self._task is None or self._task.request.is_eager:
@@ -293,7 +293,7 @@ class Effect:
         elif answer is not None:
             raise ConfigurationError(f"ask= returned {answer!r}: write Done(result), NotDone() or None.")
         else:
-            raise EffectUncertain(self.name)
+            raise EffectUncertain.of(self.name)
 
     def _leave(self, error: BaseException | None) -> None:
         if self._done:

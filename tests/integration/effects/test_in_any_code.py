@@ -12,10 +12,13 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.integration.effects.bank import Bank
 from tests.integration.worker.plant import until
 from umbel import Done, Idempotent, NotDone, Settings, Umbel
 from umbel.errors import ConfigurationError, EffectRunning, EffectUncertain, StoreUnreachable
 from umbel.jobs.doubt import EffectPolicy
+from umbel.jobs.keys import key_name
+from umbel.state.effects import Claimant
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -332,3 +335,14 @@ def test_c32_of_fifty_threads_one_causes_it(app: Umbel, gateway: Gateway) -> Non
 def test_c32_what_makes_no_sense_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         Idempotent(**options)
+
+
+def test_c32_whoever_waits_for_the_job_reads_what_to_do(bank: Bank) -> None:
+    label = ("x",)
+    name = f"task:{key_name(bank.tasks['hold'], 'label', label, {})}"
+    bank.jobs.engine.effects.claim(name, Claimant("1", "earlier", "token"), 60)
+    state, error = bank.work("hold", "1", *label)
+    assert (state, error.name) == ("FAILURE", name)
+    with pytest.raises(EffectUncertain) as caught:
+        bank.jobs.AsyncResult("1").get(timeout=60)
+    assert str(caught.value) == str(error)
