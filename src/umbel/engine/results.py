@@ -314,6 +314,7 @@ class _Collected:
     """Takes what a chord's completion stores, in place of an execution."""
 
     closed = False
+    progress = None
 
     def __init__(self, entry: Settled) -> None:
         self.entry = entry
