@@ -15,6 +15,9 @@ from umbel.engine.store import Delivery
 from umbel.engine.uniques import UniqueKey
 from umbel.jobs.dead_letters import DeadLetters, ReplayPolicy
 from umbel.state.breakers import Threshold
+from umbel.state.limits import Ask, Limit, Rule
+from umbel.state.locks import Grant
+from umbel.testing.contract._limits import most_in_any
 from umbel.testing.contract._suite import payload, until
 
 __all__ = ("RACES",)
@@ -127,4 +130,60 @@ class ReplayRace(Race):
                 yield f"{letter.key} was not replayed"
 
 
-RACES: Final[dict[str, Race]] = {race.name: race for race in (UniqueRace(), LockRace(), ProbeRace(), ReplayRace())}
+class RateRace(Race):
+    """C33: no window holds more than the limit, of starts and of those that are promised."""
+
+    name = "rate"
+    _RULE: Final = Rule(7, 3600.0)
+
+    def run(self, store: Store, heat: str, racer: Racer) -> None:
+        for number in range(3):
+            ask = Ask(f"{heat}-{racer.name}-{number}", (Limit(heat, heat, self._RULE),))
+            (start,) = store.limits.reserve([ask])
+            racer.tell("waits" if start.wait else "starts", start.at)
+
+    def judge(self, store: Store, heat: Heat) -> Iterator[str]:
+        times = [float(at) for (at,) in heat.words("starts") + heat.words("waits")]
+        most = most_in_any(times, self._RULE.seconds)
+        if most > self._RULE.count:
+            yield f"{most} starts in one window of a limit of {self._RULE.count}"
+        # Who was killed may have had a start that it did not live to tell of.
+        started = len(heat.by("starts"))
+        if started > self._RULE.count or (started < self._RULE.count and not heat.killed):
+            yield f"{started} started at once, and {self._RULE.count} may"
+
+
+class SlotRace(Race):
+    """C34: no more are inside than there are slots, each with a number of its own; and all come in."""
+
+    name = "slots"
+    _MOST: Final = 3
+
+    def run(self, store: Store, heat: str, racer: Racer) -> None:
+        def enter() -> Grant | None:
+            grant = store.slots.acquire(heat, racer.name, 600.0, most=self._MOST)
+            return grant if grant.fence else None
+
+        grant = until(enter, "a slot is free")
+        assert grant is not None
+        racer.tell("enter", grant.fence)
+        time.sleep(0.001)
+        racer.tell("leave", grant.fence)
+        assert store.slots.release(heat, grant.fence)
+
+    def judge(self, store: Store, heat: Heat) -> Iterator[str]:
+        inside: set[str] = set()
+        for told in heat.told:
+            (inside.add if told.words[0] == "enter" else inside.discard)(told.by)
+            if len(inside) > self._MOST:
+                yield f"{sorted(inside)} are inside of {self._MOST} slots"
+        fences = heat.words("enter")
+        if len(set(fences)) != len(fences):
+            yield "two have one number"
+        if heat.racers - heat.killed - set(heat.by("leave")):
+            yield f"never inside: {sorted(heat.racers - heat.killed - set(heat.by('leave')))}"
+
+
+RACES: Final[dict[str, Race]] = {
+    race.name: race for race in (UniqueRace(), LockRace(), ProbeRace(), ReplayRace(), RateRace(), SlotRace())
+}

@@ -20,7 +20,9 @@ from umbel.engine.store import Outgoing, Record, Settled
 from umbel.engine.uniques import UniqueKey
 from umbel.jobs.locks import LockKeeper
 from umbel.state.breakers import Breakers
+from umbel.state.limits import Limits
 from umbel.state.locks import Locks
+from umbel.state.slots import Slots
 from umbel.testing.contract._suite import payload
 
 __all__ = ("EngineStore", "StateStore", "Store", "open_store")
@@ -52,6 +54,8 @@ class Store(Protocol):
     #: Renews what this process holds of them.
     keeper: LockKeeper
     breakers: Breakers
+    limits: Limits
+    slots: Slots
     letters: Letters
 
     def new_tag(self) -> Any:
@@ -106,6 +110,7 @@ class EngineStore:
         self.engine: Final = open_engine(url)
         self.engine.open_lease("here@test", ["default"], 10)
         self.locks, self.breakers, self.letters = self.engine.locks, self.engine.breakers, self.engine.letters
+        self.limits, self.slots = self.engine.limits, self.engine.slots
         self.keeper = LockKeeper(lambda: self.locks)
         self._held: dict[str, int] = {}
 
@@ -171,6 +176,7 @@ class StateStore:
         self._token: Final = secrets.token_hex(8)
         self.state.leases.open(self._token, "here@test", ["default"], 10)
         self.locks, self.breakers, self.letters = self.state.locks, self.state.breakers, _StateLetters(self.state)
+        self.limits, self.slots = self.state.limits, self.state.slots
         self.keeper = LockKeeper(lambda: self.locks)
         self._numbers = itertools.count(1)
         self._held: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""C29–C31, C36: fifty threads and eight processes that race for one thing, some of them killed in the middle.
+"""C29–C31, C33, C34, C36: fifty threads and eight processes that race for one thing, some of them killed in the middle.
 
 The long form is ``python -m tests.chaos races``.
 """
@@ -79,6 +79,12 @@ def lines(*told: str) -> list[Told]:
         ("probe", ["a waits", "b waits"], "0 probe"),
         ("probe", ["a probes", "b passes"], "passed an open"),
         ("replay", ["a replayed x", "b replayed x"], "by two: ['x']"),
+        ("rate", [f"a starts {at}" for at in range(7)] + ["b waits 3600"], ""),
+        ("rate", [f"a starts {at}" for at in range(7)] + ["b waits 3599"], "8 starts in one window"),
+        ("rate", ["a starts 1", "b waits 3601"], "1 started at once"),
+        ("slots", ["a enter 1", "b enter 2", "a leave 1", "b leave 2"], ""),
+        ("slots", [f"{who} enter {number}" for number, who in enumerate("abcd")], "are inside of 3 slots"),
+        ("slots", ["a enter 1", "b enter 1", "a leave 1", "b leave 1"], "one number"),
     ],
 )
 def test_a_judge_sees_it(store: Store, race: str, told: list[str], fault: str) -> None:
