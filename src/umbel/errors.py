@@ -199,14 +199,24 @@ class StoreUnreachable(StoreError):
 
 
 class BreakerOpen(UmbelError):
-    """What is behind a circuit breaker has failed too often, and is left alone for another ``seconds``."""
+    """What is behind a circuit breaker has failed too often, and is left alone for another ``seconds``.
 
-    def __init__(self, name: str, seconds: float) -> None:
+    Who reads a job's result back has ``name`` and ``seconds`` in the text only.
+    """
+
+    def __init__(self, message: str, name: str = "", seconds: float = 0.0) -> None:
         self.name = name
         self.seconds = seconds
-        super().__init__(
+        super().__init__(message)
+
+    @classmethod
+    def of(cls, name: str, seconds: float) -> BreakerOpen:
+        """Return that of one breaker."""
+        return cls(
             f"The circuit breaker {name.partition(':')[2]!r} is open: what is behind it has failed too often. "
-            f"Try again in {seconds:.1f} s."
+            f"Try again in {seconds:.1f} s.",
+            name,
+            seconds,
         )
 
 
@@ -255,26 +265,44 @@ class LimitReached(UmbelError):
 class LockTaken(UmbelError):
     """Another process has the lock.
 
-    ``seconds``: it ends after so long at the latest, unless it is renewed.
+    ``seconds``: it ends after so long at the latest, unless it is renewed. Who reads a job's result back has ``name``
+    and ``seconds`` in the text only.
     """
 
-    def __init__(self, name: str, seconds: float) -> None:
+    def __init__(self, message: str, name: str = "", seconds: float = 0.0) -> None:
         self.name = name
         self.seconds = seconds
-        super().__init__(
+        super().__init__(message)
+
+    @classmethod
+    def of(cls, name: str, seconds: float) -> LockTaken:
+        """Return that of one lock."""
+        return cls(
             f"The lock {name.partition(':')[2]!r} is held elsewhere, for another {seconds:.1f} s at least unless it is "
-            "released: wait longer (wait=), or leave the work to whoever has it."
+            "released: wait longer (wait=), or leave the work to whoever has it.",
+            name,
+            seconds,
         )
 
 
 class EffectRunning(UmbelError):
-    """Another one is causing an effect that happens once per key; unless it goes on, its claim ends in ``seconds``."""
+    """Another one is causing an effect that happens once per key; unless it goes on, its claim ends in ``seconds``.
 
-    def __init__(self, name: str, seconds: float) -> None:
+    Who reads a job's result back has ``name`` and ``seconds`` in the text only.
+    """
+
+    def __init__(self, message: str, name: str = "", seconds: float = 0.0) -> None:
         self.name = name
         self.seconds = seconds
-        super().__init__(
-            f"The effect {name!r} is being caused by another one: wait for its result (wait=), or ask later."
+        super().__init__(message)
+
+    @classmethod
+    def of(cls, name: str, seconds: float) -> EffectRunning:
+        """Return that of one effect."""
+        return cls(
+            f"The effect {name!r} is being caused by another one: wait for its result (wait=), or ask later.",
+            name,
+            seconds,
         )
 
 

@@ -112,7 +112,7 @@ class BreakerBlock:
         if self._probing is None:
             wait = self.try_enter()
             if wait:
-                raise BreakerOpen(self._name, wait)
+                raise BreakerOpen.of(self._name, wait)
         return self
 
     def __exit__(

@@ -131,7 +131,7 @@ class Effect:
         Raises :exc:`EffectRunning` if the claim was lost meanwhile.
         """
         if not self._insist(lambda: self._effects.begin(self.name, self._token)):
-            raise EffectRunning(self.name, self.seconds)
+            raise EffectRunning.of(self.name, self.seconds)
 
     def complete(self, result: Any = None) -> None:
         """Say that the effect is there, with ``result``: what the block does after this does not change it."""
@@ -276,7 +276,7 @@ class Effect:
 
     def _busy(self, left: float) -> Exception:
         if self._task is None or self._task.request.is_eager:
-            return EffectRunning(self.name, left)
+            return EffectRunning.of(self.name, left)
         pause = _FIRST_SECONDS * 2 ** min(times_put_off(self._task.request), 10)
         return Snooze(min(max(left, 0.001), pause), "its effect is being caused by another one")
 

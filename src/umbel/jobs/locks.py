@@ -91,7 +91,7 @@ class Lock:
         return grant
 
     def _refusal(self, left: float) -> Exception:
-        return LockTaken(self.name, left)
+        return LockTaken.of(self.name, left)
 
     def renewed(self, asked: float) -> None:
         """Note that it lasts on, as asked for at that time."""
