@@ -104,6 +104,8 @@ class Umbel(WithBatches, WithEffects, WithDatabase, WithEndings, WithLimits, Cel
         self.settings: Final = settings or Settings.load()
         #: How messages and results are protected at rest.
         self.protection: Final = Protection.of(self.settings)
+        #: What tells the tasks that are declared here from other applications'.
+        self._home: Final = object()
         self._wrapped: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._broker_given = broker or self.settings.broker_url
         checks.check_broker(self._broker_given)
@@ -213,7 +215,8 @@ class Umbel(WithBatches, WithEffects, WithDatabase, WithEndings, WithLimits, Cel
     def task(self, /, **options: Any) -> Callable[[Callable[..., Any]], Task[..., Any]]: ...
     def task(self, *args: Any, **options: Any) -> Any:  # type: ignore[misc]
         """Declare a task, with Celery's options. The function may be ``def`` or ``async def``."""
-        return super().task(*args, **options)
+        # Celery gives it to every other application of the process as well.
+        return super().task(*args, declared_in=self._home, **options)
 
     def _task_from_fun(
         self, fun: Callable[..., Any], name: str | None = None, base: Any = None, bind: bool = False, **options: Any
@@ -221,12 +224,13 @@ class Umbel(WithBatches, WithEffects, WithDatabase, WithEndings, WithLimits, Cel
         routing = {key: options.pop(key) for key in _ROUTING if options.get(key) is not None}
         full_name = name or self.gen_task_name(fun.__name__, fun.__module__)
         known = full_name in self._tasks
+        foreign = options.pop("declared_in", self._home) is not self._home
         base = base or self.Task
         declared = take(options, f"Task {full_name}", base)
         options = checks.declared(fun, {**options, "bind": bind})
         options.pop("bind")
         is_async = inspect.iscoroutinefunction(fun)
-        options.update(is_async=is_async, bind_self=bind, declared=declared, **never_retried(options))
+        options.update(is_async=is_async, bind_self=bind, declared=declared, foreign=foreign, **never_retried(options))
         options.update(unshadowed(base), **(declared.for_celery() if declared is not None else {}))
         options.update(places_of(declared, fun, full_name, bound=bind))
         base = concealing(fitting_base(base, is_async=is_async), declared)

@@ -121,6 +121,13 @@ def _protection(app: Umbel) -> Iterator[str]:
 
 
 def _own_tasks(app: Umbel) -> Iterator[tuple[str, Any]]:
+    """Yield all but Celery's, and those of other applications of the process, which Celery gives to each."""
+    for name, task in _tasks(app):
+        if not getattr(task, "foreign", False):
+            yield name, task
+
+
+def _tasks(app: Umbel) -> Iterator[tuple[str, Any]]:
     for name in sorted(app._tasks):
         if not name.startswith("celery."):
             yield name, app._tasks[name]
@@ -177,7 +184,7 @@ def _has_webhook(task: Any) -> bool:
 def queues_of(app: Umbel) -> dict[str, str]:
     """Return the queues that tasks and routes name, each with who names it."""
     named: dict[str, str] = {}
-    for name, task in _own_tasks(app):
+    for name, task in _tasks(app):
         queue = getattr(task, "queue", None)
         if queue is not None:
             named.setdefault(getattr(queue, "name", str(queue)), f"task {name}")

@@ -43,6 +43,7 @@ Each message says what to do next; what a program needs is in the fields.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Self
 
 __all__ = (
     "AddressRefused", "BatchEnded", "BatchError", "BatchNotFound", "BreakerOpen", "CheckpointTaken",
@@ -56,6 +57,13 @@ __all__ = (
 
 class UmbelError(Exception):
     """The root of all errors that Umbel raises on purpose."""
+
+    @classmethod
+    def _about(cls, text: str, **known: Any) -> Self:
+        """Return one that can be made again of its text alone, which is what a job's result holds of it."""
+        error = cls(text)
+        error.__dict__.update(known)
+        return error
 
 
 class ConfigurationError(UmbelError):
@@ -199,25 +207,15 @@ class StoreUnreachable(StoreError):
 
 
 class BreakerOpen(UmbelError):
-    """What is behind a circuit breaker has failed too often, and is left alone for another ``seconds``.
+    """What is behind a circuit breaker has failed too often, and is left alone for another ``seconds``."""
 
-    Who reads a job's result back has ``name`` and ``seconds`` in the text only.
-    """
-
-    def __init__(self, message: str, name: str = "", seconds: float = 0.0) -> None:
-        self.name = name
-        self.seconds = seconds
-        super().__init__(message)
+    name, seconds = "", 0.0
 
     @classmethod
     def of(cls, name: str, seconds: float) -> BreakerOpen:
         """Return that of one breaker."""
-        return cls(
-            f"The circuit breaker {name.partition(':')[2]!r} is open: what is behind it has failed too often. "
-            f"Try again in {seconds:.1f} s.",
-            name,
-            seconds,
-        )
+        text = f"The circuit breaker {name.partition(':')[2]!r} is open: what is behind it has failed too often. "
+        return cls._about(f"{text}Try again in {seconds:.1f} s.", name=name, seconds=seconds)
 
 
 class BatchError(UmbelError):
@@ -232,11 +230,8 @@ class BatchNotFound(BatchError):
     """No batch has this id, or it ended so long ago that it is not kept any more."""
 
     def __init__(self, batch_id: str) -> None:
-        super().__init__(
-            batch_id,
-            f"There is no batch {batch_id!r}: 'umbel batch list' shows which there are; one that has ended "
-            "is kept for a week.",
-        )
+        text = f"There is no batch {batch_id!r}: 'umbel batch list' shows which there are; one that has ended is kept"
+        super().__init__(batch_id, f"{text} for a week.")
 
 
 class BatchEnded(BatchError):
@@ -253,57 +248,41 @@ class BatchEnded(BatchError):
 class LimitReached(UmbelError):
     """A limit lets nobody begin now; in ``seconds`` it may."""
 
-    def __init__(self, name: str, seconds: float) -> None:
-        self.name = name
-        self.seconds = seconds
-        super().__init__(
-            f"The limit {name!r} lets nobody begin for another {seconds:.3g} s: wait longer (wait=), or let the job "
-            "come back by 'raise Snooze(error.seconds)'."
-        )
+    name, seconds = "", 0.0
+
+    @classmethod
+    def of(cls, name: str, seconds: float) -> LimitReached:
+        """Return that of one limit."""
+        text = f"The limit {name!r} lets nobody begin for another {seconds:.3g} s: wait longer (wait=), or let the job "
+        return cls._about(f"{text}come back by 'raise Snooze(error.seconds)'.", name=name, seconds=seconds)
 
 
 class LockTaken(UmbelError):
     """Another process has the lock.
 
-    ``seconds``: it ends after so long at the latest, unless it is renewed. Who reads a job's result back has ``name``
-    and ``seconds`` in the text only.
+    ``seconds``: it ends after so long at the latest, unless it is renewed.
     """
 
-    def __init__(self, message: str, name: str = "", seconds: float = 0.0) -> None:
-        self.name = name
-        self.seconds = seconds
-        super().__init__(message)
+    name, seconds = "", 0.0
 
     @classmethod
     def of(cls, name: str, seconds: float) -> LockTaken:
         """Return that of one lock."""
-        return cls(
-            f"The lock {name.partition(':')[2]!r} is held elsewhere, for another {seconds:.1f} s at least unless it is "
-            "released: wait longer (wait=), or leave the work to whoever has it.",
-            name,
-            seconds,
-        )
+        text = f"The lock {name.partition(':')[2]!r} is held elsewhere, for another {seconds:.1f} s at least unless it "
+        text += "is released: wait longer (wait=), or leave the work to whoever has it."
+        return cls._about(text, name=name, seconds=seconds)
 
 
 class EffectRunning(UmbelError):
-    """Another one is causing an effect that happens once per key; unless it goes on, its claim ends in ``seconds``.
+    """Another one is causing an effect that happens once per key; unless it goes on, its claim ends in ``seconds``."""
 
-    Who reads a job's result back has ``name`` and ``seconds`` in the text only.
-    """
-
-    def __init__(self, message: str, name: str = "", seconds: float = 0.0) -> None:
-        self.name = name
-        self.seconds = seconds
-        super().__init__(message)
+    name, seconds = "", 0.0
 
     @classmethod
     def of(cls, name: str, seconds: float) -> EffectRunning:
         """Return that of one effect."""
-        return cls(
-            f"The effect {name!r} is being caused by another one: wait for its result (wait=), or ask later.",
-            name,
-            seconds,
-        )
+        text = f"The effect {name!r} is being caused by another one: wait for its result (wait=), or ask later."
+        return cls._about(text, name=name, seconds=seconds)
 
 
 class EffectUncertain(UmbelError):
@@ -312,18 +291,16 @@ class EffectUncertain(UmbelError):
     ``name`` is what it goes by; who reads a job's result back has it in the text only.
     """
 
-    def __init__(self, message: str, name: str = "") -> None:
-        self.name = name
-        super().__init__(message)
+    name = ""
 
     @classmethod
     def of(cls, name: str) -> EffectUncertain:
         """Return that of one effect."""
-        return cls(
+        text = (
             f"The effect {name!r} was interrupted and may be there or not: find that out, say so with "
-            "jobs.effects.is_done(name, result) or jobs.effects.is_not_done(name), then let the job run again.",
-            name,
+            "jobs.effects.is_done(name, result) or jobs.effects.is_not_done(name), then let the job run again."
         )
+        return cls._about(text, name=name)
 
 
 class MoveRefused(UmbelError):

@@ -108,3 +108,20 @@ def test_c3_a_sound_application_is_left_alone(jobs: Umbel) -> None:
     jobs.conf.task_routes = {"shop.a": {"queue": "email"}, "other.*": "elsewhere"}
     jobs.conf.beat_schedule = {"nightly": {"task": "shop.a", "schedule": 60}}
     jobs.finalize()
+
+
+def test_what_another_application_declares_is_judged_there(make_app: Make) -> None:
+    """Celery gives every task of the process to every application."""
+    rabbit, other = make_app("amqp://127.0.0.1:1//", state_url="redis://127.0.0.1:1/0"), make_app()
+
+    @other.task(name="other.report", fair="tenant", soft_time_limit=61, time_limit=3600)
+    def report(tenant: str) -> None: ...
+
+    rabbit.finalize()
+    assert "other.report" in rabbit.tasks
+    again = make_app("amqp://127.0.0.1:1//", state_url="redis://127.0.0.1:1/0")
+
+    @again.task(name="own.report", fair="tenant")
+    def own(tenant: str) -> None: ...
+
+    refused(again, "own.report", "RabbitMQ")

@@ -51,6 +51,7 @@ EXAMPLES = [
     errors.JobFinished("id", "succeeded"),
     errors.BreakerOpen.of("shop:card", 3.0),
     errors.LockTaken.of("shop:card", 3.0),
+    errors.LimitReached.of("card", 3.0),
     errors.EffectRunning.of("shop:card", 3.0),
     errors.EffectUncertain.of("shop:card"),
 ]
@@ -64,7 +65,7 @@ def test_a_message_is_one_line_with_what_to_do(error: errors.UmbelError) -> None
     assert len(text) > 30
 
 
-@pytest.mark.parametrize("error", EXAMPLES[-4:], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", EXAMPLES[-5:], ids=lambda error: type(error).__name__)
 def test_what_a_job_ends_with_can_be_made_again_from_its_result(error: errors.UmbelError) -> None:
     again = type(error)(*error.args)
     assert str(again) == str(error)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from umbel.engine.envelope import moment
+from umbel.engine.lua import source
 from umbel.engine.redis_leases import LeaseInfo, Leases
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_store import RedisStore
@@ -36,13 +37,14 @@ def queues(store: RedisStore, names: RedisNames, leases: Leases) -> list[QueueSt
             pipe.llen(store.key(f"front:{name}"))
             pipe.llen(store.key(f"suspect:{name}"))
             pipe.hget(store.key("delays"), name)
-        counts = iter(pipe.execute())
-    lined = dict(zip(known, store.run("line_sizes", *known), strict=True)) if known else {}
+        pipe.eval(source("line_sizes", store.space), 0, store.prefix, *known)
+        *counted, sizes = pipe.execute()
+    counts, lined = iter(counted), dict(zip(known, sizes, strict=True))
     found = []
     for name in known:
         *ready, suspect, delayed = (next(counts) for _ in range(len(_BANDS) + 3))
-        counted = (sum(ready) + lined[name], int(delayed or 0), held[name], suspect, consumers[name])
-        found.append(QueueStatus(name, *counted, name in paused))
+        sums = (sum(ready) + lined[name], int(delayed or 0), held[name], suspect, consumers[name])
+        found.append(QueueStatus(name, *sums, name in paused))
     return found
 
 

@@ -74,7 +74,7 @@ class LimitBlock:
         while (wait := self._app.engine.limits.reserve([ask])[0].wait) > 0:
             if time.monotonic() + wait > deadline:
                 self._app.engine.limits.give_back(ask)
-                raise LimitReached(self._name, wait)
+                raise LimitReached.of(self._name, wait)
             yield wait
 
     def _free_slots(self, owner: str, deadline: float) -> Iterator[Slot]:

@@ -11,12 +11,13 @@ import asyncio
 import contextvars
 import logging
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from umbel.engine.outage import seldom
 from umbel.engine.threads import Threads
@@ -78,16 +79,25 @@ class Prompt:
         try:
             for some in _in_parts(ids):
                 async with AsyncEngine(bind).connect() as connection:
-                    rows = await connection.run_sync(these, some)
-                    if not _holds_rows(bind):
-                        await connection.commit()
-                    sent = await asyncio.to_thread(self._post.send, rows)
-                    await connection.run_sync(record, sent)
-                    await connection.commit()
+                    try:
+                        await self._publish(connection, some)
+                    except asyncio.CancelledError as error:
+                        # The loop ends, maybe within a statement: as long as its cursor is there it keeps its lock.
+                        traceback.clear_frames(error.__traceback__)
+                        await connection.invalidate()
+                        raise
         except _LATER as error:
             self._failed(error)
         except Exception:
             logger.exception("Rows of the outbox could not be published at once; the relay of a worker does it.")
+
+    async def _publish(self, connection: AsyncConnection, ids: Sequence[int]) -> None:
+        rows = await connection.run_sync(these, ids)
+        if not _holds_rows(connection.engine.sync_engine):
+            await connection.commit()
+        sent = await asyncio.to_thread(self._post.send, rows)
+        await connection.run_sync(record, sent)
+        await connection.commit()
 
     def _failed(self, error: Exception) -> None:
         self._not_before = time.monotonic() + _PAUSE_SECONDS

@@ -23,4 +23,4 @@ class Slot(Lock):
         return grant
 
     def _refusal(self, left: float) -> Exception:
-        return LimitReached(self.name.removeprefix("named:"), left)
+        return LimitReached.of(self.name.removeprefix("named:"), left)
