@@ -17,6 +17,7 @@ from tests.postgres import running_postgres
 from tests.primitives.clocks import Clock, FileClock, server_clock
 from tests.primitives.models import Scene
 from tests.primitives.stores import Store, open_store
+from tests.unix_socket import listens
 
 #: An engine's own primitives, and those of state stores beside a broker.
 KINDS = ("sqlite", "redis", "state+redis", "state+postgresql")
@@ -50,7 +51,7 @@ def clocked_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[st
         command, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            until(path.exists, "redis-server listens")
+            until(lambda: listens(path), "redis-server listens")
             yield f"redis+socket://{path}", clock
         finally:
             process.kill()

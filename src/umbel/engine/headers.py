@@ -1,10 +1,10 @@
-"""Names of headers that more than one part of the engine knows."""
+"""Names of headers, and of what is kept, that more than one part of the engine knows."""
 
 from __future__ import annotations
 
 from typing import Final
 
-__all__ = ("COUNTED", "PROGRESS", "REPLAY", "WEBHOOK")
+__all__ = ("CALLBACK", "COUNTED", "PROGRESS", "REPLAY", "WEBHOOK")
 
 #: Whose replay a message is: the number of the replay and the key of the letter.
 REPLAY: Final = "umbel_replay"
@@ -14,3 +14,5 @@ WEBHOOK: Final = "umbel_webhook"
 PROGRESS: Final = "umbel_progress"
 #: What a job carries of its earlier tries, which begin anew with a replay.
 COUNTED: Final = ("umbel_first", "umbel_put_off", PROGRESS)
+#: Beside a chord's id: its callback, which is kept until it is sent. The scripts name it themselves.
+CALLBACK: Final = ":callback"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from umbel.engine.batches import CANCELLED, MemberEnd
+from umbel.engine.headers import CALLBACK
 from umbel.engine.postgres_batches import count_members
 from umbel.engine.postgres_checkpoints import drop_checkpoints
 from umbel.engine.postgres_claims import Held, free, held_among
@@ -74,6 +75,7 @@ def _fires(step: Step, group_id: str) -> bool:
     if not step.do("chord_fire", group_id):
         return False
     step.do("chord_forget_parts", group_id)
+    step.do("forget_group", group_id + CALLBACK)
     return True
 
 

@@ -30,6 +30,7 @@ from umbel.engine.execution import (
     progress_of,
     publishing_into,
 )
+from umbel.engine.headers import CALLBACK
 from umbel.engine.protection import Protection, carries
 from umbel.engine.registry import engine_of
 from umbel.engine.store import ChordPart, Record, Settled, Stored
@@ -220,7 +221,7 @@ class EngineBackend(BaseBackend):
         secret = carries(self.protection.sensitive, body)
         kept = self.protection.part(str(header.id), self.encode(dict(body)), secret=secret)
         with as_celery_says():
-            self.engine.groups.save(f"{header.id}:callback", kept, time.time() + _CHORD_SECONDS)
+            self.engine.groups.save(f"{header.id}{CALLBACK}", kept, time.time() + _CHORD_SECONDS)
             if any(isinstance(member, GroupResult) for member in header.results):
                 self._save_group(header.id, header)
 
@@ -260,11 +261,11 @@ class EngineBackend(BaseBackend):
 
     def is_chord(self, group_id: str) -> bool:
         """Whether the group of this id is a chord that has begun here."""
-        return self.engine.groups.read(f"{group_id}:callback") is not None
+        return self.engine.groups.read(f"{group_id}{CALLBACK}") is not None
 
     def kept_callback(self, group_id: str) -> Any:
         """Return the callback of a chord, as it was kept when that began; None for a group that is no chord."""
-        kept = self.engine.groups.read(f"{group_id}:callback")
+        kept = self.engine.groups.read(f"{group_id}{CALLBACK}")
         return None if kept is None else self.decode(self.protection.open_part(group_id, kept))
 
     def _call_back(self, request: Context, callback: Any) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from umbel.engine.batches import CANCELLED, MemberEnd
+from umbel.engine.headers import CALLBACK
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_batches import count_members
 from umbel.engine.sqlite_checkpoints import drop_checkpoints
@@ -90,6 +91,7 @@ def _fires(connection: sqlite3.Connection, entry: Settled) -> bool:
         return True
     if connection.execute(_RESULTS["chord_fire"], (entry.fired,)).rowcount:
         connection.execute(_RESULTS["chord_forget_parts"], (entry.fired,))
+        connection.execute(_RESULTS["forget_group"], (entry.fired + CALLBACK,))
     else:
         entry.outgoing.clear()
         entry.records = [record for record in entry.records if entry.seq is not None]

@@ -20,6 +20,7 @@ from celery import Celery
 from tests.acceptance.semantics.application import CONSUMED, make
 from tests.acceptance.semantics.trail import VARIABLE, Trail
 from tests.acceptance.semantics.waiting import DEADLINE, until
+from tests.unix_socket import listens
 
 __all__ = ("MODULE", "PLANS", "Addresses", "Plan", "Worker", "World", "environment", "open_world")
 
@@ -190,7 +191,7 @@ def _redis() -> Iterator[str]:
         arguments = ["--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no", "--dir", folder]
         process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL)
         try:
-            until(path.exists, "redis-server listens")
+            until(lambda: listens(path), "redis-server listens")
             yield f"socket://{path}"
         finally:
             process.terminate()

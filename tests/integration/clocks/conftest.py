@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import need_program
 from tests.integration.clocks.wall_clock import WallClock
 from tests.integration.worker.plant import Plant, planted, until
+from tests.unix_socket import listens
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     environment = {**os.environ, **clock.environment}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            until(path.exists, "redis-server listens")
+            until(lambda: listens(path), "redis-server listens")
             yield Server(f"redis+socket://{path}", clock)
         finally:
             process.kill()

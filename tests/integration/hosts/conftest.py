@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import need_program
 from tests.integration.hosts.network import SERVER, Network, network
 from tests.integration.worker.plant import Plant, planted, until
+from tests.unix_socket import listens
 
 NAMES = ("alpha", "beta", "gamma")
 
@@ -29,7 +30,7 @@ def socket(hosts: Network, tmp_path: Path) -> Iterator[Path]:
     command += ["--protected-mode", "no", "--save", "", "--appendonly", "no", "--dir", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            until(path.exists, "redis-server listens")
+            until(lambda: listens(path), "redis-server listens")
             yield path
         finally:
             process.kill()

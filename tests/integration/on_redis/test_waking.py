@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.exceptions import BusyLoadingError
 
 from tests.integration.on_redis.server import Server
 from umbel.engine import redis_wake
 from umbel.engine.redis import RedisEngine
 from umbel.engine.store import Outgoing
 from umbel.errors import StoreError
-from umbel.testing.contract._suite import payload
+from umbel.testing.contract._suite import payload, until
 
 QUEUE = "default"
 #: Longer than any test: whoever returns before was woken, or looked by itself.
@@ -133,6 +134,8 @@ def test_a_server_that_is_started_again_tells_again(tmp_path: Path) -> None:
             assert not engine.wait(0.01)
             server.kill()
             server.start()
+            with server.client() as admin:
+                until(lambda: not _is_loading(admin), "the server has loaded what it had")
             sender = send_soon(server.url)
             while not (found := _fetched_once(engine)):
                 engine.wait(LONG)
@@ -141,6 +144,13 @@ def test_a_server_that_is_started_again_tells_again(tmp_path: Path) -> None:
             with server.client() as admin:
                 flags = [client["flags"] for client in admin.client_list()]
             assert any("t" in flag for flag in flags), "nobody asked to be told"
+
+
+def _is_loading(admin: Any) -> bool:
+    try:
+        return not admin.ping()
+    except BusyLoadingError:
+        return True
 
 
 def _fetched_once(engine: RedisEngine) -> list[str | None]:

@@ -316,7 +316,7 @@ local function fires(group)
     local member = redis.call('HRANDFIELD', chord .. ':parts')
     local left = member and redis.call('PTTL', key('about:' .. member)) or -2
     if left ~= -1 then redis.call('PEXPIRE', chord, math.max(left, 60000)) end
-    redis.call('DEL', chord .. ':parts')
+    redis.call('DEL', chord .. ':parts', P .. 'celery-taskset-meta-' .. group .. ':callback')
     return true
 end
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from umbel.engine.burial import letter_of
+from umbel.engine.headers import CALLBACK
 from umbel.engine.store import ChordPart, Outgoing, Settled
 from umbel.testing.contract._suite import QUEUE, Suite, end, ids, passing, payload
 
@@ -149,6 +150,7 @@ class Settling(Suite):
 
     def test_c18_a_callback_goes_out_once(self) -> None:
         """Killed between the two steps, the last member runs again: the chord is complete again, and fires once."""
+        self.engine.groups.save(f"g{CALLBACK}", "kept", None)
         self.engine.settle([self.part("a"), self.part("b")])
         assert len(self.engine.settle([self.part("b")]).complete) == 1, "the repeated part lost the callback"
         for _ in range(2):
@@ -156,3 +158,4 @@ class Settling(Suite):
         assert ids(self.get()) == ["callback"]
         assert self.engine.settle([self.part("b")]).complete == ()
         assert self.engine.groups.parts("g") == [], "parts that nobody will ever read"
+        assert self.engine.groups.read(f"g{CALLBACK}") is None, "a callback that has been sent"

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from umbel.engine.batches import DONE, Batches, MemberEnd
+from umbel.engine.headers import CALLBACK
 from umbel.engine.state import Claim, Keyed, LeaseEnded, Verdict
 from umbel.engine.store import ChordPart, Outgoing, Record, Settled
 from umbel.testing.contract._batches import BatchPromises, BesideBatches
@@ -265,6 +266,7 @@ class StateContract(StateLetters, StateUniques, StatePrimitives, BatchPromises):
 
     def test_c5_a_chord_is_complete_once_and_its_callback_goes_once(self) -> None:
         self.state.groups.set_size("g", 2, None)
+        self.state.groups.save(f"g{CALLBACK}", "kept", None)
         assert self.settle(Settled(parts=[_part("x", 0)])).complete == ()
         assert self.settle(Settled(parts=[_part("x", 0)])).complete == (), "the same member again"
         (complete,) = self.settle(Settled(parts=[_part("y", 1)])).complete
@@ -274,6 +276,7 @@ class StateContract(StateLetters, StateUniques, StatePrimitives, BatchPromises):
         again = self.settle(Settled(fired="g", outgoing=[_next("callback")]))
         assert (len(first.posted), len(again.posted)) == (1, 0)
         assert self.state.groups.parts("g") == []
+        assert self.state.groups.read(f"g{CALLBACK}") is None
 
     def test_c5_a_chord_that_grows_waits_for_one_more(self) -> None:
         self.state.groups.set_size("g", 1, None)
