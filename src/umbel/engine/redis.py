@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 
 from umbel.engine.lease import Lease, read_overdue
 from umbel.engine.letters import KEEP, LetterLimits
+from umbel.engine.redis_documents import RedisDocuments
 from umbel.engine.redis_fanout import RedisFanout
 from umbel.engine.redis_groups import RedisGroups
 from umbel.engine.redis_leases import LeaseInfo, Leases, Stale, run_directory
@@ -35,7 +36,7 @@ from umbel.engine.redis_plain import apart, plain_ends
 from umbel.engine.redis_status import most_urgent
 from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_wake import RedisListener
-from umbel.engine.redis_wire import BAND, deliveries, message, next_due, pack, record_fields, settled, stored, taken
+from umbel.engine.redis_wire import BAND, deliveries, message, next_due, pack, record_fields, settled, taken
 from umbel.engine.shares import Shares
 from umbel.engine.store import ChordPart, Delivery, Outgoing, Record, Settled, Settlement, Stored
 from umbel.errors import ConfigurationError, StoreError
@@ -48,7 +49,6 @@ _BANDS: Final = (f"{BAND}9", f"{BAND}6", f"{BAND}3", "")
 _OVERDUE: Final = "hard time limit exceeded, and its process had to be killed"
 _RENEW_SECONDS: Final = 3.0
 _MARK_SECONDS: Final = 0.05
-_READ_MOST: Final = 500
 
 
 class RedisEngine(RedisOperations):
@@ -68,6 +68,7 @@ class RedisEngine(RedisOperations):
         self.store = RedisStore(url, prefix=prefix)
         self.names = RedisNames(self.store)
         self.groups = RedisGroups(self.store)
+        self.documents: Final = RedisDocuments(self.store)
         self.fanout: Final = RedisFanout(self.store)
         self.crash_limit: Final = crash_limit
         self.run: Final = run or run_directory(url)
@@ -346,18 +347,10 @@ class RedisEngine(RedisOperations):
     # -- results ----------------------------------------------------------------------------------------------
 
     def read(self, task_ids: Sequence[str]) -> list[Stored]:
-        found: list[Stored] = []
-        with self.store.asking() as client:
-            for start in range(0, len(task_ids), _READ_MOST):
-                part = task_ids[start : start + _READ_MOST]
-                keys = [self.store.kombu(f"celery-task-meta-{one}") for one in part]
-                values = client.mget(keys + [self.store.key(f"about:{one}") for one in part])
-                found += stored(part, values[: len(part)], values[len(part) :])
-        return found
+        return self.documents.read(task_ids)
 
     def forget(self, task_id: str) -> None:
-        with self.store.asking() as client:
-            client.delete(self.store.kombu(f"celery-task-meta-{task_id}"), self.store.key(f"about:{task_id}"))
+        self.documents.forget(task_id)
 
     def cancel(self, task_id: str, record: Record | None, *, running: bool = True) -> bool:
         self._here()

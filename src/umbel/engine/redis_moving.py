@@ -15,11 +15,12 @@ from typing import Any, Final, TypeVar
 from umbel.engine import envelope, redis_leases
 from umbel.engine.envelope import headers_of
 from umbel.engine.moving import Belongings, Cancelled, Chord, Crate, Group, Kept, Moving, Parcel, Tick
+from umbel.engine.redis_documents import RedisDocuments
 from umbel.engine.redis_leases import Leases
 from umbel.engine.redis_letters import RedisLetters, fields_of, letter_in, old_letter
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_store import RedisStore
-from umbel.engine.redis_wire import message, pack, queue_of, raw, stored
+from umbel.engine.redis_wire import message, pack, queue_of, raw
 from umbel.engine.store import Outgoing
 
 __all__ = ("RedisMoving",)
@@ -138,10 +139,7 @@ class RedisMoving(Moving):
         yield Belongings(ticks=tuple(Tick(name, float(last), int(times)) for name, last, times in runs))
 
     def _states(self, ids: Sequence[str]) -> tuple[Kept, ...]:
-        documents = [self._store.kombu(f"celery-task-meta-{one}") for one in ids]
-        with self._store.asking() as client:
-            values = client.mget(documents + [self._store.key(f"about:{one}") for one in ids])
-        found = stored(ids, values[: len(ids)], values[len(ids) :])
+        found = RedisDocuments(self._store).read(ids)
         left = self._left([self._store.kombu(f"celery-task-meta-{one.task_id}") for one in found])
         return tuple(map(Kept, found, left))
 

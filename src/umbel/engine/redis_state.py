@@ -18,6 +18,7 @@ from umbel.engine.letters import KEEP, LetterLimits, Replay
 from umbel.engine.redis_beside import RedisBesideBatches
 from umbel.engine.redis_breakers import RedisBreakers
 from umbel.engine.redis_checkpoints import RedisCheckpoints
+from umbel.engine.redis_documents import RedisDocuments
 from umbel.engine.redis_effects import RedisEffects
 from umbel.engine.redis_groups import RedisGroups
 from umbel.engine.redis_leader import RedisLeader
@@ -37,7 +38,6 @@ from umbel.engine.redis_wire import (
     record_fields,
     safe_id,
     settled,
-    stored,
     unpack,
 )
 from umbel.engine.state import Claim, Claimed, Keyed, LeaseEnded, Outcome, Posted, State, Verdict
@@ -59,7 +59,6 @@ _SPACE: Final = "umbel:beside:"
 _OVERDUE: Final = "hard time limit exceeded, and its process had to be killed"
 _CANCELLED_SECONDS: Final = 86_400.0
 _ANSWER: Final = 6
-_READ_MOST: Final = 500
 
 
 class RedisState(State):
@@ -75,6 +74,7 @@ class RedisState(State):
         self.prefix: Final = prefix
         self.names = RedisNames(self.store)
         self.groups = RedisGroups(self.store)
+        self.documents: Final = RedisDocuments(self.store)
         self.locks = RedisLocks(self.store)
         self.breakers = RedisBreakers(self.store)
         self.batches = RedisBesideBatches(self.store, self.names.note, self._in_outbox)
@@ -202,17 +202,10 @@ class RedisState(State):
     # -- results ----------------------------------------------------------------------------------------------
 
     def read(self, task_ids: Sequence[str]) -> list[Stored]:
-        found: list[Stored] = []
-        with self.store.asking() as client:
-            for part in _parts(task_ids, _READ_MOST):
-                keys = [self.store.kombu(f"celery-task-meta-{one}") for one in part]
-                values = client.mget(keys + [self.store.key(f"about:{one}") for one in part])
-                found += stored(part, values[: len(part)], values[len(part) :])
-        return found
+        return self.documents.read(task_ids)
 
     def forget(self, task_id: str) -> None:
-        with self.store.asking() as client:
-            client.delete(self.store.kombu(f"celery-task-meta-{task_id}"), self.store.key(f"about:{task_id}"))
+        self.documents.forget(task_id)
 
     def cancel(self, task_id: str, record: Record | None, *, running: bool = True) -> bool:
         fields = pack(record_fields(record)) if record is not None else b""

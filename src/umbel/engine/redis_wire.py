@@ -7,14 +7,12 @@ import re
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
-from celery.states import READY_STATES
 
 from umbel.engine.fairness import share_of
-from umbel.engine.store import ChordPart, Delivery, Outgoing, Record, Settled, Stored
+from umbel.engine.store import ChordPart, Delivery, Outgoing, Record, Settled
 
 __all__ = (
     "band_of",
@@ -69,12 +67,6 @@ def raw(value: bytes) -> msgspec.Raw:
     return msgspec.Raw(head + value)
 
 
-class _Document(msgspec.Struct):
-    status: str
-    date_done: datetime | None = None
-
-
-_document: Final = msgspec.json.Decoder(_Document).decode
 _envelope: Final = msgspec.json.Decoder(_Envelope).decode
 
 
@@ -249,32 +241,3 @@ def _id_in(payload: str) -> str | None:
     except msgspec.MsgspecError:
         return None
     return found if isinstance(found, str) else None
-
-
-def stored(ids: Sequence[str], documents: Sequence[bytes | None], guards: Sequence[bytes | None]) -> list[Stored]:
-    """Return the states of those ids that have one; what a plain worker has stored has no guard beside it."""
-    found = []
-    for task_id, document, guard in zip(ids, documents, guards, strict=True):
-        if document is None:
-            continue
-        if guard is None:
-            plain = _plain(task_id, document)
-            if plain is not None:
-                found.append(plain)
-            continue
-        state, final, updated, attempt, task, queue, owner, is_text = unpack(guard)
-        meta = document.decode() if is_text else document
-        known = (task or None, queue or None, owner or None)
-        found.append(Stored(task_id, state, bool(final), meta, attempt, *known, float(updated)))
-    return found
-
-
-def _plain(task_id: str, document: bytes) -> Stored | None:
-    """Return the state that a plain worker has stored."""
-    try:
-        found = _document(document)
-    except msgspec.MsgspecError:
-        return None
-    done = found.date_done
-    updated = (done if done.tzinfo else done.replace(tzinfo=UTC)).timestamp() if done is not None else 0.0
-    return Stored(task_id, found.status, found.status in READY_STATES, document.decode(), 0, None, None, None, updated)

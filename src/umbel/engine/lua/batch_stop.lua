@@ -3,8 +3,7 @@ local at = now()
 relieve()
 for _, record in ipairs(cmsgpack.unpack(ARGV[2])) do
     local id = record[1]
-    local known = redis.call('GET', key('about:' .. id))
-    local old = known and cmsgpack.unpack(known)
+    local old = guard_of(id)
     local job = redis.call('GET', key('job:' .. id))
     local where, rest = '', ''
     if job then where, rest = cut(job) end

@@ -2,8 +2,7 @@
 local id, running, record = ARGV[2], ARGV[3], ARGV[4]
 local at = now()
 relieve()
-local known = redis.call('GET', key('about:' .. id))
-local old = known and cmsgpack.unpack(known)
+local old = guard_of(id)
 local job = redis.call('GET', key('job:' .. id))
 local where, rest = '', ''
 if job then where, rest = cut(job) end

@@ -5,7 +5,7 @@ relieve()
 local trial, other = key('nothing'), key('nothing-else')
 for _, words in ipairs({
     {'LPUSH', trial, 'x'}, {'RPUSH', trial, 'x'}, {'LRANGE', trial, 0, -1}, {'LLEN', trial}, {'LREM', trial, 1, 'x'}, {'LPOS', trial, 'x'}, {'RPOP', trial, 1}, {'LPOP', trial},
-    {'SET', trial, 1, 'KEEPTTL'}, {'GET', trial}, {'MGET', trial}, {'INCR', trial}, {'INCRBY', trial, 1}, {'EXPIRE', trial, 9},
+    {'SET', trial, 1, 'KEEPTTL'}, {'GET', trial}, {'GETRANGE', trial, 0, 1}, {'MGET', trial}, {'INCR', trial}, {'INCRBY', trial, 1}, {'EXPIRE', trial, 9},
     {'PEXPIRE', trial, 9000}, {'PTTL', trial}, {'EXISTS', trial}, {'DEL', trial},
     {'HSET', trial, 'x', 1}, {'HSETNX', trial, 'x', 1}, {'HGET', trial, 'x'}, {'HMGET', trial, 'x'}, {'HGETALL', trial}, {'HKEYS', trial}, {'HVALS', trial},
     {'HLEN', trial}, {'HRANDFIELD', trial}, {'HEXISTS', trial, 'x'}, {'HINCRBY', trial, 'x', 1}, {'HDEL', trial, 'x'},

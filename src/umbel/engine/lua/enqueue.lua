@@ -11,7 +11,7 @@ end
 local at = now()
 local new = 0
 local function known(id)
-    return redis.call('EXISTS', key('job:' .. id), key('about:' .. id)) > 0
+    return redis.call('EXISTS', key('job:' .. id), document_key(id)) > 0
 end
 for _, message in ipairs(cmsgpack.unpack(ARGV[2])) do
     local list, body, priority, id, info, due, once = unpack(message)

@@ -4,29 +4,22 @@
 --   chords [[id, size or 0, extra, fired, milliseconds left, [[task id, "PLACE\nRESULT"], …]], …], cancelled [[id, "AT RUNNING"], …], ticks [[entry, last run, runs], …]
 local states, groups, chords, cancelled, ticks = unpack(cmsgpack.unpack(ARGV[2]))
 
-local function set(name, value, left)
-    if left == 0 then redis.call('SET', name, value) else redis.call('SET', name, value, 'PX', left) end
-end
-
 local function is_newer(id, final, updated)
-    local known = redis.call('GET', key('about:' .. id))
+    local old = guard_of(id)
     -- A document without a guard is a plain worker's, and an end.
-    if not known then return redis.call('EXISTS', P .. 'celery-task-meta-' .. id) == 0 end
-    local old = cmsgpack.unpack(known)
+    if not old then return redis.call('EXISTS', document_key(id)) == 0 end
     return tonumber(updated) > tonumber(old[3]) and final >= old[2]
 end
 
 for _, record in ipairs(states) do
     local id, state, final, text, meta, attempt, task, queue, owner, left, updated = unpack(record)
     if is_newer(id, final, updated) then
-        set(P .. 'celery-task-meta-' .. id, meta, left)
-        set(key('about:' .. id), cmsgpack.pack({state, final, updated, attempt, task, queue, owner, text}), left)
-        redis.call('PUBLISH', P .. 'celery-task-meta-' .. id, meta)
+        write_state(id, text, meta, {state, final, updated, attempt, task, queue, owner}, left)
     end
 end
 for _, group in ipairs(groups) do
     local name = P .. 'celery-taskset-meta-' .. group[1]
-    if redis.call('EXISTS', name) == 0 then set(name, group[2], group[3]) end
+    if redis.call('EXISTS', name) == 0 then put(name, group[2], group[3]) end
 end
 for _, one in ipairs(chords) do
     local id, size, extra, fired, left, parts = unpack(one)

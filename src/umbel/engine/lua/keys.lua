@@ -2,7 +2,7 @@
 --
 -- Kombu's own, shared with plain Celery:
 --   QUEUE, QUEUE\6\22{3,6,9}     list    envelopes of a queue, one list a priority band; producers push left, takers pop right
---   celery-task-meta-ID          string  a job's result document
+--   celery-task-meta-ID          string  a job's result document; at its end its guard: …,"umbel":[STATE, …]}
 -- Umbel's, in the space that the caller names (SPACE; "umbel:" but for what is kept beside another broker):
 --   QUEUE\6\22BAND\6\22SHARE        list    the line of one key among those who share a queue: envelopes, as above
 --   umbel:ring:QUEUE             zset    BAND\6\22SHARE of each line in which something waits -> (9 - BAND) * 1e12 + its turn: the lowest is next
@@ -40,7 +40,7 @@
 --   umbel:limit-lags             hash    limit -> by how many seconds those came late that started last after they had waited
 --   umbel:limits                 hash    limit -> "COUNT SECONDS BURST", what was changed live
 --   umbel:line:NAME              string  "CALL\nNEW": the last call of a sender's connection, and how many jobs it brought
---   umbel:about:ID               string  the guard beside a result document (MessagePack)
+--   umbel:about:ID               string  the guard beside a result document that is no JSON object (MessagePack)
 --   umbel:cancelled              hash    ID -> "AT RUNNING"
 --   umbel:chord:ID, …:parts      hash    size, extra, parts, fired; task id -> "PLACE\nRESULT"
 --   umbel:leaders                hash    application -> "NUMBER:TOKEN BEAT" of the scheduler that leads
@@ -247,44 +247,73 @@ local function strike(list, element, alone, limit)
     end
 end
 
--- What stands beside the results of some jobs: id -> guard or false.
-local guards = {}
+-- A job's guard: state, final (0 or 1), when it was written, attempt, task, queue, owner. It stands at the end of the document, where
+-- nobody else looks, or beside one that is no JSON object, and then says also whether that is text.
+local GUARD, LONGEST = ',"umbel":', 2000
 
--- Read the guards of many jobs at once.
+-- The ends of some jobs' documents, false for one that has none: as they were looked up, or written in this step.
+local documents = {}
+
+local function document_key(id) return P .. 'celery-task-meta-' .. id end
+
+-- Read the documents of many jobs at once.
 local function look_up(ids)
     for start = 1, #ids, 1000 do
         local keys = {}
-        for at = start, math.min(start + 999, #ids) do keys[#keys + 1] = key('about:' .. ids[at]) end
-        for number, known in ipairs(redis.call('MGET', unpack(keys))) do guards[ids[start + number - 1]] = known end
+        for at = start, math.min(start + 999, #ids) do keys[#keys + 1] = document_key(ids[at]) end
+        for number, known in ipairs(redis.call('MGET', unpack(keys))) do documents[ids[start + number - 1]] = known end
     end
 end
 
-local function write_state(id, meta, guard, ttl)
-    local document, about = P .. 'celery-task-meta-' .. id, key('about:' .. id)
-    guards[id] = guard
-    if ttl == '0' then
-        redis.call('SET', document, meta)
-        redis.call('SET', about, guard)
+local function guard_in(document)
+    local mark = string.match(string.sub(document, -LONGEST), '^.*' .. GUARD .. '(%[.*%])}$')
+    local good, guard = pcall(cjson.decode, mark or '')
+    return good and #guard == 7 and guard
+end
+
+-- The guard of a job; nothing for one without a state, or whose state a plain client has written.
+local function guard_of(id)
+    local document = documents[id]
+    if document == nil then document = redis.call('GETRANGE', document_key(id), -LONGEST, -1) end
+    if not document or document == '' then return nil end
+    local guard = guard_in(document)
+    if guard then return guard end
+    local beside = redis.call('GET', key('about:' .. id))
+    return beside and cmsgpack.unpack(beside) or nil
+end
+
+local function put(name, value, ttl)
+    if tonumber(ttl) == 0 then redis.call('SET', name, value) else redis.call('SET', name, value, 'PX', ttl) end
+end
+
+local function write_document(id, document, ttl)
+    documents[id] = document
+    put(document_key(id), document, ttl)
+    redis.call('PUBLISH', document_key(id), document)
+end
+
+local function write_state(id, text, meta, guard, ttl)
+    local mark = cjson.encode(guard)
+    if text == 1 and #mark < LONGEST - #GUARD and string.find(meta, '^{".*}$') then
+        meta = string.sub(meta, 1, -2) .. GUARD .. mark .. '}'
     else
-        redis.call('SET', document, meta, 'PX', ttl)
-        redis.call('SET', about, guard, 'PX', ttl)
+        guard[8] = text
+        put(key('about:' .. id), cmsgpack.pack(guard), ttl)
     end
-    redis.call('PUBLISH', document, meta)
+    write_document(id, meta, ttl)
 end
 
--- Store a job's state beside its guard; an end is overwritten only by what was queued after it.
+-- Store a job's state and its guard; an end is overwritten only by what was queued after it.
 local function store(record, at)
     local id, state, final, text, meta, attempt, task, queue, owner, ttl, since = unpack(record)
-    local known = guards[id]
-    if known == nil then known = redis.call('GET', key('about:' .. id)) end
-    local old = known and cmsgpack.unpack(known)
+    local old = guard_of(id)
     if old and old[2] == 1 and tonumber(since) <= tonumber(old[3]) then return end
     if old then
         if task == '' then task = old[5] end
         if queue == '' then queue = old[6] end
         if owner == '' then owner = old[7] end
     end
-    write_state(id, meta, cmsgpack.pack({state, final, at, attempt, task, queue, owner, text}), ttl)
+    write_state(id, text, meta, {state, final, at, attempt, task, queue, owner}, ttl)
 end
 
 -- Chords: the groups of which parts were counted in this step.
@@ -314,7 +343,7 @@ local function fires(group)
     if redis.call('HSETNX', chord, 'fired', 1) == 0 then return false end
     -- A member that runs again is known for as long as its result is.
     local member = redis.call('HRANDFIELD', chord .. ':parts')
-    local left = member and redis.call('PTTL', key('about:' .. member)) or -2
+    local left = member and redis.call('PTTL', document_key(member)) or -2
     if left ~= -1 then redis.call('PEXPIRE', chord, math.max(left, 60000)) end
     redis.call('DEL', chord .. ':parts', P .. 'celery-taskset-meta-' .. group .. ':callback')
     return true

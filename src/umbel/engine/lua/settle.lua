@@ -1,7 +1,8 @@
 -- What a batch of executions leaves behind, in one step.
 -- ARGV: prefix, token, crash limit, MessagePack [[seq or 0, action, dead letter or "", records, outgoing, parts, fired, id, queued, rest], …],
--- MessagePack [[[what ends of one kind have in common: state, text, attempt, task, queue, owner, then their guard but for the time, in two
--- pieces], …], [seq, id, queued, kind from 1 or 0 for no record, record's id, document, ttl, since, …]] of plain jobs that have just ended, or "".
+-- MessagePack [[[what ends of one kind have in common: state, attempt, task, queue, owner, then their guard as text but for the time, in two
+-- pieces], …], [seq, id, queued, kind from 1 or 0 for no record, record's id, document without its last brace, ttl, since, …]] of plain jobs
+-- that have just ended, or "".
 -- id and queued are what the message of seq says of itself: its task id and when it was queued, as text; rest is "" or
 -- [batch or "", member, outcome, a job whose checkpoints are dropped or ""].
 -- Returns [refused, complete, refused plain ones]: numbers of refused entries from 0, and group ids of complete chords.
@@ -67,18 +68,18 @@ local function settle_plain(kinds, flat)
     local ids, stamps = {}, {}
     for at_id = 5, #flat, 8 do ids[#ids + 1] = flat[at_id] end
     look_up(ids)
-    for number, kind in ipairs(kinds) do stamps[number] = kind[7] .. string.char(160 + #at) .. at .. kind[8] end
+    for number, kind in ipairs(kinds) do stamps[number] = kind[6] .. at .. kind[7] end
     for start = 1, #flat, 8 do
         local seq, id, queued, number, name, meta, ttl, since = unpack(flat, start, start + 7)
         if redis.call('HDEL', held, seq) == 0 then
             refused_plain[#refused_plain + 1] = (start - 1) / 8
         else
             if id ~= '' then gone[#gone + 1] = {id, queued} end
-            if number > 0 and guards[name] then
-                local state, text, attempt, task, queue, owner = unpack(kinds[number])
-                store({name, state, 1, text, meta, attempt, task, queue, owner, ttl, since}, at)
+            if number > 0 and documents[name] then
+                local state, attempt, task, queue, owner = unpack(kinds[number])
+                store({name, state, 1, 1, meta .. '}', attempt, task, queue, owner, ttl, since}, at)
             elseif number > 0 then
-                write_state(name, meta, stamps[number], ttl)
+                write_document(name, meta .. stamps[number], ttl)
             end
         end
     end

@@ -16,7 +16,7 @@ for number, message in ipairs(cmsgpack.unpack(ARGV[2])) do
     local list, body, priority, id, info, due, once, name, milliseconds, until_start = unpack(message)
     local holder = name == '' and id or take(name, id, milliseconds, until_start)
     holders[number] = holder
-    if holder == id and not (once and redis.call('EXISTS', key('job:' .. id), key('about:' .. id)) > 0) then
+    if holder == id and not (once and redis.call('EXISTS', key('job:' .. id), document_key(id)) > 0) then
         push(list, body, priority, id, info, due, at)
     end
 end
