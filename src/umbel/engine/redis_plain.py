@@ -44,14 +44,17 @@ def plain_ends(entries: Sequence[Settled], known: Mapping[int, Delivery]) -> byt
     flat: list[Any] = []
     now = time.time()
     for entry in entries:
-        flat += (str(entry.seq), *own(known.get(entry.seq or 0)))
+        mark, queued = own(known.get(entry.seq or 0))
         if not entry.records:
-            flat += (0, "", "", "", "")
+            flat += (str(entry.seq), mark, queued, 0, "", "", "", "")
             continue
         record = entry.records[0]
         number = numbers.setdefault(common(record), len(numbers) + 1)
         left = 0 if record.expires is None else max(1, int((record.expires - now) * 1000))
-        flat += (number, record.task_id, record.meta[:-1], str(left), f"{record.since:.6f}")
+        # The server hashes each text that it is sent: what it knows already is not sent twice.
+        name, since = record.task_id, f"{record.since:.6f}"
+        other, later = name != mark and name, since != queued and since
+        flat += (str(entry.seq), mark, queued, number, other, record.meta[:-1], str(left), later)
     return pack([[_shared(kind) for kind in numbers], flat])
 
 

@@ -292,6 +292,18 @@ local function write_document(id, document, ttl)
     redis.call('PUBLISH', document_key(id), document)
 end
 
+-- Write a job's first document; false if it has one.
+local function write_first(id, document, ttl)
+    local name = document_key(id)
+    local free
+    if ttl == '0' then free = redis.call('SET', name, document, 'NX')
+    else free = redis.call('SET', name, document, 'PX', ttl, 'NX') end
+    if not free then return false end
+    documents[id] = document
+    redis.call('PUBLISH', name, document)
+    return true
+end
+
 local function write_state(id, text, meta, guard, ttl)
     local mark = cjson.encode(guard)
     if text == 1 and #mark < LONGEST - #GUARD and string.find(meta, '^{".*}$') then

@@ -1,8 +1,8 @@
 -- What a batch of executions leaves behind, in one step.
 -- ARGV: prefix, token, crash limit, MessagePack [[seq or 0, action, dead letter or "", records, outgoing, parts, fired, id, queued, rest], …],
 -- MessagePack [[[what ends of one kind have in common: state, attempt, task, queue, owner, then their guard as text but for the time, in two
--- pieces], …], [seq, id, queued, kind from 1 or 0 for no record, record's id, document without its last brace, ttl, since, …]] of plain jobs
--- that have just ended, or "".
+-- pieces], …], [seq, id, queued, kind from 1 or 0 for no record, record's id or false for the same one, document without its last brace, ttl,
+-- since or false for when it was queued, …]] of plain jobs that have just ended, or "".
 -- id and queued are what the message of seq says of itself: its task id and when it was queued, as text; rest is "" or
 -- [batch or "", member, outcome, a job whose checkpoints are dropped or ""].
 -- Returns [refused, complete, refused plain ones]: numbers of refused entries from 0, and group ids of complete chords.
@@ -65,9 +65,7 @@ end
 
 -- Most ends are plain: one flat list, nothing packed here, no number written out.
 local function settle_plain(kinds, flat)
-    local ids, stamps = {}, {}
-    for at_id = 5, #flat, 8 do ids[#ids + 1] = flat[at_id] end
-    look_up(ids)
+    local stamps = {}
     for number, kind in ipairs(kinds) do stamps[number] = kind[6] .. at .. kind[7] end
     for start = 1, #flat, 8 do
         local seq, id, queued, number, name, meta, ttl, since = unpack(flat, start, start + 7)
@@ -75,11 +73,9 @@ local function settle_plain(kinds, flat)
             refused_plain[#refused_plain + 1] = (start - 1) / 8
         else
             if id ~= '' then gone[#gone + 1] = {id, queued} end
-            if number > 0 and documents[name] then
+            if number > 0 and not write_first(name or id, meta .. stamps[number], ttl) then
                 local state, attempt, task, queue, owner = unpack(kinds[number])
-                store({name, state, 1, 1, meta .. '}', attempt, task, queue, owner, ttl, since}, at)
-            elseif number > 0 then
-                write_document(name, meta .. stamps[number], ttl)
+                store({name or id, state, 1, 1, meta .. '}', attempt, task, queue, owner, ttl, since or queued}, at)
             end
         end
     end
