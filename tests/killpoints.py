@@ -115,8 +115,11 @@ def die_at_each_step(
         kills, step = kills + 1, step + every
 
 
-def forked_together(works: Sequence[Callable[[], object]]) -> list[int]:
-    """Do each of ``works`` in a forked process of its own, all at the same time; return how they ended."""
+def forked_together(works: Sequence[Callable[[], object]], *, seconds: int = _ALIVE_SECONDS) -> list[int]:
+    """Do each of ``works`` in a forked process of its own, all at the same time; return how they ended.
+
+    ``seconds``: how long each may live.
+    """
     begins, begin = os.pipe()
     pids = []
     for work in works:
@@ -125,15 +128,15 @@ def forked_together(works: Sequence[Callable[[], object]]) -> list[int]:
             os.close(begin)
             # Until nobody can write: then all go on at once.
             os.read(begins, 1)
-            _end(work)
+            _end(work, seconds)
         pids.append(pid)
     os.close(begins)
     os.close(begin)
     return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
 
 
-def _end(work: Callable[[], object]) -> NoReturn:
-    signal.alarm(_ALIVE_SECONDS)
+def _end(work: Callable[[], object], seconds: int = _ALIVE_SECONDS) -> NoReturn:
+    signal.alarm(seconds)
     try:
         work()
     except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import tempfile
 import time
@@ -24,7 +25,8 @@ from tests.chaos.site import EmbeddedSite, Site
 from tests.chaos.stages import end_in_order
 from tests.chaos.verdict import Verdict
 from tests.chaos.workload import Workload
-from tests.integration.batches.killing import SCENARIOS, campaign
+from tests.integration.batches.killing import campaign
+from tests.integration.batches.scenarios import SCENARIOS
 from tests.primitives.crew import PROCESSES
 
 __all__ = ("main",)
@@ -83,7 +85,7 @@ def _batches(options: argparse.Namespace, folder: Path, say: Callable[[str], Non
     try:
         for url in (f"sqlite:///{folder}/jobs.db", site.direct):
             for name in SCENARIOS:
-                died, found = campaign(url, name)
+                died, found = campaign(url, name, lanes=os.cpu_count() or 1)
                 say(f"chaos batches {url.partition(':')[0]} {name}: died at {died} lines, {len(found)} faults")
                 deaths, faults = deaths + died, faults + found
     finally:

@@ -4,26 +4,34 @@
 
 A step is a line of the scenario's jobs, of the code of batches and checkpoints, and of what settles them. After each
 death a fleet recovers, and what is promised is judged. ``stride`` takes every so many steps only, from ``first``.
+
+A lane is a process that has imported everything and opened nothing. It forks one that dies, then one that goes on and
+judges, and so on: 30 ms a death. Lanes share no store, for what is left in one would be taken up by the other's fleet.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
+import os
 import signal
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Callable
+import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from tests.integration.batches.bench import Bench
-from tests.killpoints import Killer, forked
+from tests.integration.batches.scenarios import SCENARIOS
+from tests.killpoints import Killer, forked, forked_together
 from umbel.jobs import batches
 
-__all__ = ("SCENARIOS", "campaign")
+__all__ = ("campaign",)
 
-_CODE = (
+_CODE: Final = (
     "/batches/bench.py",
     "/jobs/batches.py",
     "/jobs/batch_ids.py",
@@ -36,117 +44,104 @@ _CODE = (
     "/engine/redis_batches.py",
     "/engine/redis_checkpoints.py",
 )
-_ROWS = 12
+#: The lock of a block whose process has died lasts as long as a block would need to renew it.
+_OPEN_SECONDS: Final = 0.02
+_RECOVERY_SECONDS: Final = 10.0
+_LANE_SECONDS: Final = 3600
 
 
-def _open(bench: Bench, label: str, watch: Callable[[], None]) -> None:
-    """A batch is opened outside of any job."""
-    watch()
-    bench.open(label)
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Every so many steps of a scenario, one after the other, on a store of its own."""
 
+    bench: Bench
+    name: str
+    folder: Path
 
-def _members(bench: Bench, label: str, watch: Callable[[], None]) -> None:
-    """Members run, add others, and the callbacks follow."""
-    bench.open(label)
-    watch()
-    bench.drain()
-
-
-def _in_job(bench: Bench, label: str, watch: Callable[[], None]) -> None:
-    """A job opens a batch: it runs again, and opens the same one."""
-    bench.tasks["opener"].delay(label)
-    watch()
-    bench.drain()
-
-
-def _rows(bench: Bench, label: str, watch: Callable[[], None]) -> None:
-    """Jobs loop over rows."""
-    bench.tasks["rows"].delay(f"{label}-1", _ROWS, 1)
-    bench.tasks["rows"].delay(f"{label}-5", _ROWS, 5)
-    bench.tasks["rows_async"].delay(f"{label}-a", _ROWS, 1)
-    watch()
-    bench.drain()
-
-
-def _judge_batch(bench: Bench, label: str, *, may_be_cancelled: bool) -> list[str]:
-    """Return what is wrong: each callback is one job, and so is each member."""
-    found = [one for one in bench.app.find_batches(1000) if one.name == label]
-    if not found:
-        # It died before there was any.
-        return [] if may_be_cancelled and not bench.told("leaf") else ["there is no batch"]
-    faults = [] if len(found) == 1 else [f"{len(found)} batches"]
-    (one, *_) = found
-    expected = ["finally"] if one.state == "cancelled" else ["finally", "then"]
-    if one.state == "cancelled" and not may_be_cancelled:
-        faults.append("it was cancelled")
-    if one.finished is None or one.pending:
-        faults.append(f"it has not ended: {one}")
-    for kind in ("then", "catch", "finally"):
-        jobs = {line[-1] for line in bench.told("called", kind, label)}
-        if len(jobs) != (kind in expected):
-            faults.append(f"{kind} is {len(jobs)} jobs")
-    words: Counter[str] = Counter()
-    for kind in ("leaf", "branch"):
-        for word, _ in {(word, job) for _, word, job in bench.told(kind) if word.startswith(f"{label}.")}:
-            words[word] += 1
-    wanted = {f"{label}.1": 1, f"{label}.2": 1, f"{label}.b": 1, f"{label}.a": 1, f"{label}.a.1": 1, f"{label}.a.2": 1}
-    wanted |= {f"{label}.b.1": 1, f"{label}.b.2": 1, f"{label}.b.3": 2}
-    wrong = words != wanted if one.state != "cancelled" else any(words[word] > wanted.get(word, 0) for word in words)
-    return [*faults, f"members: {dict(words)}"] if wrong else faults
-
-
-def _judge_rows(bench: Bench, label: str) -> list[str]:
-    faults = []
-    for name, most in ((f"{label}-1", 1), (f"{label}-5", 5), (f"{label}-a", 1)):
-        numbers = [line[2] for line in bench.told("row", name)]
-        if sorted(set(numbers)) != list(range(_ROWS)):
-            faults.append(f"{name} lacks rows: {numbers}")
-        if len(numbers) - _ROWS > most:
-            faults.append(f"{name} repeated {len(numbers) - _ROWS} rows: {numbers}")
-    return faults
-
-
-SCENARIOS: dict[str, tuple[Callable[..., None], Callable[..., list[str]]]] = {
-    "open": (_open, lambda bench, label: _judge_batch(bench, label, may_be_cancelled=True)),
-    "members": (_members, lambda bench, label: _judge_batch(bench, label, may_be_cancelled=False)),
-    "in_job": (_in_job, lambda bench, label: _judge_batch(bench, label, may_be_cancelled=False)),
-    "rows": (_rows, _judge_rows),
-}
-
-
-def _die_at(step: int, bench: Bench, name: str, label: str) -> None:
-    batches._OPEN_SECONDS = 0.02  # type: ignore[misc]
-    SCENARIOS[name][0](bench, label, partial(Killer(step).watch_lines, *_CODE))
-
-
-def campaign(url: str, name: str, *, stride: int = 1, first: int = 1) -> tuple[int, list[str]]:
-    """Kill at the steps of a scenario until a process gets through; return how many died, and what is wrong."""
-    faults: list[str] = []
-    died, step = 0, first
-    with tempfile.TemporaryDirectory(prefix="umbel-killing-") as folder:
+    def run(self, first: int, stride: int) -> None:
+        """Kill at the steps until a process gets through."""
+        self._warm()
+        step = first
         while True:
-            bench = Bench(url, Path(folder) / f"effects-{step}")
-            label = f"{name}{step}"
-            ended = forked(partial(_die_at, step, bench, name, label))
+            label = f"{self.name}{step}"
+            self.bench.effects = self.folder / f"effects-{step}"
+            ended = forked(partial(self._die, step, label))
             if ended not in (0, -signal.SIGKILL):
-                return died, [*faults, f"step {step} ended with {ended}"]
-            found = _recovered(bench, name, label)
-            faults += [f"{name} step {step}: {fault}" for fault in found]
+                self._tell("faults", f"{self.name} step {step} ended with {ended}")
+                return
+            survived = forked(partial(self._survive, step, label))
+            if survived:
+                self._tell("faults", f"{self.name} step {step}: who came after it ended with {survived}")
             if ended == 0:
-                return died, faults
-            died, step = died + 1, step + stride
+                return
+            self._tell("deaths", str(step))
+            step += stride
+
+    def _warm(self) -> None:
+        """Import what one who lives imports."""
+
+        def live() -> None:
+            self._die(0, f"{self.name}0")
+            self._survive(0, f"{self.name}0")
+            for name in list(sys.modules):
+                self._tell("modules", name)
+
+        self.bench.effects = self.folder / "effects-0"
+        if forked(live):
+            self._tell("faults", f"{self.name} without a death ended badly")
+        for name in self.told("modules"):
+            # Some are made by others, under a name that cannot be imported.
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+
+    def _die(self, step: int, label: str) -> None:
+        batches._OPEN_SECONDS = _OPEN_SECONDS  # type: ignore[misc]
+        SCENARIOS[self.name].act(self.bench, label, partial(Killer(step).watch_lines, *_CODE))
+
+    def _survive(self, step: int, label: str) -> None:
+        """Do what a fleet does until nothing is wrong, or for so long that something must be."""
+        deadline = time.monotonic() + _RECOVERY_SECONDS
+        while True:
+            self.bench.recover()
+            found = SCENARIOS[self.name].judge(self.bench, label)
+            if not found or time.monotonic() > deadline:
+                break
+        for fault in found:
+            self._tell("faults", f"{self.name} step {step}: {fault}")
+        self.bench.engine.close()
+
+    def _tell(self, what: str, line: str) -> None:
+        with (self.folder / what).open("a") as file:
+            file.write(f"{line}\n")
+
+    def told(self, what: str) -> list[str]:
+        """What this lane's processes have said."""
+        path = self.folder / what
+        return path.read_text().splitlines() if path.exists() else []
 
 
-def _recovered(bench: Bench, name: str, label: str) -> list[str]:
-    found: list[str] = []
-    # The lock of a block whose process has died lasts a moment.
-    for _ in range(200):
-        bench.recover()
-        found = SCENARIOS[name][1](bench, label)
-        if not found:
-            break
-    bench.engine.close()
-    return found
+def campaign(url: str, name: str, *, stride: int = 1, first: int = 1, lanes: int = 1) -> tuple[int, list[str]]:
+    """Kill at the steps of a scenario until a process gets through; return how many died, and what is wrong.
+
+    ``lanes`` work at the same time, each on a database of its own: numbers of Redis, files beside that of SQLite.
+    """
+    with tempfile.TemporaryDirectory(prefix="umbel-killing-") as folder:
+        made = []
+        for number in range(lanes):
+            place = Path(folder) / str(number)
+            place.mkdir()
+            made.append(Lane(Bench(_store_of(url, number), place), name, place))
+        works = [partial(lane.run, first + number * stride, lanes * stride) for number, lane in enumerate(made)]
+        ended = forked_together(works, seconds=_LANE_SECONDS)
+        faults = [f"lane {number} ended with {how}" for number, how in enumerate(ended) if how]
+        faults += [fault for lane in made for fault in lane.told("faults")]
+        return sum(len(lane.told("deaths")) for lane in made), faults
+
+
+def _store_of(url: str, lane: int) -> str:
+    if not lane:
+        return url
+    return f"{url}-{lane}" if url.startswith("sqlite:") else f"{url.rpartition('/')[0]}/{lane}"
 
 
 def main(url: str, names: list[str]) -> int:
@@ -154,9 +149,10 @@ def main(url: str, names: list[str]) -> int:
     broken = 0
     logging.disable(logging.WARNING)
     for name in names or list(SCENARIOS):
-        died, faults = campaign(url, name)
+        began = time.monotonic()
+        died, faults = campaign(url, name, lanes=os.cpu_count() or 1)
         broken += len(faults)
-        print(f"{name}: {died} steps", *faults, sep="\n  ", flush=True)
+        print(f"{name}: {died} steps in {time.monotonic() - began:.0f} s", *faults, sep="\n  ", flush=True)
     return 1 if broken else 0
 
 

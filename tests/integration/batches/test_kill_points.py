@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.batches.killing import SCENARIOS, campaign
+from tests.integration.batches.killing import campaign
+from tests.integration.batches.scenarios import SCENARIOS
 
 _STRIDES = {"open": 41, "members": 149, "in_job": 223, "rows": 149}
 
