@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from umbel.engine.dispatch import as_celery_says
+from umbel.engine.broker_errors import as_celery_says
 from umbel.engine.execution import publishing_into, sink
 from umbel.engine.store import Outgoing
 

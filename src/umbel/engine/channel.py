@@ -14,11 +14,11 @@ from collections.abc import Callable
 from queue import Empty
 from typing import Any, Final
 
-from kombu.exceptions import OperationalError
 from kombu.transport import virtual
 from kombu.transport.virtual.exchange import FanoutExchange
 
 from umbel.engine import envelope
+from umbel.engine.broker_errors import sent_once
 from umbel.engine.burial import letter_of
 from umbel.engine.delivered import Fed, Message, tagged
 from umbel.engine.execution import sink
@@ -27,7 +27,7 @@ from umbel.engine.fetcher import Fetcher
 from umbel.engine.patience import until_back
 from umbel.engine.registry import open_engine
 from umbel.engine.store import Delivery, Engine, Outgoing, Settled
-from umbel.errors import PayloadTooLarge, StoreError, StoreUnreachable
+from umbel.errors import PayloadTooLarge, StoreError
 
 __all__ = ("Channel", "Message", "QoS", "Transport")
 
@@ -126,6 +126,13 @@ class Channel(virtual.Channel):
     def _next_delivery_tag(self) -> Any:
         return self.engine.new_tag()
 
+    def basic_publish(self, message: Any, exchange: str, routing_key: str, **kwargs: Any) -> Any:
+        """Publish a message. Raises :exc:`ConnectionError` on a closed channel."""
+        if self.connection is None:
+            # Kombu has connected again while it declared a queue, and goes on with the channel that it had.
+            raise ConnectionError("The connection was lost before the message was sent.")
+        return super().basic_publish(message, exchange, routing_key, **kwargs)
+
     def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
         message = self.connection.protection.apply(message)
         outgoing = envelope.outgoing(queue, message, self._get_message_priority(message))
@@ -148,13 +155,8 @@ class Channel(virtual.Channel):
         if collected is not None:
             collected += messages
             return
-        try:
+        with sent_once():
             self.engine.enqueue(messages)
-        except StoreUnreachable as error:
-            if error.unsure:
-                # Kombu sends again what its transport's errors say was not sent; this may have been.
-                raise OperationalError(str(error)) from error
-            raise
 
     # -- declaring --------------------------------------------------------------------------------------------
 

@@ -19,22 +19,23 @@ from celery import signals
 from celery.app.task import Task as CeleryTask
 from celery.utils.nodenames import anon_nodename
 from celery.utils.saferepr import saferepr
-from kombu.exceptions import OperationalError
 from kombu.utils.json import JSONEncoder
 
 from umbel.engine import envelope
-from umbel.engine.execution import offline_producer, sink
+from umbel.engine.broker_errors import as_celery_says
+from umbel.engine.execution import sink
 from umbel.engine.fairness import SHARE
 from umbel.engine.form import Form, mark
+from umbel.engine.plain_queues import PlainQueues
 from umbel.engine.protection import HIDDEN, carries, complete
 from umbel.engine.registry import engine_of, is_served
 from umbel.engine.store import Outgoing
-from umbel.errors import PayloadTooLarge, StoreError
+from umbel.errors import PayloadTooLarge
 
 if TYPE_CHECKING:
     from umbel.engine.store import Engine
 
-__all__ = ("Dispatcher", "as_celery_says", "inherited_owner")
+__all__ = ("Dispatcher", "inherited_owner")
 
 #: Options that the short way understands; any other one takes Celery's.
 _PLAIN: Final = frozenset({"queue", "priority", "countdown", "headers", "ignore_result", SHARE})
@@ -59,7 +60,6 @@ _SIGNALS: Final = (signals.before_task_publish, signals.after_task_publish, sign
 _REPR_MOST: Final = 1024
 #: Names of other services' tasks that are remembered.
 _NAMES_MOST: Final = 1000
-_CELERY_QUEUE_TYPE: Final = "direct"
 
 #: Options with which a dispatch still is like others.
 _USUAL: Final = frozenset({"queue", "priority", "ignore_result", SHARE})
@@ -96,7 +96,7 @@ class Dispatcher:
         #: Of ``send_task``, by name.
         self._named: dict[str, _Plan | None] = {}
         self._forms: dict[tuple[Any, ...], Form] = {}
-        self._queues: dict[str, bool] = {}
+        self._queues = PlainQueues(app)
         self._origin = (0, "")
 
     def send(self, task: Any, args: Any, kwargs: Any, task_id: str, options: Mapping[str, Any]) -> bool:
@@ -113,7 +113,7 @@ class Dispatcher:
         if not options.keys() <= _PLAIN:
             return False
         queue = options.get("queue") or plan.queue
-        if not isinstance(queue, str) or not self._is_direct(queue):
+        if not isinstance(queue, str) or not self._queues.serves(queue):
             return False
         if self._protection.sensitive and carries(self._protection.sensitive, (args, kwargs)):
             return False
@@ -167,7 +167,7 @@ class Dispatcher:
         self._plans = {"": None}
         self._named = {}
         self._forms = {}
-        self._queues = {}
+        self._queues.clear()
         url = str(conf.broker_write_url or conf.broker_url)
         plain = (
             is_served(url)
@@ -204,26 +204,6 @@ class Dispatcher:
             ignore_result=None,
             delivery_mode=2,
         )
-
-    def _is_direct(self, name: str) -> bool:
-        known = self._queues.get(name)
-        if known is None:
-            queue = self._app.amqp.queues[name]
-            exchange = queue.exchange
-            known = (
-                getattr(exchange, "type", None) == _CELERY_QUEUE_TYPE
-                and queue.name == name
-                and exchange.delivery_mode in (None, 2)
-            )
-            if known and offline_producer() is not None:
-                # Whoever publishes the message later declares its queue.
-                return True
-            if known:
-                # What Celery's way would declare with each message.
-                with self._app.connection_for_write() as connection:
-                    queue(connection.default_channel).declare()
-            self._queues[name] = known
-        return known
 
     # -- the message ------------------------------------------------------------------------------------------
 
@@ -373,17 +353,6 @@ def inherited_owner(app: Any) -> dict[str, str]:
     parent = app.current_worker_task
     owner = getattr(parent.request, "umbel_owner", None) if parent is not None else None
     return {} if owner is None else {"umbel_owner": str(owner)}
-
-
-class as_celery_says:
-    """Raises what the store says as the ``OperationalError`` that Celery's callers know."""
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, StoreError):
-            raise OperationalError(str(error)) from error
 
 
 def _represented(value: Any) -> str:

@@ -33,9 +33,11 @@ __all__ = (
     "current_progress",
     "deferring",
     "is_calling_back",
+    "is_patient",
     "offline",
     "offline_producer",
     "owned_by",
+    "patiently",
     "progress_of",
     "publishing_into",
     "sink",
@@ -48,6 +50,7 @@ current_execution: Final[ContextVar[Execution | None]] = ContextVar("umbel_execu
 _calling_back: Final[ContextVar[bool]] = ContextVar("umbel_calling_back", default=False)
 _owner: Final[ContextVar[str | None]] = ContextVar("umbel_owner", default=None)
 _sink: Final[ContextVar[list[Outgoing] | None]] = ContextVar("umbel_sink", default=None)
+_patient: Final[ContextVar[bool]] = ContextVar("umbel_patient", default=False)
 _offline: Final[ContextVar[Callable[[], Any] | None]] = ContextVar("umbel_offline", default=None)
 
 
@@ -287,8 +290,23 @@ def deferring() -> Iterator[None]:
     if execution is None:
         yield
         return
-    with publishing_into(execution.entry.outgoing):
+    with publishing_into(execution.entry.outgoing), patiently():
         yield
+
+
+@contextlib.contextmanager
+def patiently() -> Iterator[None]:
+    """Wait in this block for a store that is away: what is put together here is nobody's dispatch that could fail."""
+    token = _patient.set(True)
+    try:
+        yield
+    finally:
+        _patient.reset(token)
+
+
+def is_patient() -> bool:
+    """Whether a store that is away is waited for in this context."""
+    return _patient.get() and offline_producer() is None
 
 
 @contextlib.contextmanager

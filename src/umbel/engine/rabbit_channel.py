@@ -13,6 +13,7 @@ from typing import Any, Final
 from kombu.transport import pyamqp
 from kombu.transport.virtual.base import Base64
 
+from umbel.engine.broker_errors import sent_once
 from umbel.engine.burial import letter_of
 from umbel.engine.channel import QoS
 from umbel.engine.delivered import Fed, Message, tagged
@@ -108,7 +109,8 @@ class RabbitChannel(pyamqp.Channel):
             raise PayloadTooLarge(str(headers["task"]), len(job.payload), limit)
         collected = sink()
         if collected is None:
-            self._transport.engine.enqueue([job])
+            with sent_once():
+                self._transport.engine.enqueue([job])
         else:
             collected.append(job)
         return None

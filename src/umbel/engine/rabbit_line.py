@@ -88,8 +88,10 @@ class Line:
         if self._pid != os.getpid():
             self.reset()
         with self.lock:
+            connected = False
             try:
-                yield self.connection()
+                connection, connected = self.connection(), True
+                yield connection
             except amqp.exceptions.ChannelError as error:
                 raise StoreError(self.shown, f"{self.shown} refused what was asked ({error}).") from error
             except StoreError:
@@ -101,7 +103,8 @@ class Line:
                 if not isinstance(error, _LOST) and "OperationalError" not in type(error).__name__:
                     raise
                 self._close()
-                raise StoreUnreachable(self.shown, str(error) or type(error).__name__) from error
+                reason = str(error) or type(error).__name__
+                raise StoreUnreachable(self.shown, reason, unsure=connected) from error
 
     def _close(self) -> None:
         kombu, self._kombu = self._kombu, None

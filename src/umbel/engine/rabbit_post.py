@@ -60,9 +60,14 @@ class Post:
         """Publish ``parcels``, durably. Raises :exc:`StoreError`; some of them may have been published then."""
         try:
             self._send(parcels)
-        except StoreUnreachable:
+        except StoreUnreachable as error:
             # A connection that was idle may have died unnoticed. What went twice has the same key, and runs once.
-            self._send(parcels)
+            try:
+                self._send(parcels)
+            except StoreUnreachable as again:
+                # What the first try left open no later one that was refused can close.
+                again.unsure |= error.unsure
+                raise
 
     def _send(self, parcels: Sequence[Parcel]) -> None:
         with self.line.using() as connection:

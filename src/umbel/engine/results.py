@@ -19,7 +19,7 @@ from celery.exceptions import ChordError, TimeoutError
 from celery.result import GroupResult, allow_join_result
 from celery.utils.collections import AttributeDict
 
-from umbel.engine.dispatch import as_celery_says
+from umbel.engine.broker_errors import as_celery_says
 from umbel.engine.execution import (
     calling_back,
     current_execution,
@@ -27,6 +27,7 @@ from umbel.engine.execution import (
     current_progress,
     deferring,
     owned_by,
+    patiently,
     progress_of,
     publishing_into,
 )
@@ -212,7 +213,8 @@ class EngineBackend(BaseBackend):
 
     def add_to_chord(self, chord_id: str, result: Any) -> None:
         """Let a chord wait for a job that one of its running members adds."""
-        self.engine.groups.grow(str(chord_id), time.time() + _CHORD_SECONDS)
+        with as_celery_says():
+            self.engine.groups.grow(str(chord_id), time.time() + _CHORD_SECONDS)
 
     def apply_chord(self, header_result_args: Any, body: Any, **kwargs: Any) -> None:
         """Keep the shape of a header whose results are nested; plain ones need nothing."""
@@ -253,7 +255,8 @@ class EngineBackend(BaseBackend):
         execution = _Collected(entry)
         token = current_execution.set(execution)  # type: ignore[arg-type]
         try:
-            with publishing_into(entry.outgoing), owned_by(getattr(request, "umbel_owner", None)):
+            owner = getattr(request, "umbel_owner", None)
+            with publishing_into(entry.outgoing), patiently(), owned_by(owner):
                 self._call_back(request, callback)
         finally:
             current_execution.reset(token)

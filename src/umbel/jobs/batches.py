@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from celery._state import get_current_worker_task
 
 from umbel.engine.batches import BATCH, Plan
+from umbel.engine.broker_errors import as_celery_says
 from umbel.engine.current_task import as_child_of
 from umbel.engine.execution import offline_producer
 from umbel.engine.store import Outgoing
@@ -69,8 +70,7 @@ class Batch:
             batch.add(load.s(1), load.s(2), group(load.s(n) for n in range(10)))
 
         In a job that runs again, what it has added before is a member already and is not queued again. Raises
-        :exc:`BatchEnded`, :exc:`BatchNotFound`, :exc:`DispatchError` for what can be no member, and
-        :exc:`StoreError`.
+        :exc:`BatchEnded`, :exc:`BatchNotFound`, :exc:`DispatchError` for what can be no member, and the broker's error.
         """
         return [str(one.task_id) for one, _ in self._send(of_signatures(self._app, self.id, signatures, self._owner))]
 
@@ -86,7 +86,8 @@ class Batch:
     def _send(self, messages: Iterator[Outgoing]) -> Iterator[tuple[Outgoing, int]]:
         _refuse_transaction()
         while chunk := list(itertools.islice(messages, _CHUNK)):
-            new = self._app.engine.batches.add(self.id, chunk)
+            with as_celery_says():
+                new = self._app.engine.batches.add(self.id, chunk)
             yield from zip(chunk, itertools.chain([new], itertools.repeat(0)), strict=False)
 
     def status(self) -> BatchStatus:
