@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ("migrate",)
 
 _TELL_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 0.2
 _LETTERS: Final = 10_000
 
 
@@ -38,8 +39,8 @@ def migrate(
     """Move the waiting jobs to another store.
 
     From sqlite: to redis: or the other way round, or between two of a kind: waiting and delayed jobs and suspects, with
-    their history, dead letters, and the states of all jobs. Interrupted, by whatever, it is completed by running
-    it again; workers may run at the target already.
+    their history, batches, checkpoints, effects and dead letters, and the states of all jobs. Interrupted, by
+    whatever, it is completed by running it again; workers may run at the target already.
     """
     app = invocation.umbel()
     here, source_name = _open(app, source, "--from", reading=True)
@@ -93,18 +94,35 @@ def _prepare(app: Umbel, here: Engine, there: Engine, force: bool) -> None:
             f"The source is in use by {names_of(alive)}: stop them first, or add --force to leave them what they hold. "
             "Nothing was moved."
         )
+    _await_effects(here)
+
+
+def _await_effects(here: Engine) -> None:
+    """Wait for the leases of effects whose processes have died. Raises when somebody renews one."""
+    from umbel.engine.move import refuse_running
+
+    running = here.moving.running()
+    deadline = time.monotonic() + max((one.seconds for one in running), default=0.0) + _TELL_SECONDS
+    if running:
+        remark(f"Waiting for the leases of {len(running)} effects whose processes have died")
+    while here.moving.running() and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+    refuse_running(here)
 
 
 def _print_plan(here: Engine) -> None:
     crate = here.moving.packed()
     if crate is not None:
-        click.echo(f"On their way to {crate.label}, since a move was interrupted: {_jobs(len(crate.parcels))}.")
+        click.echo(f"On their way to {crate.label}, since a move was interrupted: {crate.contents}.")
     rows = [(q.name, q.ready, q.delayed, q.suspect, q.leased) for q in here.queues() if _total(q) or q.leased]
     columns = ("queue", "waiting", "delayed", "suspects", "(held, kept)")
     print_table("Would move", columns, rows, empty="nothing, no job waits")
     letters = len(here.dead(_LETTERS))
     if letters:
         click.echo(f"Dead letters: {letters}{' or more' if letters == _LETTERS else ''}")
+    batches, doubtful = len(here.batches.find(_LETTERS)), len(here.effects.uncertain(_LETTERS))
+    if batches or doubtful:
+        click.echo(f"Batches: {batches}, uncertain effects: {doubtful}")
 
 
 def _total(queue: object) -> int:
@@ -116,7 +134,7 @@ def _run(here: Engine, there: Engine, source_name: str, target_name: str) -> Non
 
     begun = here.moving.packed()
     if begun is not None:
-        remark(f"Going on with what was on its way when an earlier run ended: {_jobs(len(begun.parcels))}")
+        remark(f"Going on with what was on its way when an earlier run ended: {begun.contents}")
     moved: Counter[str] = Counter()
     told = time.monotonic()
     for crate in move(here, there, label=target_name):
@@ -125,9 +143,10 @@ def _run(here: Engine, there: Engine, source_name: str, target_name: str) -> Non
             told = time.monotonic()
             remark(f"{_jobs(moved['jobs'])} moved, {sum(map(_total, here.queues()))} to go")
     kinds = f"{moved['delayed']} delayed, {moved['suspects']} suspects"
+    others = [f"{moved[name]} {name}" for name in ("dead letters", "batches", "uncertain effects")]
     click.echo(
-        f"Moved {_jobs(moved['jobs'])} ({kinds}) and {moved['letters']} dead letters from {source_name} to "
-        f"{target_name}; the states of all jobs are there too."
+        f"Moved {_jobs(moved['jobs'])} ({kinds}), {', '.join(others)} from {source_name} to {target_name}; the states "
+        "of all jobs are there too."
     )
     _tell_rest(here, source_name)
 
@@ -136,15 +155,19 @@ def _count(moved: Counter[str], crate: Crate) -> None:
     moved["jobs"] += len(crate.parcels)
     moved["delayed"] += sum(one.due is not None for one in crate.parcels)
     moved["suspects"] += sum(one.suspect for one in crate.parcels)
-    moved["letters"] += len(crate.letters)
+    moved["dead letters"] += len(crate.letters)
+    moved["batches"] += len(crate.batches)
+    moved["uncertain effects"] += len(crate.effects)
 
 
 def _tell_rest(here: Engine, source_name: str) -> None:
+    held = len(here.moving.held())
     left = sum(_total(queue) + queue.leased for queue in here.queues())
-    if left:
+    if left or held:
         holders = names_of(here.workers())
+        batches = f" and {held} batches that wait for them" if held else ""
         raise Failure(
-            f"Still in {source_name}{f', with {holders}' if holders else ''}: {_jobs(left)}. "
+            f"Still in {source_name}{f', with {holders}' if holders else ''}: {_jobs(left)}{batches}. "
             "Stop what works there and run this again."
         )
 

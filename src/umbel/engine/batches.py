@@ -93,6 +93,8 @@ class Tally:
     created: float
     updated: float
     finished: float | None
+    #: It is on its way from or to another store: its members are counted, and nothing is queued.
+    held: bool = False
 
     @property
     def pending(self) -> int:
@@ -114,6 +116,8 @@ class Tally:
 
     def due(self) -> list[str]:
         """Return which callbacks are to be queued now. Lua says the same in ``lua/batch_keys.lua``."""
+        if self.held:
+            return []
         ended = self.closed and self.pending <= 0
         # A share is one of all members, who are not known before the batch is closed.
         wanted = {

@@ -1,20 +1,49 @@
 """One store's side of a move, and the shapes that travel.
 
-Messages go in crates, and a crate is packed, admitted and discarded in one step each. What is known by an id (states,
-groups, chords, cancellations, ticks) is copied, and copying it twice changes nothing.
+What must be in one place only goes in crates, and a crate is packed, admitted and discarded in one step each: batches,
+uncertain effects, messages, dead letters. What is known by an id (states, groups, chords, members of batches,
+checkpoints, results of effects, cancellations, ticks) is copied, and copying it twice changes nothing.
+
+A batch that was packed is held, here and there: its members are counted, and its callbacks wait until all that it is
+about has arrived. Then its target lets it go, and the source drops it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from umbel.state.effects import Uncertain
 
 if TYPE_CHECKING:
-    from umbel.engine.store import DeadLetter, Stored
+    from umbel.engine.batches import MemberEnd, Tally
+    from umbel.engine.store import DeadLetter, Outgoing, Stored
 
-__all__ = ("Belongings", "Cancelled", "Chord", "Crate", "Group", "Kept", "Moving", "Parcel", "Tick")
+__all__ = (
+    "ARRIVING",
+    "PENDING",
+    "Belongings",
+    "Bundle",
+    "Cancelled",
+    "Chord",
+    "Crate",
+    "Cursors",
+    "Effect",
+    "Group",
+    "HeldBatch",
+    "Kept",
+    "Moving",
+    "Parcel",
+    "Running",
+    "Tick",
+)
+
+#: How a member stands that has not ended.
+PENDING: Final = "p"
+#: The label of a batch that is held because it comes, not because it goes.
+ARRIVING: Final = "this store"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +74,16 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Bundle:
+    """A batch as it was packed, with the callbacks that have not been queued. Its members are copied."""
+
+    tally: Tally
+    callbacks: Mapping[str, tuple[Outgoing, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Crate:
-    """Messages and dead letters on their way to the store whose identity is ``target``, in their order."""
+    """What is on its way to the store whose identity is ``target``, in its order."""
 
     token: str
     target: str
@@ -54,6 +91,15 @@ class Crate:
     label: str
     parcels: tuple[Parcel, ...] = ()
     letters: tuple[DeadLetter, ...] = ()
+    batches: tuple[Bundle, ...] = ()
+    effects: tuple[Uncertain, ...] = ()
+
+    @property
+    def contents(self) -> str:
+        """Say what is in it."""
+        kinds = {"job": self.parcels, "dead letter": self.letters, "batch": self.batches, "effect": self.effects}
+        counts = [(len(things), name) for name, things in kinds.items() if things]
+        return " and ".join(f"{count} {name if count == 1 else _plural(name)}" for count, name in counts) or "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +141,47 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldBatch:
+    """A batch that goes to the store whose identity is ``target``, or comes here. ``mark`` changes with it."""
+
+    id: str
+    target: str
+    label: str
+    closed: bool
+    cancelled: bool
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cursors:
+    """A job's checkpoints, and the number of the execution that has them."""
+
+    task_id: str
+    fence: int
+    expires: float
+    cursors: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """An effect that is there, with its result."""
+
+    name: str
+    owner: str
+    result: str
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An effect that somebody causes now; its lease lasts for ``seconds`` unless it is renewed."""
+
+    name: str
+    owner: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Belongings:
     """What is copied: everything in it is known by an id."""
 
@@ -103,6 +190,12 @@ class Belongings:
     chords: tuple[Chord, ...] = ()
     cancelled: tuple[Cancelled, ...] = ()
     ticks: tuple[Tick, ...] = ()
+    #: How members of batches stand, those that have not ended (:data:`PENDING`) included.
+    members: tuple[MemberEnd, ...] = ()
+    #: Batches of which all has arrived: they are held no longer.
+    batches: tuple[HeldBatch, ...] = ()
+    checkpoints: tuple[Cursors, ...] = ()
+    effects: tuple[Effect, ...] = ()
 
 
 class Moving(ABC):
@@ -120,9 +213,9 @@ class Moving(ABC):
 
     @abstractmethod
     def pack(self, limit: int, target: str, label: str) -> Crate | None:
-        """Return the packed crate, or pack one for ``target``: up to ``limit`` messages, else dead letters.
+        """Return the packed crate, or pack one for ``target``: batches, else uncertain effects, messages, dead letters.
 
-        None when nothing waits. What a process holds is not packed. A crate that was packed for another target is
+        None when none of them is left. What a process holds is not packed. A crate that was packed for another one is
         returned as it is.
         """
 
@@ -136,11 +229,38 @@ class Moving(ABC):
 
     @abstractmethod
     def recall(self) -> int:
-        """Put the packed crate back to the heads of its queues; return how many messages that were."""
+        """Put the packed crate back to the heads of its queues; return how many messages that were.
+
+        Batches are held no longer, those that came included.
+        """
 
     @abstractmethod
     def chords(self, group_ids: Sequence[str] | None = None) -> Iterator[Belongings]:
         """Give the chords named, or all, some at a time."""
+
+    @abstractmethod
+    def members(self, batches: Mapping[str, Sequence[str] | None]) -> Iterator[Belongings]:
+        """Give members of batches, those named or with None all, some at a time."""
+
+    @abstractmethod
+    def checkpoints(self, task_ids: Sequence[str]) -> Iterator[Belongings]:
+        """Give the checkpoints of these jobs."""
+
+    @abstractmethod
+    def effects(self) -> Iterator[Belongings]:
+        """Give the results of effects, some at a time."""
+
+    @abstractmethod
+    def running(self) -> list[Running]:
+        """Return the effects that somebody causes now."""
+
+    @abstractmethod
+    def held(self) -> list[HeldBatch]:
+        """Return the batches that are on their way, from here or to here."""
+
+    @abstractmethod
+    def part(self, batches: Sequence[HeldBatch]) -> None:
+        """Drop batches that were handed over, but for those of which something was heard since."""
 
     @abstractmethod
     def belongings(self) -> Iterator[Belongings]:
@@ -150,8 +270,15 @@ class Moving(ABC):
 
     @abstractmethod
     def admit(self, crate: Crate) -> bool:
-        """Queue what is in ``crate``, behind what waits; False if it was admitted before."""
+        """Queue what is in ``crate``, behind what waits, and hold its batches; False if it was admitted before."""
 
     @abstractmethod
     def keep(self, belongings: Belongings) -> None:
-        """Store what is not known here, or is newer than what is; an end is never overwritten by less."""
+        """Store what is not known here, or is newer than what is; an end is never overwritten by less.
+
+        Callbacks of batches that are held no longer are queued when they are due.
+        """
+
+
+def _plural(name: str) -> str:
+    return f"{name}es" if name.endswith("h") else f"{name}s"

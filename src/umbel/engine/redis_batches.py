@@ -11,7 +11,7 @@ from umbel.engine.redis_wire import message, pack, record_fields
 from umbel.engine.store import Outgoing, Record
 from umbel.errors import BatchEnded, BatchNotFound, StoreUnreachable
 
-__all__ = ("RedisBatchBook", "RedisBatches")
+__all__ = ("RedisBatchBook", "RedisBatches", "tally_in")
 
 _PAGE: Final = 500
 #: What is asked again when its answer is lost: a member is one however often it is added.
@@ -64,7 +64,7 @@ class RedisBatchBook:
             for one in ids:
                 pipe.hgetall(self._store.key(f"batch:{one}"))
             answers = pipe.execute() if ids else []
-        return [_tally(one, fields) for one, fields in zip(ids, answers, strict=True) if fields]
+        return [tally_in(one, fields) for one, fields in zip(ids, answers, strict=True) if fields]
 
     def pending(self, batch_id: str) -> Iterator[list[tuple[str, bool]]]:
         """Yield the members that have not ended, and whether each has a message."""
@@ -84,7 +84,7 @@ class RedisBatchBook:
 
     def sweep(self) -> None:
         """Drop the names of batches that have expired."""
-        for name in ("batches", "batches:open"):
+        for name in ("batches", "batches:open", "batches:held"):
             with self._store.asking() as client:
                 ids = client.zrange(self._store.key(name), 0, _PAGE - 1)
                 pipe = client.pipeline(transaction=False)
@@ -134,7 +134,8 @@ class RedisBatches(RedisBatchBook):
         self._insist("batch_turn", batch_id, "recount")
 
 
-def _tally(batch_id: str, fields: dict[bytes, bytes]) -> Tally:
+def tally_in(batch_id: str, fields: dict[bytes, bytes]) -> Tally:
+    """Return the batch in a hash's fields."""
     text = {
         name.decode(): value.decode() for name, value in fields.items() if name not in (b"then", b"catch", b"finally")
     }
@@ -156,4 +157,5 @@ def _tally(batch_id: str, fields: dict[bytes, bytes]) -> Tally:
         created=float(text["created"]),
         updated=float(text["updated"]),
         finished=None if finished is None else float(finished),
+        held="held" in text,
     )

@@ -5,19 +5,18 @@ Chords and results have no list of their own: they are found by a walk over the 
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, Final, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 from umbel.engine import envelope, redis_leases
 from umbel.engine.envelope import headers_of
-from umbel.engine.moving import Belongings, Cancelled, Chord, Crate, Group, Kept, Moving, Parcel, Tick
+from umbel.engine.moving import Belongings, Cancelled, Chord, Crate, Group, Kept, Parcel, Tick
 from umbel.engine.redis_documents import RedisDocuments
 from umbel.engine.redis_leases import Leases
 from umbel.engine.redis_letters import RedisLetters, fields_of, letter_in, old_letter
+from umbel.engine.redis_moving_batches import RedisMovingBatches, doubts, kept, pages
 from umbel.engine.redis_names import RedisNames
 from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_wire import message, pack, queue_of, raw
@@ -25,16 +24,13 @@ from umbel.engine.store import Outgoing
 
 __all__ = ("RedisMoving",)
 
-_PAGE: Final = 500
 _FIELDS: Final = 10
 _LETTER: Final = 4
 #: On top of a lease's length, for those who look at it now and then.
 _LOOK_SECONDS: Final = 5.0
 
-T = TypeVar("T")
 
-
-class RedisMoving(Moving):
+class RedisMoving(RedisMovingBatches):
     """One database's side of a move."""
 
     def __init__(self, store: RedisStore, names: RedisNames, leases: Leases, letters: RedisLetters) -> None:
@@ -67,11 +63,12 @@ class RedisMoving(Moving):
         found = self._store.run("pack", limit, secrets.token_hex(16), target, label, *queues)
         if found is None:
             return None
-        token, aim, name, old, letters, *fields = found
+        token, aim, name, old, letters, batches, effects, *fields = found
         parcels = (self._parcel(fields[at : at + _FIELDS]) for at in range(0, len(fields), _FIELDS))
         quads = (letter_in(*letters[at : at + _LETTER]) for at in range(0, len(letters), _LETTER))
         packed = (*map(old_letter, old), *quads)
-        return Crate(token.decode(), aim.decode(), name.decode(), tuple(parcels), packed)
+        others = (tuple(self._bundle(*one) for one in batches), doubts(effects))
+        return Crate(token.decode(), aim.decode(), name.decode(), tuple(parcels), packed, *others)
 
     def _parcel(self, fields: Sequence[bytes]) -> Parcel:
         kind, more, key, body, queued, priority, deliveries, crashes, mark, cancelled = fields
@@ -96,20 +93,13 @@ class RedisMoving(Moving):
         self._store.run("discard", token)
 
     def recall(self) -> int:
-        return int(self._store.run("recall"))
+        back = int(self._store.run("recall"))
+        self.keep(Belongings(batches=tuple(self.held())))
+        return back
 
     def chords(self, group_ids: Sequence[str] | None = None) -> Iterator[Belongings]:
-        for ids in _pages(self._walk("umbel:chord:") if group_ids is None else group_ids):
+        for ids in pages(self._walk("umbel:chord:", but=b":parts") if group_ids is None else group_ids):
             yield Belongings(chords=tuple(filter(None, map(self._chord, ids))))
-
-    def _walk(self, head: str) -> Iterator[str]:
-        """Give what follows ``head`` in the names of keys; some may come twice."""
-        start = self._store.kombu(head)
-        pattern = re.sub(rb"([\\*?\[\]])", rb"\\\1", start) + b"*"
-        with self._store.asking() as client:
-            for name in client.scan_iter(match=pattern, count=1000):
-                if not name.endswith(b":parts"):
-                    yield _text(name[len(start) :])
 
     def _chord(self, group_id: str) -> Chord | None:
         name = self._store.key(f"chord:{group_id}")
@@ -127,12 +117,12 @@ class RedisMoving(Moving):
         )
 
     def belongings(self) -> Iterator[Belongings]:
-        for ids in _pages(self._walk("celery-task-meta-")):
+        for ids in pages(self._walk("celery-task-meta-")):
             yield Belongings(states=self._states(ids))
-        for ids in _pages(self._walk("celery-taskset-meta-")):
+        for ids in pages(self._walk("celery-taskset-meta-")):
             yield Belongings(groups=self._groups(ids))
         with self._store.asking() as client:
-            for part in _pages(client.hscan_iter(self._store.key("cancelled"), count=1000)):
+            for part in pages(client.hscan_iter(self._store.key("cancelled"), count=1000)):
                 yield Belongings(cancelled=tuple(_cancelled(_text(task_id), value) for task_id, value in part))
             ticks = client.hgetall(self._store.key("ticks"))
         runs = ((name.decode(), *value.split()) for name, value in ticks.items())
@@ -164,7 +154,8 @@ class RedisMoving(Moving):
     def admit(self, crate: Crate) -> bool:
         letters = [[fields_of(one, self._letters.limits.most), repr(one.died)] for one in crate.letters]
         messages = [self._message(one) for one in crate.parcels]
-        return bool(self._store.run("admit", crate.token, pack(messages), pack(letters)))
+        others = self._crate_words(crate, self.identity())
+        return bool(self._store.run("admit", crate.token, pack(messages), pack(letters), *others))
 
     def _message(self, one: Parcel) -> list[Any]:
         payload = _tagged(one.payload)
@@ -199,14 +190,9 @@ class RedisMoving(Moving):
         ]
         cancelled = [[one.task_id, _mark(one)] for one in belongings.cancelled]
         ticks = [[one.entry, repr(one.last_run), one.runs] for one in belongings.ticks]
-        if states or groups or chords or cancelled or ticks:
-            self._store.run("keep", pack([states, groups, chords, cancelled, ticks]))
-
-
-def _pages(items: Iterable[T]) -> Iterator[tuple[T, ...]]:
-    source = iter(items)
-    while page := tuple(islice(source, _PAGE)):
-        yield page
+        words = [states, groups, chords, cancelled, ticks, *kept(belongings, now)]
+        if any(words):
+            self._store.run("keep", pack(words))
 
 
 def _tagged(payload: str) -> str:

@@ -76,7 +76,7 @@ class SQLiteEngine(SQLitePrimitives):
         self.groups = GroupTable(self.file)
         self.letters = SQLiteLetters(self.file, keep, self._push)
         self.letters.on_queued = self._ring_all
-        self.moving = SQLiteMoving(self.file, self.names)
+        self.moving = SQLiteMoving(self.file, self.names, self._row, self._ring_all)
         self.crash_limit: Final = crash_limit
         self._forget_process()
 

@@ -18,7 +18,7 @@ from umbel.engine.store import Outgoing, Record
 from umbel.engine.values import insert_rows
 from umbel.errors import BatchEnded, BatchNotFound
 
-__all__ = ("BatchTable", "count_members")
+__all__ = ("BatchTable", "count_members", "recount", "tally_in")
 
 _SQL: Final = statements("batches.sql")
 _MESSAGES: Final = statements("messages.sql")
@@ -111,12 +111,12 @@ class BatchTable:
     def find(self, limit: int) -> list[Tally]:
         """Return the newest batches."""
         with self._file.read() as connection:
-            return [_tally(row) for row in connection.execute(_SQL["find"], (limit,)).fetchall()]
+            return [tally_in(row) for row in connection.execute(_SQL["find"], (limit,)).fetchall()]
 
     def stale(self, before: float, limit: int) -> list[Tally]:
         """Return batches that have not ended, and of which nothing was heard since ``before``."""
         with self._file.read() as connection:
-            return [_tally(row) for row in connection.execute(_SQL["stale"], (before, limit)).fetchall()]
+            return [tally_in(row) for row in connection.execute(_SQL["stale"], (before, limit)).fetchall()]
 
     def pending(self, batch_id: str) -> Iterator[list[tuple[str, bool]]]:
         """Yield the members that have not ended, and whether each has a message."""
@@ -160,6 +160,12 @@ def count_members(connection: sqlite3.Connection, ends: Sequence[MemberEnd], now
     return queued
 
 
+def recount(connection: sqlite3.Connection, batch_id: str, now: float, row: _Row) -> int:
+    """Count the members anew and queue what is due, inside the caller's transaction; return how many were queued."""
+    connection.execute(_SQL["recount"], (batch_id, now))
+    return _fire(connection, batch_id, now, row)
+
+
 def _fire(connection: sqlite3.Connection, batch_id: str, now: float, row: _Row) -> int:
     """Queue the callbacks that are due, inside the caller's transaction; return how many messages those are."""
     tally = _read(connection, batch_id)
@@ -180,10 +186,11 @@ def _fire(connection: sqlite3.Connection, batch_id: str, now: float, row: _Row) 
 
 def _read(connection: sqlite3.Connection, batch_id: str) -> Tally | None:
     row = connection.execute(_SQL["read"], (batch_id,)).fetchone()
-    return None if row is None else _tally(row)
+    return None if row is None else tally_in(row)
 
 
-def _tally(row: Sequence[Any]) -> Tally:
+def tally_in(row: Sequence[Any]) -> Tally:
+    """Return the batch in a row."""
     return Tally(
         id=row[0],
         name=row[1],
@@ -201,4 +208,5 @@ def _tally(row: Sequence[Any]) -> Tally:
         created=row[13],
         updated=row[14],
         finished=row[15],
+        held=bool(row[16]),
     )

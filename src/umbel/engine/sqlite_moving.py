@@ -6,16 +6,17 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from umbel.engine.fairness import share_of
-from umbel.engine.moving import Belongings, Cancelled, Chord, Crate, Group, Kept, Moving, Parcel, Tick
+from umbel.engine.moving import Belongings, Cancelled, Chord, Crate, Group, Kept, Parcel, Tick
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile
 from umbel.engine.sqlite_letters import bury, letter_in
+from umbel.engine.sqlite_moving_batches import SQLiteMovingBatches
 from umbel.engine.sqlite_names import QueueNames
-from umbel.engine.store import Stored
+from umbel.engine.store import Outgoing, Stored
 from umbel.engine.values import insert_rows
 
 __all__ = ("SQLiteMoving",)
@@ -26,17 +27,22 @@ _PAGE: Final = 500
 _ADMITTED_SECONDS: Final = 366 * 86_400.0
 
 
-class SQLiteMoving(Moving):
+class SQLiteMoving(SQLiteMovingBatches):
     """One file's side of a move."""
 
-    def __init__(self, file: StoreFile, names: QueueNames) -> None:
-        self._file = file
+    def __init__(
+        self,
+        file: StoreFile,
+        names: QueueNames,
+        row: Callable[[sqlite3.Connection, Outgoing, float], tuple[Any, ...]],
+        ring: Callable[[Sequence[Outgoing]], None],
+    ) -> None:
+        super().__init__(file, row, ring)
         self._names = names
 
     def identity(self) -> str:
         with self._file.write() as connection:
-            connection.execute(_SQL["identify"], (secrets.token_hex(16),))
-            return str(connection.execute(_SQL["identity"]).fetchone()[0])
+            return _identity(connection)
 
     def doubt(self) -> float:
         return 0.0
@@ -46,16 +52,20 @@ class SQLiteMoving(Moving):
     def pack(self, limit: int, target: str, label: str) -> Crate | None:
         with self._file.write() as connection:
             if connection.execute(_SQL["crate"]).fetchone() is None:
-                messages = _pack_messages(connection, limit)
-                letters = None if messages else connection.execute(_SQL["pack_letters"], (limit,)).fetchone()[0]
-                if messages or letters:
-                    row = (secrets.token_hex(16), target, label, letters or 0)
+                batches = self._pack_batches(connection, limit, target, label)
+                effects = [] if batches else self._pack_effects(connection, limit)
+                messages = 0 if batches or effects else _pack_messages(connection, limit)
+                empty = not (batches or effects or messages)
+                letters = connection.execute(_SQL["pack_letters"], (limit,)).fetchone()[0] if empty else None
+                if letters or not empty:
+                    lists = (json.dumps(batches), json.dumps(effects))
+                    row = (secrets.token_hex(16), target, label, letters or 0, *lists)
                     connection.execute(_SQL["open_crate"], row)
-            return _crate(connection)
+            return self._crate(connection)
 
     def packed(self) -> Crate | None:
         with self._file.read() as connection:
-            return _crate(connection)
+            return self._crate(connection)
 
     def discard(self, token: str) -> None:
         with self._file.write() as connection:
@@ -63,15 +73,27 @@ class SQLiteMoving(Moving):
             if crate is not None and crate[0] == token:
                 connection.execute(_SQL["discard_messages"])
                 connection.execute(_SQL["discard_letters"], (crate[3],))
+                self._discard_effects(connection, crate[5])
                 connection.execute(_SQL["close_crate"], (token,))
 
     def recall(self) -> int:
         with self._file.write() as connection:
             crate = connection.execute(_SQL["crate"]).fetchone()
-            if crate is None:
-                return 0
-            connection.execute(_SQL["close_crate"], (crate[0],))
-            return connection.execute(_SQL["recall"]).rowcount
+            if crate is not None:
+                connection.execute(_SQL["close_crate"], (crate[0],))
+            back = connection.execute(_SQL["recall"]).rowcount
+        self.keep(Belongings(batches=tuple(self.held())))
+        return back
+
+    def _crate(self, connection: sqlite3.Connection) -> Crate | None:
+        found = connection.execute(_SQL["crate"]).fetchone()
+        if found is None:
+            return None
+        token, target, label, last, batches, effects = found
+        parcels = tuple(_parcel(row) for row in connection.execute(_SQL["parcels"]).fetchall())
+        letters = tuple(letter_in(row) for row in connection.execute(_SQL["letters"], (last,)).fetchall())
+        others = (self._bundles(connection, batches), self._doubts(connection, effects))
+        return Crate(token, target, label, parcels, letters, *others)
 
     def chords(self, group_ids: Sequence[str] | None = None) -> Iterator[Belongings]:
         wanted = None if group_ids is None else json.dumps(list(group_ids))
@@ -119,6 +141,7 @@ class SQLiteMoving(Moving):
             for letter in crate.letters:
                 bury(connection, letter, letter.died)
             _cancel(connection, [one.cancelled for one in crate.parcels if one.cancelled])
+            self._admit_companions(connection, crate, _identity(connection))
         return True
 
     def keep(self, belongings: Belongings) -> None:
@@ -133,6 +156,9 @@ class SQLiteMoving(Moving):
             _cancel(connection, belongings.cancelled)
             for chord in belongings.chords:
                 _keep_chord(connection, chord)
+            queued = self._keep_companions(connection, belongings)
+        if queued:
+            self._ring(())
 
 
 def _pack_messages(connection: sqlite3.Connection, limit: int) -> int:
@@ -146,14 +172,9 @@ def _pack_messages(connection: sqlite3.Connection, limit: int) -> int:
     return packed
 
 
-def _crate(connection: sqlite3.Connection) -> Crate | None:
-    found = connection.execute(_SQL["crate"]).fetchone()
-    if found is None:
-        return None
-    token, target, label, last = found
-    parcels = tuple(_parcel(row) for row in connection.execute(_SQL["parcels"]).fetchall())
-    letters = tuple(letter_in(row) for row in connection.execute(_SQL["letters"], (last,)).fetchall())
-    return Crate(token, target, label, parcels, letters)
+def _identity(connection: sqlite3.Connection) -> str:
+    connection.execute(_SQL["identify"], (secrets.token_hex(16),))
+    return str(connection.execute(_SQL["identity"]).fetchone()[0])
 
 
 def _parcel(row: tuple[Any, ...]) -> Parcel:

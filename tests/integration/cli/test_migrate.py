@@ -14,6 +14,7 @@ from tests.integration.cli.conftest import Cli, until
 from umbel.engine.redis import RedisEngine
 from umbel.engine.registry import open_engine
 from umbel.engine.store import Engine, Outgoing
+from umbel.state.effects import Claimant
 from umbel.testing.contract._peer import Peer
 from umbel.testing.contract._suite import payload
 
@@ -87,15 +88,19 @@ def test_c14_killed_over_and_over_twenty_thousand_jobs_arrive_once(
     target.close()
 
 
-def test_a_project_grows_from_its_file_to_redis(shop: Cli, redis: RedisEngine) -> None:
+def test_a_project_grows_from_its_file_to_redis(shop: Cli, file: Engine, redis: RedisEngine) -> None:
     """The way of the guide: jobs in the file, migrate, a worker on Redis runs them, delayed ones included."""
     shop.ok("enqueue", "add", "2", "1", "--id", "now")
     shop.ok("enqueue", "add", "1", "1", "--id", "soon", "--countdown", "1s")
     shop.ok("enqueue", "add", "1", "1", "--id", "never")
     shop.ok("cancel", "never")
     assert "Would move" in shop.ok("migrate", "--to", redis.url, "--dry-run")
+    # Whoever began this one is dead: its lease ends by itself, and nobody knows whether it is there.
+    file.effects.claim("paid", Claimant("killed", "run", "token"), 2.0)
     told = shop.ok("migrate", "--to", redis.url)
     assert told.startswith("Moved 3 jobs (")
+    assert "1 uncertain effects" in told
+    assert [one.name for one in redis.effects.uncertain()] == ["paid"]
     assert told.endswith(f"to {redis.url}; the states of all jobs are there too.")
     assert shop.ok("migrate", "--to", redis.url).startswith("Moved 0 jobs")
     shop.start("worker", "--processes", "1", UMBEL_BROKER_URL=redis.url)

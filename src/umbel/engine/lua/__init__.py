@@ -22,6 +22,7 @@ _ALSO: Final = {
     "state_unique": "state_unique_keys.lua",
     "state_unique_holder": "state_unique_keys.lua",
     "state_tick": "state_unique_keys.lua",
+    "keep": "batch_keys.lua",
     "settle": "batch_keys.lua",
     "state_settle": "batch_keys.lua",
     "batch_open": "batch_keys.lua",

@@ -1,9 +1,10 @@
 -- What the scripts that count the members of batches begin with, after keys.lua and, beside another broker, state_keys.lua.
 --
 --   umbel:batch:ID             hash    name, owner, opener, allowed, share, closed, cancelled, total, done, failed, gone, fired, created,
---                                      updated, finished; then, catch, finally: their messages (MessagePack), until they are queued
+--                                      updated, finished; held: "TARGET LABEL" while it is on its way to or from another store; then, catch, finally: their messages (MessagePack), until they are queued
 --   umbel:batch:ID:members     hash    task id -> p pending, d done, f failed, c cancelled
 --   umbel:batches              zset    ID -> when it was opened
+--   umbel:batches:held         zset    ID -> the same, of those that are held, which are in no other of these
 --   umbel:batches:open         zset    ID -> the same, until its last member has ended
 local KINDS = {'then', 'catch', 'finally'}
 local OUTCOMES = {d = 'done', f = 'failed', c = 'gone'}
@@ -32,8 +33,8 @@ end
 -- Queue the callbacks of a batch that are due; ``send`` queues one message. Python says the same in ``engine/batches.py``.
 local function fire_batch(batch, at, send)
     local about = key('batch:' .. batch)
-    local found = redis.call('HMGET', about, 'closed', 'cancelled', 'share', 'fired', 'allowed', 'total', 'done', 'failed', 'gone')
-    if not found[1] then return end
+    local found = redis.call('HMGET', about, 'closed', 'cancelled', 'share', 'fired', 'allowed', 'total', 'done', 'failed', 'gone', 'held')
+    if not found[1] or found[10] then return end
     local closed, cancelled, share, fired = found[1] == '1', found[2] == '1', found[3] == '1', found[4]
     local allowed, total, done = tonumber(found[5]), tonumber(found[6]), tonumber(found[7])
     local bad = tonumber(found[8]) + tonumber(found[9])

@@ -7,5 +7,13 @@ for _, packed in ipairs(redis.call('LRANGE', key('crate:messages'), 0, -1)) do
     -- The id may have been queued again since.
     if known and (cut(known)) == 'c' then redis.call('DEL', key('job:' .. id)) end
 end
-redis.call('DEL', key('crate'), key('crate:messages'), key('crate:letters'), key('crate:dead'))
+for _, name in ipairs(redis.call('LRANGE', key('crate:effects'), 0, -1)) do
+    -- Somebody may have said of it meanwhile whether it is there.
+    local since = redis.call('ZSCORE', key('effects'), name)
+    if since and tonumber(since) <= now() * 1000 then
+        redis.call('DEL', key('effect:' .. name))
+        redis.call('ZREM', key('effects'), name)
+    end
+end
+redis.call('DEL', key('crate'), key('crate:messages'), key('crate:letters'), key('crate:dead'), key('crate:batches'), key('crate:effects'))
 return 1

@@ -1,8 +1,10 @@
 -- Store what is known by an id, where it is not known here or is newer than what is.
--- ARGV: prefix, MessagePack [states, groups, chords, cancelled, ticks]:
+-- ARGV: prefix, MessagePack [states, groups, chords, cancelled, ticks, members, batches, checkpoints, effects]:
 --   states [[id, state, final, text, meta, attempt, task, queue, owner, milliseconds left or 0, updated], …], groups [[id, meta, milliseconds left or 0], …],
---   chords [[id, size or 0, extra, fired, milliseconds left, [[task id, "PLACE\nRESULT"], …]], …], cancelled [[id, "AT RUNNING"], …], ticks [[entry, last run, runs], …]
-local states, groups, chords, cancelled, ticks = unpack(cmsgpack.unpack(ARGV[2]))
+--   chords [[id, size or 0, extra, fired, milliseconds left, [[task id, "PLACE\nRESULT"], …]], …], cancelled [[id, "AT RUNNING"], …], ticks [[entry, last run, runs], …],
+--   members [[batch, task id, state], …], batches that are held no longer [[id, closed, cancelled], …], checkpoints [[id, fence, ["=NAME", cursor, …],
+--   milliseconds left], …], effects that are there [[name, owner, result, milliseconds left], …]
+local states, groups, chords, cancelled, ticks, members, batches, checkpoints, effects = unpack(cmsgpack.unpack(ARGV[2]))
 
 local function is_newer(id, final, updated)
     local old = guard_of(id)
@@ -43,6 +45,54 @@ for _, tick in ipairs(ticks) do
     local known = redis.call('HGET', key('ticks'), tick[1])
     if not known or tonumber(string.match(known, '^%S+')) < tonumber(tick[2]) then
         redis.call('HSET', key('ticks'), tick[1], tick[2] .. ' ' .. tick[3])
+    end
+end
+local at = now()
+local function send(message) push(message[1], message[2], message[3], message[4], message[5], message[6], at) end
+
+for _, one in ipairs(members) do
+    local batch, id, state = unpack(one)
+    local about = key('batch:' .. batch)
+    if redis.call('EXISTS', about) == 1 then
+        redis.call('HINCRBY', about, 'total', redis.call('HSETNX', about .. ':members', id, 'p'))
+        if state ~= 'p' then count_member(batch, id, state, at) end
+        redis.call('EXPIRE', about .. ':members', OPEN_BATCH)
+    end
+end
+for batch in pairs(touched) do fire_batch(batch, at, send) end
+for _, one in ipairs(batches) do
+    local id, closed, cancelled = unpack(one)
+    local about = key('batch:' .. id)
+    local held, created, fired = unpack(redis.call('HMGET', about, 'held', 'created', 'fired'))
+    if held then
+        redis.call('HDEL', about, 'held')
+        if closed == 1 then redis.call('HSET', about, 'closed', 1) end
+        if cancelled == 1 then redis.call('HSET', about, 'cancelled', 1) end
+        redis.call('ZREM', key('batches:held'), id)
+        redis.call('ZADD', key('batches'), created, id)
+        if not string.find(fired, 'finally', 1, true) then redis.call('ZADD', key('batches:open'), created, id) end
+        turn_batch(id, 'recount', at, send)
+    end
+end
+for _, one in ipairs(checkpoints) do
+    local id, fence, cursors, left = unpack(one)
+    local about = key('checkpoint:' .. id)
+    local known = redis.call('HGET', about, 'fence')
+    if not known or tonumber(known) < tonumber(fence) then
+        redis.call('DEL', about)
+        redis.call('HSET', about, 'fence', fence, unpack(cursors))
+        redis.call('PEXPIRE', about, left)
+    end
+end
+for _, one in ipairs(effects) do
+    local name, owner, result, left = unpack(one)
+    local about = key('effect:' .. name)
+    local state = redis.call('HGET', about, 'state')
+    if not state or state == 'uncertain' then
+        redis.call('DEL', about)
+        redis.call('HSET', about, 'state', 'done', 'owner', owner, 'run', '', 'token', '', 'ends', '0', 'result', result)
+        redis.call('PEXPIRE', about, left)
+        redis.call('ZREM', key('effects'), name)
     end
 end
 return 1

@@ -55,6 +55,7 @@
 --   umbel:crate:messages         list    its messages in their order (MessagePack)
 --   umbel:crate:dead             list    its dead letters, each as number, head, payload, failures
 --   umbel:crate:letters          list    those of earlier versions
+--   umbel:crate:batches, umbel:crate:effects   list    ids of its batches; names of its uncertain effects
 --   umbel:admitted               zset    tokens of crates that were admitted here -> when
 --   umbel:seq, umbel:letters, umbel:cancels, umbel:terms    counters
 --

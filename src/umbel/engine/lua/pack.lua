@@ -1,9 +1,35 @@
 -- Pack a crate, unless one is packed, and return it.
 -- ARGV: prefix, limit, token, target, label, queues…. With limit 0 nothing is packed.
--- Returns [token, target, label, [letter of an earlier version, …], [number, head, payload, failures, …], fields of a message, …] or nothing when nothing is packed. The fields are: kind, due or verdict,
+-- Returns [token, target, label, [letter of an earlier version, …], [number, head, payload, failures, …], [[batch, its fields as pairs…], …],
+-- [effect, owner, since, …], fields of a message, …] or nothing when nothing is packed. The fields are: kind, due or verdict,
 -- list, body, queued, priority, deliveries, crashes, id, the cancellation or "". A kind is q, f (condemned), s (suspect), d (delayed).
 local crate, messages, letters = key('crate'), key('crate:messages'), key('crate:dead')
 local limit = tonumber(ARGV[2])
+
+-- They are held from now on: counted, and not called back.
+local function pack_batches()
+    local found = redis.call('ZRANGE', key('batches'), 0, math.min(limit, 50) - 1, 'WITHSCORES')
+    for at = 1, #found, 2 do
+        local id = found[at]
+        redis.call('ZREM', key('batches'), id)
+        redis.call('ZREM', key('batches:open'), id)
+        if redis.call('EXISTS', key('batch:' .. id)) == 1 then
+            redis.call('HSET', key('batch:' .. id), 'held', ARGV[4] .. ' ' .. ARGV[5])
+            redis.call('ZADD', key('batches:held'), found[at + 1], id)
+            redis.call('RPUSH', key('crate:batches'), id)
+            limit = 0
+        end
+    end
+end
+
+-- Those of which nobody knows whether they are there. They stay until the crate is discarded: whoever asks here is to be told so.
+local function pack_effects()
+    local found = limit > 0 and redis.call('ZRANGEBYSCORE', key('effects'), '-inf', digits(now() * 1000), 'LIMIT', 0, limit) or {}
+    for _, name in ipairs(found) do
+        redis.call('RPUSH', key('crate:effects'), name)
+        limit = 0
+    end
+end
 
 local function put(kind, more, list, element)
     redis.call('RPUSH', messages, cmsgpack.pack({kind, more, list, element}))
@@ -54,9 +80,11 @@ local function pack_delayed()
 end
 
 if redis.call('EXISTS', crate) == 0 and limit > 0 then
+    pack_batches()
+    pack_effects()
     for at = 6, #ARGV do pack_queue(ARGV[at]) end
     pack_delayed()
-    if redis.call('EXISTS', messages) == 0 then
+    if limit > 0 and redis.call('EXISTS', messages) == 0 then
         -- The oldest first.
         for _, number in ipairs(redis.call('ZRANGE', key('dead:order'), 0, limit - 1)) do
             local payload, failures = redis.call('HGET', key('dead:payloads'), number), redis.call('HGET', key('dead:failures'), number)
@@ -64,7 +92,7 @@ if redis.call('EXISTS', crate) == 0 and limit > 0 then
             if head then redis.call('RPUSH', letters, number, cmsgpack.pack(head), payload, failures) end
         end
     end
-    if redis.call('EXISTS', messages, letters) > 0 then
+    if redis.call('EXISTS', messages, letters, key('crate:batches'), key('crate:effects')) > 0 then
         redis.call('HSET', crate, 'token', ARGV[3], 'target', ARGV[4], 'label', ARGV[5])
     end
 end
@@ -73,6 +101,18 @@ if redis.call('EXISTS', crate) == 0 then return nil end
 local answer = redis.call('HMGET', crate, 'token', 'target', 'label')
 answer[4] = redis.call('LRANGE', key('crate:letters'), 0, -1)
 answer[5] = redis.call('LRANGE', letters, 0, -1)
+answer[6], answer[7] = {}, {}
+for _, id in ipairs(redis.call('LRANGE', key('crate:batches'), 0, -1)) do
+    local fields = redis.call('HGETALL', key('batch:' .. id))
+    table.insert(fields, 1, id)
+    if #fields > 1 then answer[6][#answer[6] + 1] = fields end
+end
+for _, name in ipairs(redis.call('LRANGE', key('crate:effects'), 0, -1)) do
+    local owner, since = redis.call('HGET', key('effect:' .. name), 'owner'), redis.call('ZSCORE', key('effects'), name)
+    if owner and since and tonumber(since) <= now() * 1000 then
+        for _, word in ipairs({name, owner, digits(tonumber(since))}) do answer[7][#answer[7] + 1] = word end
+    end
+end
 for _, packed in ipairs(redis.call('LRANGE', messages, 0, -1)) do
     local kind, more, list, element = unpack(cmsgpack.unpack(packed))
     local body, queued, priority, deliveries, crashes, id = read(element)

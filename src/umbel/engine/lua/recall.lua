@@ -26,5 +26,5 @@ while redis.call('EXISTS', key('crate:dead')) == 1 do
     -- Its job may have died again meanwhile.
     if redis.call('HEXISTS', key('dead:keys'), head[1]) == 0 then inter(number, head, payload, failures) end
 end
-redis.call('DEL', key('crate'))
+redis.call('DEL', key('crate'), key('crate:batches'), key('crate:effects'))
 return back

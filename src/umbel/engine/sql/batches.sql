@@ -48,16 +48,19 @@ INSERT OR REPLACE INTO cancelled (task_id, at, running)
 SELECT ?1, ?2, 1 WHERE NOT EXISTS (SELECT 1 FROM result WHERE task_id = ?1 AND final = 1)
 
 -- name: read
-SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished
+SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished,
+    held IS NOT NULL
 FROM batch WHERE id = ?
 
 -- name: find
-SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished
-FROM batch ORDER BY created DESC LIMIT ?
+SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished,
+    held IS NOT NULL
+FROM batch WHERE held IS NULL ORDER BY created DESC LIMIT ?
 
 -- name: stale
-SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished
-FROM batch WHERE finished IS NULL AND updated < ? ORDER BY updated LIMIT ?
+SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished,
+    held IS NOT NULL
+FROM batch WHERE finished IS NULL AND held IS NULL AND updated < ? ORDER BY updated LIMIT ?
 
 -- name: pending
 SELECT task_id, EXISTS (SELECT 1 FROM message WHERE message.task_id = batch_member.task_id)

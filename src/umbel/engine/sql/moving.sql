@@ -7,10 +7,10 @@ SELECT name FROM identity
 INSERT OR IGNORE INTO identity (one, name) VALUES (1, ?)
 
 -- name: crate
-SELECT token, target, label, letters FROM crate
+SELECT token, target, label, letters, batches, effects FROM crate
 
 -- name: open_crate
-INSERT INTO crate (one, token, target, label, letters) VALUES (1, ?, ?, ?, ?)
+INSERT INTO crate (one, token, target, label, letters, batches, effects) VALUES (1, ?, ?, ?, ?, ?, ?)
 
 -- name: close_crate
 DELETE FROM crate WHERE token = ?

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+from umbel.engine.batches import DONE, MemberEnd, Plan
 from umbel.engine.burial import replay_of
 from umbel.engine.moving import Belongings, Cancelled, Chord, Crate, Group, Kept, Tick
 from umbel.engine.store import ChordPart, Outgoing, Record, Settled, Stored
@@ -93,6 +94,20 @@ class Moving(Suite):
         assert self.peer("nothing") is not None
         self.engine.close()
         assert self.engine.moving.identity() == name
+
+    def test_c14_a_batch_that_is_packed_is_counted_and_calls_nobody_back(self) -> None:
+        callback = Outgoing(QUEUE, payload("then"), "then")
+        self.engine.batches.open(Plan(id="b", name="b", callbacks={"then": [callback]}))
+        self.engine.batches.add("b", [Outgoing(QUEUE, payload("a", umbel_batch="b"), "a")])
+        self.engine.batches.close("b")
+        (bundle,) = self.pack().batches
+        assert (bundle.tally.held, bundle.tally.total, bundle.callbacks) == (True, 1, {"then": (callback,)})
+        self.engine.settle([Settled(end=MemberEnd("b", "a", DONE))])
+        assert ids(self.get()) == ["a"]
+        assert (self.engine.batches.find(9), self.engine.batches.stale(LATER, 9)) == ([], [])
+        self.engine.moving.recall()
+        assert ids(self.get()) == ["then"]
+        assert [one.id for one in self.engine.batches.find(9)] == ["b"]
 
     # -- as it was --------------------------------------------------------------------------------------------
 
