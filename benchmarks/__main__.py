@@ -1,6 +1,7 @@
 """``python -m benchmarks``: the whole benchmark, some of its measures, or one measurement of one subject."""
 
 import argparse
+import compileall
 import os
 import signal
 import sys
@@ -24,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # So that workers are stopped and directories removed when the run is ended from outside.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # As pip does for the peers, also where Python writes no bytecode.
+    compileall.compile_dir(Path(__file__).resolve().parent.parent / "src", quiet=2)
     bench = Bench(TINY if options.tiny else QUICK if options.quick else FULL)
     if options.measure == "report":
         return _publish(options.file)

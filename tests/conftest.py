@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import os
 import shutil
@@ -21,6 +22,7 @@ from tests.rabbit import RabbitServer, is_installed, running_rabbit
 
 __all__ = ["RedisServer", "free_port", "miss", "need_program"]
 
+_ROOT = Path(__file__).resolve().parent.parent
 _MISSING = "missing server: "
 _START_SECONDS = 10.0
 _START_TRIES = 5
@@ -173,6 +175,16 @@ def _answers(process: subprocess.Popen[bytes], server: RedisServer) -> bool:
             return f"process_id:{server.pid}\r\n".encode() in server.command("INFO", "server")
         time.sleep(0.02)
     return False
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile once what the tests' processes import, as in an installed package, also where Python writes no bytecode.
+
+    A worker process starts in half the processor time.
+    """
+    if not hasattr(config, "workerinput"):
+        for folder in ("src", "services", "tests"):
+            compileall.compile_dir(_ROOT / folder, quiet=2)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist, which reads the marks in the same hook

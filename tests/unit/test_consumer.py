@@ -107,3 +107,15 @@ def test_c14_a_message_that_makes_no_sense_keeps_no_other_of_its_batch() -> None
     batch = [Delivery(number, "default", text, 1) for number, text in enumerate(("a", "odd", "canvas", "b"))]
     assert consumer._start_plain(None, batch) == [batch[1], batch[2]]
     assert started == ["a", "b"]
+
+
+def test_c19_a_worker_that_has_given_everything_back_says_so() -> None:
+    """Its supervisor then ends with it, and need not ask the store."""
+    told: list[Any] = []
+    consumer: Any = consumer_with()
+    consumer.blueprint = SimpleNamespace(shutdown=lambda _: told.append("shut down"))
+    consumer.perform_pending_operations = lambda: None
+    consumer._engine = SimpleNamespace(close_lease=lambda: told.append("closed"))
+    consumer.on_lease = told.append
+    consumer.shutdown()
+    assert told == ["shut down", "closed", None]

@@ -61,8 +61,8 @@ class Consumer(celery_consumer.Consumer):
     _paths: dict[str, ShortPath | None]
     #: The token of this process's lease, once it has one.
     lease_token: str | None = None
-    #: Hears of it when it has another one.
-    on_lease: Callable[[str], None] | None = None
+    #: Hears of it when it has another one, or none any more.
+    on_lease: Callable[[str | None], None] | None = None
 
     @cached_property
     def _outage(self) -> Outage:
@@ -301,6 +301,8 @@ class Consumer(celery_consumer.Consumer):
             self._flusher.stop()
         if self._engine is not None:
             self._engine.close_lease()
+            if self.on_lease is not None:
+                self.on_lease(None)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """A message that cannot be decoded, or is refused: log it as Celery does, and keep it as a dead letter."""

@@ -27,6 +27,7 @@ class Child:
         self.number = number
         self.pid = process.pid
         self.status_fd = status_fd
+        #: None before it has one, and when it has given back by itself whatever it held.
         self.lease: str | None = None
         self.ready = False
         self.draining = False
