@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from umbel.durations import duration
+from umbel.jobs.claims import ClaimBook
 from umbel.jobs.limit_block import LimitBlock
 from umbel.jobs.limit_book import LimitBook
 from umbel.jobs.limits import limit_of
@@ -28,6 +29,11 @@ class WithLimits:
         """Renews the slots that this process holds."""
         app: Any = self
         return Keeper(lambda: app.engine.slots, "slot")
+
+    @cached_property
+    def claims(self) -> ClaimBook:
+        """Asks for what jobs need before they begin, a batch at a time."""
+        return ClaimBook(self)
 
     def limit(self, name: str, *limits: Any, wait: object = 0) -> LimitBlock:
         """Return a block under limits that the fleet shares by ``name``, for ``with`` or ``async with``.

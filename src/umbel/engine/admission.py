@@ -1,8 +1,9 @@
-"""Whether a job may start now: what is asked of the limits for a whole batch, before any of it is started (C33).
+"""Whether a job may start now: what is asked of the store for a whole batch, before any of it is started (C31 to C34).
 
-A job whose own start time lies ahead goes back to the store until then, as the message that it is: it takes no slot, no
-attempt and no thread. Costs: a batch with limited jobs is one more round trip; a job without limits is looked at once
-where a worker has limited ones, and not at all elsewhere.
+First what its jobs need while they run (:mod:`umbel.engine.holdings`), then their starts under limits. A job whose own
+start time lies ahead goes back to the store until then, as the message that it is: it takes no slot, no attempt and no
+thread. Costs: a batch with limited jobs is one more round trip, with others one more for each kind of what they need; a
+job that declares nothing is looked at once where a worker has others, and not at all elsewhere.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from celery.worker import state as worker_state
 
 from umbel.engine.envelope import decode_body, due_at, moment
 from umbel.engine.fetcher import Fetcher
+from umbel.engine.holdings import Candidate, Claims
 from umbel.engine.short_path import body_of
 from umbel.engine.store import Delivery, Outgoing, Settled
 from umbel.errors import StoreError
@@ -46,8 +48,11 @@ class Book(Protocol):
     def names(self) -> tuple[set[str], set[str]]:
         """Return the tasks and the queues of which some job may be limited."""
 
-    def ask(self, task: str, queue: str, owner: str, arguments: _Arguments) -> Ask | None:
-        """Return what a job has to ask before it starts; None for nothing, or when it asks by itself."""
+    def ask(self, task: str, queue: str, owner: str, arguments: _Arguments, *, ready: bool = False) -> Ask | None:
+        """Return what a job has to ask before it starts; None for nothing, or when it asks by itself.
+
+        ``ready``: it has been granted whatever else it needs.
+        """
 
     def refresh(self, limits: Limits) -> None:
         """Take up what was changed live."""
@@ -56,9 +61,9 @@ class Book(Protocol):
 class Doorkeeper:
     """Knows which messages have to ask: by a look at their text, before anything is decoded."""
 
-    def __init__(self, book: Book, *, opaque: bool) -> None:
+    def __init__(self, tasks: set[str], queues: set[str], *, opaque: bool) -> None:
         """``opaque``: the text of a message says nothing of its task."""
-        self.tasks, self.queues = book.names()
+        self.tasks, self.queues = tasks, queues
         self.any = bool(self.tasks or self.queues)
         legible = not opaque and all(map(_SIMPLE.fullmatch, self.tasks))
         named = "|".join(re.escape(name) for name in sorted(self.tasks))
@@ -80,7 +85,10 @@ class Admission:
         """``peek`` opens a message; None for one that is damaged."""
         self._limits: Limits = fetcher.engine.limits
         self._book: Book = app.limits
+        self._claims: Claims = app.claims
         self._fetcher = fetcher
+        self._holdings = fetcher.flusher.holdings
+        self._holdings.claims = self._claims
         self._peek = peek
         self._opaque: bool = app.protection.encrypts
         #: When the start of a message was granted.
@@ -95,6 +103,8 @@ class Admission:
     def admit(self, batch: list[Delivery]) -> list[Delivery]:
         """Return those of ``batch`` that may start now; the others are put off. Called on the fetch thread."""
         self._look()
+        if self._needs.any:
+            self._claim([delivery for delivery in batch if not delivery.suspect and self._needs.stops(delivery)])
         if not self._door.any:
             return batch
         stopped = {delivery.seq for delivery in batch if self._door.stops(delivery)}
@@ -103,6 +113,27 @@ class Admission:
         asks = [(delivery, self._ask(delivery)) for delivery in batch if delivery.seq in stopped]
         waiting = self._decide([(delivery, ask) for delivery, ask in asks if ask is not None])
         return [delivery for delivery in batch if delivery.seq not in waiting] if waiting else batch
+
+    def _claim(self, batch: Sequence[Delivery]) -> None:
+        """Ask for what the jobs of ``batch`` need; those of which that cannot be said ask when they begin."""
+        jobs = [job for delivery in batch if (job := self._candidate(delivery)) is not None]
+        if not jobs:
+            return
+        try:
+            # Of a key that another one has done with.
+            self._holdings.give_back()
+            self._holdings.keep(self._claims.claim(jobs))
+        except StoreError as error:
+            logger.warning("Jobs ask one by one for what they need: %s", error)
+
+    def _candidate(self, delivery: Delivery) -> Candidate | None:
+        raw = self._ready(delivery)
+        if raw is None or raw["headers"]["task"] not in self._needs.tasks:
+            return None
+        task_id, given = raw["headers"].get("id"), _arguments(raw)
+        if given is None or not isinstance(task_id, str) or delivery.task_id != task_id:
+            return None
+        return Candidate(delivery.seq, raw["headers"]["task"], task_id, *given)
 
     def mark(self, delivery: Delivery, headers: dict[str, Any]) -> None:
         """Tell the job of a message when its start was granted."""
@@ -120,23 +151,35 @@ class Admission:
             self._book.refresh(self._limits)
         except StoreError as error:
             logger.warning("What was changed of the limits cannot be read, and is as it was: %s", error)
-        self._door = Doorkeeper(self._book, opaque=self._opaque)
+        self._door = Doorkeeper(*self._book.names(), opaque=self._opaque)
+        # In a child of a pool nobody would know of it.
+        needy = self._claims.names() if self._fetcher.in_process else set()
+        self._needs = Doorkeeper(needy, set(), opaque=self._opaque)
 
-    def _ask(self, delivery: Delivery) -> Ask | None:
-        raw = self._peek(delivery)
+    def _ready(self, delivery: Delivery) -> dict[str, Any] | None:
+        """Return the message of a job that runs, as far as is known now; None for any other."""
+        raw: dict[str, Any] | None = self._peek(delivery)
         if raw is None or "umbel_refused" in raw:
             return None
         headers = raw["headers"]
-        name, task_id, expires = headers.get("task"), headers.get("id"), moment(headers.get("expires"))
-        if not isinstance(name, str) or task_id in worker_state.revoked:
+        expires = moment(headers.get("expires"))
+        if not isinstance(headers.get("task"), str) or headers.get("id") in worker_state.revoked:
             return None
         if expires is not None and expires < time.time():
             return None
         if not delivery.enqueued and due_at(headers.get("eta")) is not None:
             # What a plain client sent for later is put off first.
             return None
+        return raw
+
+    def _ask(self, delivery: Delivery) -> Ask | None:
+        raw = self._ready(delivery)
+        if raw is None:
+            return None
+        name, task_id = raw["headers"]["task"], raw["headers"].get("id")
         owner = task_id if isinstance(task_id, str) else f"message-{delivery.seq}"
-        return self._book.ask(name, delivery.queue, owner, lambda: _arguments(raw))
+        ready = not self._holdings.refuses(delivery.seq)
+        return self._book.ask(name, delivery.queue, owner, lambda: _arguments(raw), ready=ready)
 
     def _decide(self, asks: Sequence[tuple[Delivery, Ask]]) -> set[int]:
         """Ask for all of them; return the messages that do not start."""
@@ -156,6 +199,7 @@ class Admission:
         for (delivery, ask), start in zip(asks, starts, strict=True):
             if start.wait:
                 waiting.add(delivery.seq)
+                self._holdings.drop(delivery.seq)
                 self._put_off(delivery, start)
             else:
                 self._granted[delivery.seq] = asked, ask.mark

@@ -23,6 +23,7 @@ from umbel.engine.store import Outgoing, Record, ReplayEnd, Settled
 
 if TYPE_CHECKING:
     from umbel.engine.flusher import Flusher
+    from umbel.engine.holdings import Holding
     from umbel.engine.store import Delivery
 
 __all__ = (
@@ -200,6 +201,26 @@ class Execution:
         left = entry.records or entry.outgoing or entry.parts or entry.letter or entry.end or entry.forget
         if self.settled and not self.closed and left:
             self.settle("keep")
+
+    def holding(self) -> Holding | None:
+        """Return what the job was granted with its batch, when its body begins; None for nothing, or once taken."""
+        return self._flusher.holdings.take(self.delivery.seq)
+
+    def give_back(self, *held: Any) -> None:
+        """Let what the body has done with go back with what is settled next."""
+        if held:
+            self._flusher.holdings.leave(*held)
+            if self.settled or self.closed:
+                # Its end is on its way, or was.
+                self._flusher.hurry()
+
+    def owes(self) -> bool:
+        """Free what jobs of this process have done with; return whether there was anything."""
+        holdings = self._flusher.holdings
+        owed = holdings.owes
+        if owed:
+            holdings.give_back()
+        return owed
 
     def _described(self, record: Record) -> Record:
         self._describe(record)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from umbel.engine.holdings import Holdings
 from umbel.engine.outage import Outage
 from umbel.engine.store import ChordPart, Engine, Record, Settled
 from umbel.errors import StoreError
@@ -31,6 +32,8 @@ class Flusher:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        #: What the jobs of this process hold while they wait for a slot, and until it is freed.
+        self.holdings: Final = Holdings()
         self._entries: deque[Settled] = deque()
         self._notes: dict[str, tuple[float, int | None, Callable[[], Record]]] = {}
         self._wake = threading.Event()
@@ -43,6 +46,8 @@ class Flusher:
         self.on_chord: Callable[[ChordPart], Settled] | None = None
         self._thread: threading.Thread | None = None
         self._start_lock = threading.Lock()
+        self._free_due = 0.0
+        self._unfreed = Outage("What ended jobs held could not be freed", "What ended jobs held is freed again")
         self._outage = Outage("Jobs' ends could not be written", "Jobs' ends are written again")
 
     @property
@@ -69,6 +74,11 @@ class Flusher:
         note = self._notes.pop(task_id, None)
         return note[2] if note is not None else None
 
+    def hurry(self) -> None:
+        """Free what is to go back now, whether anything is to be settled with it or not. Never blocks."""
+        self._idle.clear()
+        self._ring()
+
     def drain(self, timeout: float) -> bool:
         """Wait until everything submitted so far is written; return whether it is."""
         self._ring()
@@ -94,7 +104,7 @@ class Flusher:
 
     def _run(self) -> None:
         while True:
-            if not self._entries:
+            if not self._entries and not self.holdings.owes:
                 self._idle.set()
                 if self._entries:
                     self._idle.clear()
@@ -102,18 +112,21 @@ class Flusher:
             self._wake.clear()
             batch = self._take()
             if batch:
+                self.holdings.end(batch)
                 self._write(batch)
-            elif self._stopping and not self._entries:
+            if self.holdings.owes and (self._stopping or time.monotonic() >= self._free_due):
+                self._free()
+            if not batch and self._stopping and not self._entries:
                 self._idle.set()
                 return
 
     def _patience(self) -> float | None:
         if self._entries or self._stopping:
             return 0.0
-        if self._notes:
-            first = min(due for due, _, _ in list(self._notes.values()))
-            return max(0.001, first - time.monotonic())
-        return None
+        due = [due for due, _, _ in list(self._notes.values())]
+        if self.holdings.owes:
+            due.append(self._free_due)
+        return max(0.001, min(due) - time.monotonic()) if due else None
 
     def _take(self) -> list[Settled]:
         batch: list[Settled] = []
@@ -153,6 +166,16 @@ class Flusher:
                 if not self._outage.over():
                     self._report(refused)
                 return
+
+    def _free(self) -> None:
+        try:
+            self.holdings.give_back()
+        except StoreError as error:
+            # What is settled does not wait for it.
+            self._free_due = time.monotonic() + self._unfreed.pause(error)
+        else:
+            self._free_due = 0.0
+            self._unfreed.over()
 
     def _settle(self, batch: list[Settled]) -> list[Settled]:
         refused: list[Settled] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from umbel.engine.postgres_store import PostgresStore, Step
@@ -37,6 +38,11 @@ class PostgresBreakers:
 
         return self._store.run(ask)
 
+    def look(self, names: Sequence[str]) -> list[float | None]:
+        """Return for how many seconds nobody passes each of these; None where a probe may pass."""
+        found = self._store.run(lambda step: step.each_rows("breaker_find", [(name,) for name in names]))
+        return [_wait(rows) for rows in found]
+
     def failed(self, name: str, owner: str, threshold: Threshold) -> bool:
         """Count a failure; return whether the breaker is open now."""
 
@@ -67,3 +73,11 @@ class PostgresBreakers:
         """Return for how many seconds nobody passes."""
         rows = self._store.run(lambda step: step.rows("breaker_find", name))
         return max(0.0, rows[0][0] - rows[0][4]) if rows and rows[0][0] is not None else 0.0
+
+
+def _wait(rows: Sequence[tuple[Any, ...]]) -> float | None:
+    if not rows or rows[0][0] is None:
+        return 0.0
+    opens, probe, until, _, now = rows[0]
+    ends = opens if opens > now or probe is None else until
+    return float(ends - now) if ends > now else None

@@ -152,12 +152,15 @@ class Step:
 
     def each_row(self, name: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Run a statement that returns one row for each of ``values``, in one round trip."""
-        found: list[tuple[Any, ...]] = []
+        return [row for rows in self.each_rows(name, values) for row in rows]
+
+    def each_rows(self, name: str, values: Sequence[Any]) -> list[list[tuple[Any, ...]]]:
+        """Run a statement for each of ``values``, in one round trip, and return the rows of each."""
+        found: list[list[tuple[Any, ...]]] = []
         if values:
             with self._connection.cursor() as cursor:
                 cursor.executemany(self._sql[name].encode(), values, returning=True)
-                for _ in cursor.results():
-                    found += cursor.fetchall()
+                found = [cursor.fetchall() for _ in cursor.results()]
             self.answered = True
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from umbel.engine.redis_store import RedisStore
@@ -20,6 +21,11 @@ class RedisBreakers:
         """Ask whether ``owner`` may go on."""
         wait, probing = self._store.run("breaker_enter", name, owner, _milliseconds(probe_seconds))
         return Pass(int(wait) / 1000, bool(probing))
+
+    def look(self, names: Sequence[str]) -> list[float | None]:
+        """Return for how many seconds nobody passes each of these; None where a probe may pass."""
+        found = self._store.run("breaker_look", *names)
+        return [None if wait < 0 else wait / 1000 for wait in map(int, found)]
 
     def failed(self, name: str, owner: str, threshold: Threshold) -> bool:
         """Count a failure; return whether the breaker is open now."""

@@ -6,30 +6,32 @@ from collections.abc import Sequence
 from typing import Final
 
 from umbel.engine.redis_store import RedisStore
-from umbel.state.locks import Grant
+from umbel.state.locks import Grant, Locks, Want
 
 __all__ = ("RedisLocks",)
 
 
-class RedisLocks:
+class RedisLocks(Locks):
     """The locks of one server."""
 
     def __init__(self, store: RedisStore) -> None:
         self._store: Final = store
 
-    def acquire(self, name: str, owner: str, seconds: float, *, waiter: str | None = None) -> Grant:
-        """Take the lock if it is free or ``owner``'s; otherwise note who waits."""
-        fence, left, holder = self._store.run("lock_acquire", name, owner, _milliseconds(seconds), waiter or "")
-        return Grant(int(fence), int(left) / 1000, holder.decode())
+    def acquire_many(self, wants: Sequence[Want]) -> list[Grant]:
+        """Take each lock that is free or its owner's already; otherwise note who waits."""
+        words = [word for one in wants for word in (one.name, one.owner, _milliseconds(one.seconds), one.waiter or "")]
+        found = self._store.run("lock_acquire", *words)
+        return [Grant(int(fence), int(left) / 1000, owner.decode()) for fence, left, owner in found]
 
     def renew(self, held: Sequence[tuple[str, int]], seconds: float) -> list[bool]:
         """Let locks last longer; False for one that was lost."""
         words = [word for pair in held for word in pair]
         return [bool(lasts) for lasts in self._store.run("lock_renew", _milliseconds(seconds), *words)]
 
-    def release(self, name: str, fence: int) -> bool:
-        """Free the lock, and let the first who waits be due; False if it had been lost."""
-        return bool(self._store.run("lock_release", name, fence))
+    def release_many(self, held: Sequence[tuple[str, int]]) -> list[bool]:
+        """Free locks, and let the first who waits for each be due; False for one that had been lost."""
+        words = [word for pair in held for word in pair]
+        return [bool(freed) for freed in self._store.run("lock_release", *words)]
 
     def holder(self, name: str) -> Grant | None:
         """Return who has the lock; None when it is free."""

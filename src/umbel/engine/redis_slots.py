@@ -6,31 +6,35 @@ from collections.abc import Sequence
 from typing import Final
 
 from umbel.engine.redis_store import RedisStore
-from umbel.state.locks import Grant
+from umbel.state.locks import Grant, Want
+from umbel.state.slots import Slots
 
 __all__ = ("RedisSlots",)
 
 
-class RedisSlots:
+class RedisSlots(Slots):
     """The slots of one server."""
 
     def __init__(self, store: RedisStore) -> None:
         self._store: Final = store
 
-    def acquire(self, name: str, owner: str, seconds: float, *, most: int, waiter: str | None = None) -> Grant:
-        """Take a slot if one is free or ``owner``'s; otherwise note who waits."""
-        words = (name, owner, _milliseconds(seconds), most, waiter or "")
-        fence, left, holder = self._store.run("slot_acquire", *words)
-        return Grant(int(fence), int(left) / 1000, holder.decode())
+    def acquire_many(self, wants: Sequence[Want]) -> list[Grant]:
+        """Take a slot for each for whom one is free or its owner's already; otherwise note who waits."""
+        words: list[str | int] = []
+        for one in wants:
+            words += (one.name, one.owner, _milliseconds(one.seconds), one.most, one.waiter or "")
+        found = self._store.run("slot_acquire", *words)
+        return [Grant(int(fence), int(left) / 1000, owner.decode()) for fence, left, owner in found]
 
     def renew(self, held: Sequence[tuple[str, int]], seconds: float) -> list[bool]:
         """Let slots last longer; False for one that was lost."""
         words = [word for pair in held for word in pair]
         return [bool(lasts) for lasts in self._store.run("slot_renew", _milliseconds(seconds), *words)]
 
-    def release(self, name: str, fence: int) -> bool:
-        """Free a slot, and let the first who waits be due; False if it had been lost."""
-        return bool(self._store.run("slot_release", name, fence))
+    def release_many(self, held: Sequence[tuple[str, int]]) -> list[bool]:
+        """Free slots, and let the first who waits for each be due; False for one that had been lost."""
+        words = [word for pair in held for word in pair]
+        return [bool(freed) for freed in self._store.run("slot_release", *words)]
 
     def holders(self, name: str) -> list[Grant]:
         """Return who has the slots."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any, Final
 
 from umbel.engine.sql import statements
@@ -40,6 +41,12 @@ class BreakerTable:
             connection.execute(_SQL["probe"], (name, owner, now + probe_seconds))
         return Pass(0.0, probing=True)
 
+    def look(self, names: Sequence[str]) -> list[float | None]:
+        """Return for how many seconds nobody passes each of these; None where a probe may pass."""
+        with self._file.read() as connection:
+            now = self._file.now()
+            return [_wait(_find(connection, name), now) for name in names]
+
     def failed(self, name: str, owner: str, threshold: Threshold) -> bool:
         """Count a failure; return whether the breaker is open now."""
         with self._file.write() as connection:
@@ -71,6 +78,14 @@ class BreakerTable:
         """Drop failures that count no more."""
         with self._file.turn() as connection:
             connection.execute(_SQL["sweep"], (self._file.now() - _KEPT_SECONDS,))
+
+
+def _wait(row: tuple[Any, ...] | None, now: float) -> float | None:
+    if row is None:
+        return 0.0
+    opens, probe, until = row
+    ends = opens if opens > now or probe is None else until
+    return ends - now if ends > now else None
 
 
 def _find(connection: sqlite3.Connection, name: str) -> tuple[Any, ...] | None:

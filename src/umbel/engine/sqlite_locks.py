@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile
-from umbel.state.locks import Grant
+from umbel.state.locks import Grant, Locks, Want
 
 __all__ = ("LockTable",)
 
 _SQL: Final = statements("locks.sql")
 
 
-class LockTable:
+class LockTable(Locks):
     """The locks of one file. ``ring`` tells who waits that a job is due."""
 
     def __init__(self, file: StoreFile, ring: Callable[[], None]) -> None:
         self._file = file
         self._ring = ring
 
-    def acquire(self, name: str, owner: str, seconds: float, *, waiter: str | None = None) -> Grant:
-        """Take the lock if it is free or ``owner``'s; otherwise note who waits."""
+    def acquire_many(self, wants: Sequence[Want]) -> list[Grant]:
+        """Take each lock that is free or its owner's already; otherwise note who waits."""
         with self._file.write() as connection:
             now = self._file.now()
-            row = connection.execute(_SQL["held"], (name, now)).fetchone()
-            if row is not None and row[0] != owner:
-                if waiter is not None:
-                    connection.execute(_SQL["wait"], (name, waiter))
-                return Grant(0, row[2] - now, row[0])
-            # By the clock, so that a file that was restored gives no number twice.
-            fence = connection.execute(_SQL["fence"], (int(now * 1_000_000),)).fetchone()[0]
-            connection.execute(_SQL["take"], (name, owner, fence, now + seconds))
-            if waiter is not None:
-                connection.execute(_SQL["wait_no_more"], (name, waiter))
-        return Grant(fence, seconds, owner)
+            return [_acquire(connection, one, now) for one in wants]
 
     def renew(self, held: Sequence[tuple[str, int]], seconds: float) -> list[bool]:
         """Let locks last longer; False for one that was lost."""
@@ -47,18 +38,20 @@ class LockTable:
                 for name, fence in held
             ]
 
-    def release(self, name: str, fence: int) -> bool:
-        """Free the lock, and let the first who waits be due; False if it had been lost."""
+    def release_many(self, held: Sequence[tuple[str, int]]) -> list[bool]:
+        """Free locks, and let the first who waits for each be due; False for one that had been lost."""
+        woken = 0
         with self._file.write() as connection:
-            now = self._file.now()
-            if not connection.execute(_SQL["release"], (name, fence, now)).rowcount:
-                return False
-            connection.execute(_SQL["forget_waiters"], (name,))
-            # When a message is due the wall clock says.
-            woken = connection.execute(_SQL["wake"], (name, time.time())).rowcount
+            now, freed = self._file.now(), []
+            for name, fence in held:
+                freed.append(connection.execute(_SQL["release"], (name, fence, now)).rowcount > 0)
+                if freed[-1]:
+                    connection.execute(_SQL["forget_waiters"], (name,))
+                    # When a message is due the wall clock says.
+                    woken += connection.execute(_SQL["wake"], (name, time.time())).rowcount
         if woken:
             self._ring()
-        return True
+        return freed
 
     def holder(self, name: str) -> Grant | None:
         """Return who has the lock; None when it is free."""
@@ -73,3 +66,17 @@ class LockTable:
             connection.execute(_SQL["sweep"], (self._file.now(),))
         with self._file.turn() as connection:
             connection.execute(_SQL["sweep_waiters"])
+
+
+def _acquire(connection: sqlite3.Connection, want: Want, now: float) -> Grant:
+    row = connection.execute(_SQL["held"], (want.name, now)).fetchone()
+    if row is not None and row[0] != want.owner:
+        if want.waiter is not None:
+            connection.execute(_SQL["wait"], (want.name, want.waiter))
+        return Grant(0, row[2] - now, row[0])
+    # By the clock, so that a file that was restored gives no number twice.
+    fence = connection.execute(_SQL["fence"], (int(now * 1_000_000),)).fetchone()[0]
+    connection.execute(_SQL["take"], (want.name, want.owner, fence, now + want.seconds))
+    if want.waiter is not None:
+        connection.execute(_SQL["wait_no_more"], (want.name, want.waiter))
+    return Grant(fence, want.seconds, want.owner)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile
-from umbel.state.locks import Grant
+from umbel.state.locks import Grant, Want
+from umbel.state.slots import Slots
 
 __all__ = ("SlotTable",)
 
@@ -17,29 +19,18 @@ _SQL: Final = statements("slots.sql")
 _LOCKS: Final = statements("locks.sql")
 
 
-class SlotTable:
+class SlotTable(Slots):
     """The slots of one file. ``ring`` tells who waits that a job is due."""
 
     def __init__(self, file: StoreFile, ring: Callable[[], None]) -> None:
         self._file = file
         self._ring = ring
 
-    def acquire(self, name: str, owner: str, seconds: float, *, most: int, waiter: str | None = None) -> Grant:
-        """Take a slot if one is free or ``owner``'s; otherwise note who waits."""
+    def acquire_many(self, wants: Sequence[Want]) -> list[Grant]:
+        """Take a slot for each for whom one is free or its owner's already; otherwise note who waits."""
         with self._file.write() as connection:
             now = self._file.now()
-            connection.execute(_SQL["forget"], (name, owner, now))
-            held = connection.execute(_SQL["held"], (name, now)).fetchall()
-            if len(held) >= most:
-                if waiter is not None:
-                    connection.execute(_LOCKS["wait"], (_waits(name), waiter))
-                return Grant(0, held[0][1] - now, held[0][2])
-            # By the clock, so that a file that was restored gives no number twice.
-            fence = connection.execute(_LOCKS["fence"], (int(now * 1_000_000),)).fetchone()[0]
-            connection.execute(_SQL["take"], (fence, name, owner, now + seconds))
-            if waiter is not None:
-                connection.execute(_LOCKS["wait_no_more"], (_waits(name), waiter))
-        return Grant(fence, seconds, owner)
+            return [_acquire(connection, one, now) for one in wants]
 
     def renew(self, held: Sequence[tuple[str, int]], seconds: float) -> list[bool]:
         """Let slots last longer; False for one that was lost."""
@@ -50,18 +41,20 @@ class SlotTable:
                 for name, fence in held
             ]
 
-    def release(self, name: str, fence: int) -> bool:
-        """Free a slot, and let the first who waits be due; False if it had been lost."""
+    def release_many(self, held: Sequence[tuple[str, int]]) -> list[bool]:
+        """Free slots, and let the first who waits for each be due; False for one that had been lost."""
+        woken = 0
         with self._file.write() as connection:
-            now = self._file.now()
-            if not connection.execute(_SQL["release"], (name, fence, now)).rowcount:
-                return False
-            connection.execute(_LOCKS["forget_waiters"], (_waits(name),))
-            # When a message is due the wall clock says.
-            woken = connection.execute(_LOCKS["wake"], (_waits(name), time.time())).rowcount
+            now, freed = self._file.now(), []
+            for name, fence in held:
+                freed.append(connection.execute(_SQL["release"], (name, fence, now)).rowcount > 0)
+                if freed[-1]:
+                    connection.execute(_LOCKS["forget_waiters"], (_waits(name),))
+                    # When a message is due the wall clock says.
+                    woken += connection.execute(_LOCKS["wake"], (_waits(name), time.time())).rowcount
         if woken:
             self._ring()
-        return True
+        return freed
 
     def holders(self, name: str) -> list[Grant]:
         """Return who has the slots."""
@@ -74,6 +67,21 @@ class SlotTable:
         """Drop what has ended."""
         with self._file.turn() as connection:
             connection.execute(_SQL["sweep"], (self._file.now(),))
+
+
+def _acquire(connection: sqlite3.Connection, want: Want, now: float) -> Grant:
+    connection.execute(_SQL["forget"], (want.name, want.owner, now))
+    held = connection.execute(_SQL["held"], (want.name, now)).fetchall()
+    if len(held) >= want.most:
+        if want.waiter is not None:
+            connection.execute(_LOCKS["wait"], (_waits(want.name), want.waiter))
+        return Grant(0, held[0][1] - now, held[0][2])
+    # By the clock, so that a file that was restored gives no number twice.
+    fence = connection.execute(_LOCKS["fence"], (int(now * 1_000_000),)).fetchone()[0]
+    connection.execute(_SQL["take"], (fence, want.name, want.owner, now + want.seconds))
+    if want.waiter is not None:
+        connection.execute(_LOCKS["wait_no_more"], (_waits(want.name), want.waiter))
+    return Grant(fence, want.seconds, want.owner)
 
 
 def _waits(name: str) -> str:

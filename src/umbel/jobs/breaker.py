@@ -1,7 +1,8 @@
 """``Breaker``: when what jobs need has failed too often, they wait, and one tries whether it is back (C29).
 
 All processes of the fleet share one breaker a key. A job that finds it open goes back to the store, delayed, and uses
-no attempt. Costs one round trip before each job, and one more after a failure or a probe.
+no attempt. Costs one round trip before each batch, and one more after a failure or a probe; a failure that opens it is
+known at once to the jobs that this process has fetched already.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Self
 from umbel.engine.outcome import is_running
 from umbel.errors import BreakerOpen, ConfigurationError
 from umbel.ids import new_id
+from umbel.jobs.claims import passage
 from umbel.jobs.keys import Key, Keyed, key_name
 from umbel.jobs.outcomes import Snooze
 from umbel.jobs.retry import Retry
@@ -80,30 +82,59 @@ class Breaker(Keyed):
         def passing(*args: Any, **kwargs: Any) -> Any:
             if not is_running(task) or task.request.is_eager:
                 return run(*args, **kwargs)
-            name = f"task:{key_name(task, self.key, args, kwargs)}"
-            block = BreakerBlock(task.app.engine.breakers, name, self, owner=str(task.request.id))
-            wait = block.try_enter()
+            name = passage(task)
+            block = BreakerBlock(
+                task.app.engine.breakers,
+                name or self.name(task, args, kwargs),
+                self,
+                owner=str(task.request.id),
+                passed=name is not None,
+            )
+            wait = 0.0 if name else block.try_enter()
             if wait:
-                raise Snooze(wait * (1 + _SPREAD * random.random()), "what it needs is down: its breaker is open")
-            with block:
-                return run(*args, **kwargs)
+                raise self.refusal(task, wait)
+            try:
+                with block:
+                    return run(*args, **kwargs)
+            finally:
+                if block.opened:
+                    task.app.claims.opened(block.name)
 
         return passing
+
+    @property
+    def claims(self) -> bool:
+        """Whether jobs need something before they begin."""
+        return True
+
+    def name(self, task: Any, args: Any, kwargs: Any) -> str:
+        """Return which breaker a job is behind. Raises :exc:`InvalidArguments`."""
+        return f"task:{key_name(task, self.key, args, kwargs)}"
+
+    @staticmethod
+    def refusal(task: Any, wait: float) -> Exception:
+        """Return how a job of ``task`` ends that finds its breaker open for so many seconds."""
+        return Snooze(wait * (1 + _SPREAD * random.random()), "what it needs is down: its breaker is open")
 
 
 class BreakerBlock:
     """A ``with`` block behind a breaker; see :meth:`umbel.Umbel.breaker`."""
 
-    def __init__(self, breakers: Breakers, name: str, breaker: Breaker, owner: str | None = None) -> None:
+    def __init__(
+        self, breakers: Breakers, name: str, breaker: Breaker, owner: str | None = None, *, passed: bool = False
+    ) -> None:
+        """``passed``: it was closed a moment ago."""
+        self.name = name
+        #: Whether a failure of this block has opened it, or found it open.
+        self.opened = False
         self._breakers = breakers
-        self._name = name
         self._breaker = breaker
         self._owner = owner or new_id()
-        self._probing: bool | None = None
+        self._probing: bool | None = False if passed else None
 
     def try_enter(self) -> float:
         """Ask whether to go on; return 0.0, or for how many seconds to wait. Raises StoreError."""
-        passed = self._breakers.enter(self._name, self._owner, self._breaker.threshold.open_for)
+        passed = self._breakers.enter(self.name, self._owner, self._breaker.threshold.open_for)
         self._probing = None if passed.wait else passed.probing
         return passed.wait
 
@@ -112,7 +143,7 @@ class BreakerBlock:
         if self._probing is None:
             wait = self.try_enter()
             if wait:
-                raise BreakerOpen.of(self._name, wait)
+                raise BreakerOpen.of(self.name, wait)
         return self
 
     def __exit__(
@@ -120,7 +151,7 @@ class BreakerBlock:
     ) -> None:
         probing, self._probing = self._probing, None
         if error is not None and self._breaker.counts(error):
-            self._breakers.failed(self._name, self._owner, self._breaker.threshold)
+            self.opened = self._breakers.failed(self.name, self._owner, self._breaker.threshold)
         elif probing:
             # Its own fault, or none: what it needs has answered.
-            self._breakers.succeeded(self._name, self._owner)
+            self._breakers.succeeded(self.name, self._owner)

@@ -18,6 +18,7 @@ from typing import Any, Final
 from umbel.engine.outcome import Outcome, is_running
 from umbel.errors import ConfigurationError
 from umbel.jobs.breaker import Breaker
+from umbel.jobs.claims import CLAIMED, admitted
 from umbel.jobs.fair import Fair
 from umbel.jobs.hooks import Hooks, hooked
 from umbel.jobs.idempotency import Idempotent
@@ -45,6 +46,8 @@ _READERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
 }
 #: What goes around a body, the outermost first. Each has ``around(task, run) -> run``.
 _AROUND: Final = ("sensitive", "retry", "breaker", "overlap", "limits", "idempotent")
+#: The outermost of those for which a worker may have asked already.
+_ADMITTED: Final = "breaker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,8 @@ class Declared:
             promise = getattr(self, name)
             if promise is not None:
                 run = promise.around(task, run)
+            if name == _ADMITTED and any(getattr(self, one) is not None for one in CLAIMED):
+                run = admitted(task, run)
         return _concluding(task, run)
 
     def put_around(self, task: Any) -> None:

@@ -170,10 +170,14 @@ class LimitBook:
         changed = {base.removeprefix("queue:") for base in self._changed if base.startswith("queue:")}
         return tasks, {*self._queues, *changed}
 
-    def ask(self, task: str, queue: str, owner: str, arguments: _Arguments) -> Ask | None:
-        """Return what a job has to ask before it starts; None for nothing, or when it asks by itself."""
+    def ask(self, task: str, queue: str, owner: str, arguments: _Arguments, *, ready: bool = False) -> Ask | None:
+        """Return what a job has to ask before it starts; None for nothing, or when it asks by itself.
+
+        ``ready``: it has been granted whatever else it needs.
+        """
         found = self._app.tasks.get(task)
-        return None if found is not None and _asks_itself(found) else self._ask(task, queue, owner, arguments)
+        waits = found is not None and not ready and _asks_itself(found)
+        return None if waits else self._ask(task, queue, owner, arguments)
 
     def ask_inside(self, task: Any, args: Any, kwargs: Any, *, late: str) -> Ask | None:
         """Return what a job has to ask whose body is about to start."""

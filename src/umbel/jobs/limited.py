@@ -19,6 +19,7 @@ from umbel.engine.admission import GRANTED
 from umbel.engine.outcome import is_running
 from umbel.errors import ConfigurationError
 from umbel.jobs.again import times_put_off
+from umbel.jobs.claims import finish, granted, try_acquire
 from umbel.jobs.limits import AnyLimit, Concurrency, limit_of
 from umbel.jobs.outcomes import Snooze
 from umbel.jobs.slots import Slot
@@ -74,27 +75,40 @@ class Limited:
             if not is_running(task) or task.request.is_eager:
                 return run(*args, **kwargs)
             with contextlib.ExitStack() as slots:
-                for slot in self._slots_of(task, args, kwargs):
-                    left = slot.try_acquire(waiter=task.request.id)
+                had = granted("limits")
+                for slot in had or self.locks(task, str(task.request.id), args, kwargs):
+                    left = 0.0 if had else try_acquire(slot, self.waiter(task.request.id))
                     if left:
-                        raise Snooze(_pause(task, left), "all slots are taken")
-                    slots.callback(slot.release)
+                        raise self.refusal(task, left)
+                    slots.callback(finish, slot)
                 _start(task, args, kwargs)
                 return run(*args, **kwargs)
 
         return limited
 
-    def _slots_of(self, task: Any, args: Any, kwargs: Any) -> Iterator[Slot]:
-        if not self.slots:
-            return
-        book = task.app.limits
-        for base, limit in self.named(str(task.name)):
+    @property
+    def claims(self) -> bool:
+        """Whether jobs need something before they begin, beside a start."""
+        return self.slots
+
+    def waiter(self, task_id: str) -> str | None:
+        """Return who is to be woken when a slot is free."""
+        return task_id
+
+    def locks(self, task: Any, task_id: str, args: Any, kwargs: Any) -> list[Slot]:
+        """Return the slots that a job needs. Raises :exc:`InvalidArguments`."""
+        book, found = task.app.limits, []
+        for base, limit in self.named(str(task.name)) if self.slots else ():
             most = book.most(base, limit) if isinstance(limit, Concurrency) else 0
             if most and isinstance(limit, Concurrency):
                 name = book.name_of(base, limit.key, task, args, kwargs)
                 # The job itself is the owner: when it runs again after a crash, the slot is still its own.
-                owner = str(task.request.id)
-                yield Slot(task.app.slot_keeper, name, limit.for_.total_seconds(), owner=owner, most=most)
+                found.append(Slot(task.app.slot_keeper, name, limit.for_.total_seconds(), owner=task_id, most=most))
+        return found
+
+    def refusal(self, task: Any, left: float) -> Exception:
+        """Return how a job ends that finds all slots taken for so many seconds."""
+        return Snooze(_pause(task, left), "all slots are taken")
 
 
 def _start(task: Any, args: Any, kwargs: Any) -> None:

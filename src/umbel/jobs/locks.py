@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import threading
 import time
@@ -19,7 +20,7 @@ from typing import Any, Final, Generic, Protocol, Self, TypeVar
 from umbel.durations import duration
 from umbel.errors import LockTaken, StoreError
 from umbel.ids import new_id
-from umbel.state.locks import Grant, Locks
+from umbel.state.locks import Grant, Locks, Want
 
 __all__ = ("Held", "Keeper", "Lock", "LockKeeper")
 
@@ -66,8 +67,10 @@ class Lock:
         self.seconds: Final = seconds
         self.owner: Final = owner or new_id()
         self.fence = 0
-        self._keeper: Final = keeper
+        self.keeper: Final = keeper
         self._wait: Final = wait
+        #: It was granted with a batch, and goes back with one.
+        self.batched = False
         #: Until when it lasts in any case, on this process's monotonic clock.
         self._until = 0.0
 
@@ -79,16 +82,20 @@ class Lock:
     def try_acquire(self, waiter: str | None = None) -> float:
         """Take the lock; return 0.0, or for how many seconds at the most another one has it. Raises StoreError."""
         asked = time.monotonic()
-        grant = self._ask(waiter)
+        grant: Grant = self.keeper.store().acquire_many([self.want(waiter)])[0]
         if not grant.fence:
             return max(grant.seconds, 0.001)
-        self.fence, self._until = grant.fence, asked + self.seconds
-        self._keeper.keep(self)
+        self.granted(grant, asked)
+        self.keeper.keep(self)
         return 0.0
 
-    def _ask(self, waiter: str | None) -> Grant:
-        grant: Grant = self._keeper.store().acquire(self.name, self.owner, self.seconds, waiter=waiter)
-        return grant
+    def want(self, waiter: str | None) -> Want:
+        """Return what to ask the store for."""
+        return Want(self.name, self.owner, self.seconds, waiter)
+
+    def granted(self, grant: Grant, asked: float) -> None:
+        """Note that it is held, as asked for at that time on this process's monotonic clock."""
+        self.fence, self._until = grant.fence, asked + self.seconds
 
     def _refusal(self, left: float) -> Exception:
         return LockTaken.of(self.name, left)
@@ -99,11 +106,11 @@ class Lock:
 
     def release(self) -> None:
         """Free the lock. What the store does not hear of ends by itself."""
-        self._keeper.let_go(self)
+        self.keeper.let_go(self)
         fence, self.fence = self.fence, 0
         if fence:
             try:
-                self._keeper.store().release(self.name, fence)
+                self.keeper.store().release_many([(self.name, fence)])
             except StoreError as error:
                 logger.warning("The lock %r could not be released and ends in %g s: %s", self.name, self.seconds, error)
 
@@ -156,17 +163,26 @@ class Keeper(Generic[S]):
         self._held: set[Held] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        #: The thread looks at least three times in so many seconds.
+        self._shortest = math.inf
 
-    def keep(self, lock: Held) -> None:
-        """Renew ``lock`` from now on."""
+    def keep(self, *locks: Held) -> None:
+        """Renew ``locks`` from now on."""
         if self._pid != os.getpid():
             self._reset()
         with self._changed:
-            self._held.add(lock)
+            self._held.update(locks)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=f"umbel-{self._kind}s", daemon=True)
                 self._thread.start()
-            self._changed.notify()
+            if any(lock.seconds < self._shortest for lock in locks):
+                # Only then: those that come all the time would keep it from renewing any.
+                self._changed.notify()
+
+    def held(self) -> list[Held]:
+        """Return what this process holds now."""
+        with self._changed:
+            return list(self._held)
 
     def let_go(self, lock: Held) -> None:
         """Renew ``lock`` no more."""
@@ -177,11 +193,12 @@ class Keeper(Generic[S]):
         while True:
             with self._changed:
                 if not self._held:
+                    self._shortest = math.inf
                     self._changed.wait()
                     continue
-                shortest = min(lock.seconds for lock in self._held)
-                if self._changed.wait(shortest / 3):
-                    # Another one is held: it may be shorter.
+                self._shortest = min(lock.seconds for lock in self._held)
+                if self._changed.wait(self._shortest / 3):
+                    # A shorter one is held.
                     continue
                 held = [lock for lock in self._held if lock.fence]
             for seconds in {lock.seconds for lock in held}:

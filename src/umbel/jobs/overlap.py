@@ -2,7 +2,7 @@
 
 The key is a lock that is renewed while the job runs, belongs to this job alone and has a fencing number. A job that
 finds it taken goes back to the store, delayed; when the lock is free, the first that waits is due at once. Costs two
-round trips a job, one before and one after it.
+round trips a batch, one before and one after it; jobs of one key that one process has fetched together cost two each.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, Self
 from umbel.engine.outcome import is_running
 from umbel.errors import ConfigurationError
 from umbel.jobs.again import times_put_off
+from umbel.jobs.claims import finish, granted, try_acquire
 from umbel.jobs.keys import Key, Keyed, key_name
 from umbel.jobs.locks import Lock
 from umbel.jobs.outcomes import Cancel, Snooze
@@ -79,25 +80,38 @@ class WithoutOverlap(Keyed):
         def alone(*args: Any, **kwargs: Any) -> Any:
             if not is_running(task) or task.request.is_eager:
                 return run(*args, **kwargs)
-            lock = self._lock(task, args, kwargs)
-            left = lock.try_acquire(waiter=task.request.id if self.otherwise == "wait" else None)
-            if left:
-                raise self._refusal(task, left)
+            lock = next(iter(granted("overlap")), None)
+            if lock is None:
+                (lock,) = self.locks(task, str(task.request.id), args, kwargs)
+                left = try_acquire(lock, self.waiter(task.request.id))
+                if left:
+                    raise self.refusal(task, left)
             token = _current.set(lock)
             try:
                 return run(*args, **kwargs)
             finally:
                 _current.reset(token)
-                lock.release()
+                finish(lock)
 
         return alone
 
-    def _lock(self, task: Any, args: Any, kwargs: Any) -> Lock:
+    @property
+    def claims(self) -> bool:
+        """Whether jobs need something before they begin."""
+        return True
+
+    def waiter(self, task_id: str) -> str | None:
+        """Return who is to be woken when the lock is free."""
+        return task_id if self.otherwise == "wait" else None
+
+    def locks(self, task: Any, task_id: str, args: Any, kwargs: Any) -> list[Lock]:
+        """Return the lock that a job needs. Raises :exc:`InvalidArguments`."""
         # The job itself is the owner: when it runs again after a crash, the lock is still its own.
         name = f"overlap:{key_name(task, self.key, args, kwargs)}"
-        return Lock(task.app.keeper, name, self.for_.total_seconds(), owner=str(task.request.id))
+        return [Lock(task.app.keeper, name, self.for_.total_seconds(), owner=task_id)]
 
-    def _refusal(self, task: Any, left: float) -> Exception:
+    def refusal(self, task: Any, left: float) -> Exception:
+        """Return how a job ends that finds its lock taken for so many seconds."""
         if self.otherwise == "skip":
             return Cancel("another job of its key runs")
         pause = min(left, _FIRST_SECONDS * 2 ** min(times_put_off(task.request), 10))

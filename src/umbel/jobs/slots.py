@@ -6,7 +6,7 @@ from typing import Any
 
 from umbel.errors import LimitReached
 from umbel.jobs.locks import Lock
-from umbel.state.locks import Grant
+from umbel.state.locks import Want
 
 __all__ = ("Slot",)
 
@@ -18,9 +18,9 @@ class Slot(Lock):
         super().__init__(*args, **kwargs)
         self._most = most
 
-    def _ask(self, waiter: str | None) -> Grant:
-        grant: Grant = self._keeper.store().acquire(self.name, self.owner, self.seconds, most=self._most, waiter=waiter)
-        return grant
+    def want(self, waiter: str | None) -> Want:
+        """Return what to ask the store for."""
+        return Want(self.name, self.owner, self.seconds, waiter, self._most)
 
     def _refusal(self, left: float) -> Exception:
         return LimitReached.of(self.name.removeprefix("named:"), left)

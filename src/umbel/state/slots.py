@@ -1,8 +1,8 @@
 """Slots that several share: what stands behind ``Concurrency`` (C34).
 
 A lock that a number of owners may hold at a time; all else is as with :mod:`umbel.state.locks`: each grant is a lease
-with a fencing number, larger than all before it, which ends when it is not renewed. Costs: one round trip to acquire,
-one to release, and one for all of a process's slots to renew them.
+with a fencing number, larger than all before it, which ends when it is not renewed. Costs: one round trip to acquire
+any number, one to release them, and one for all of a process's slots to renew them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from umbel.state.locks import Grant
+from umbel.state.locks import Grant, Want
 
 __all__ = ("Slots",)
 
@@ -25,12 +25,22 @@ class Slots(Protocol):
         that waits then. When a slot is released the first of those that wait, delayed, is due at once, where the store
         holds the messages itself.
         """
+        return self.acquire_many([Want(name, owner, seconds, waiter, most)])[0]
+
+    def acquire_many(self, wants: Sequence[Want]) -> list[Grant]:
+        """Answer each of ``wants`` as :meth:`acquire` does, in their order, in one step."""
+        raise NotImplementedError
 
     def renew(self, held: Sequence[tuple[str, int]], seconds: float) -> list[bool]:
         """Let slots, given as (name, fencing number), last for another ``seconds``; False for one that was lost."""
 
     def release(self, name: str, fence: int) -> bool:
         """Free a slot; False if it had been lost."""
+        return self.release_many([(name, fence)])[0]
+
+    def release_many(self, held: Sequence[tuple[str, int]]) -> list[bool]:
+        """Free slots, given as (name, fencing number), in one step; False for one that had been lost."""
+        raise NotImplementedError
 
     def holders(self, name: str) -> list[Grant]:
         """Return who has the slots, the one that ends first first."""

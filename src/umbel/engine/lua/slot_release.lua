@@ -1,9 +1,14 @@
--- Free a slot, and let the first delayed job of those that wait be due. ARGV: prefix, name, fencing number.
--- Returns 0 if it was lost.
-local slots, waits = key('slots:' .. ARGV[2]), key('slot-waits:' .. ARGV[2])
-local ends = redis.call('ZSCORE', slots, ARGV[3])
-redis.call('ZREM', slots, ARGV[3])
-redis.call('HDEL', key('slot-owners:' .. ARGV[2]), ARGV[3])
-if not ends or tonumber(ends) <= tonumber(now()) * 1000 then return 0 end
-wake_first(waits)
-return 1
+-- Free slots, and let the first delayed job of those that wait for each be due. ARGV: prefix, then pairs of name and fencing number.
+-- Returns 1 for each that was freed, 0 for each that was lost.
+local answer, at = {}, tonumber(now()) * 1000
+for place = 2, #ARGV, 2 do
+    local name, fence = ARGV[place], ARGV[place + 1]
+    local slots, waits = key('slots:' .. name), key('slot-waits:' .. name)
+    local ends = redis.call('ZSCORE', slots, fence)
+    redis.call('ZREM', slots, fence)
+    redis.call('HDEL', key('slot-owners:' .. name), fence)
+    local held = ends and tonumber(ends) > at
+    if held then wake_first(waits) end
+    answer[#answer + 1] = held and 1 or 0
+end
+return answer

@@ -50,6 +50,22 @@ class BreakerPromises:
         assert breakers.failed("a", "one", _SHORT)
         until(lambda: breakers.opens_in("a") == 0.0, "its time is over")
 
+    def test_c29_a_look_at_many_changes_nothing(self) -> None:
+        breakers = self.breakers()
+        self.open(breakers)
+        assert breakers.failed("b", "one", Threshold(1, within=3600, open_for=3600))
+        assert not breakers.failed("c", "one", _LONG)
+        for _ in range(2):
+            probe, nobody, *closed = breakers.look(["a", "b", "c", "unheard of"])
+            assert (probe, closed) == (None, [0.0, 0.0])
+            assert nobody is not None
+            assert 3500 < nobody <= 3600
+        assert breakers.enter("a", "probe", 60).probing
+        (waiting,) = breakers.look(["a"])
+        assert waiting is not None
+        assert 50 < waiting <= 60
+        assert breakers.look([]) == []
+
     def test_c29_one_probe_passes_and_closes_it(self) -> None:
         breakers = self.breakers()
         self.open(breakers)

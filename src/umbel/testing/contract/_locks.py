@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from umbel.engine.store import Outgoing, Settled
-from umbel.state.locks import Locks
+from umbel.state.locks import Locks, Want
 from umbel.testing.contract._suite import QUEUE, Suite, ids, payload, until
 
 __all__ = ("EngineLocks", "LockPromises")
@@ -65,6 +65,28 @@ class LockPromises:
         holder = locks.holder("a")
         assert holder is not None
         assert holder.seconds > 500
+
+    def test_c31_many_are_asked_for_and_freed_at_once_as_one_by_one(self) -> None:
+        locks = self.locks()
+        held = locks.acquire("b", "other", 60)
+        wants = [
+            Want("c", "one", 60),
+            Want("b", "one", 60),
+            Want("a", "two", 90),
+            Want("c", "three", 60),
+            Want("c", "one", 60),
+        ]
+        first, refused, second, late, again = locks.acquire_many(wants)
+        assert 0 < held.fence < min(first.fence, second.fence)
+        assert [one.owner for one in (first, refused, second, late, again)] == ["one", "other", "two", "one", "one"]
+        assert (refused.fence, late.fence) == (0, 0)
+        assert again.fence > first.fence, "the same owner, started anew"
+        assert (first.seconds, second.seconds) == (60, 90)
+        assert 50 < refused.seconds <= 60
+        pairs = [("c", first.fence), ("a", second.fence), ("c", again.fence), ("nobody's", 1), ("a", second.fence + 1)]
+        assert locks.release_many(pairs) == [False, True, True, False, False]
+        assert [locks.holder(name) is None for name in "abc"] == [True, False, True]
+        assert (locks.acquire_many([]), locks.release_many([])) == ([], [])
 
     def test_c31_threads_that_race_never_hold_one_lock_together(self) -> None:
         locks = self.locks()
@@ -127,6 +149,16 @@ class EngineLocks(Suite, LockPromises):
         self.engine.settle([Settled(found.seq, "ack")])
         self.engine.locks.release("a", grant.fence)
         assert ids(until(self.get, "the second who waits")) == ["y"]
+
+    def test_c31_each_lock_that_is_freed_with_others_wakes_its_own(self) -> None:
+        fences = [(name, self.engine.locks.acquire(name, "one", 60).fence) for name in "abc"]
+        for number, name in enumerate("aabb"):
+            self.wait_for(name, f"{name}{number}")
+        assert self.get() == []
+        assert self.engine.locks.release_many(fences) == [True, True, True]
+        found = until(self.get, "the first of each")
+        found += until(self.get, "the other one") if len(found) < 2 else []
+        assert {one.task_id for one in found} == {"a0", "b2"}
 
     def test_c31_who_waits_no_more_is_passed_over(self) -> None:
         fence = self.engine.locks.acquire("a", "one", 60).fence

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from umbel.engine.store import Outgoing, Settled
+from umbel.state.locks import Want
 from umbel.state.slots import Slots
 from umbel.testing.contract._suite import QUEUE, Suite, ids, payload, until
 
@@ -56,6 +57,20 @@ class SlotPromises:
         assert slots.renew([("a", fence)], 60) == [False]
         assert not slots.release("a", fence)
         assert slots.acquire("a", "two", 60, most=1).fence > fence
+
+    def test_c34_many_are_asked_for_and_freed_at_once_as_one_by_one(self) -> None:
+        slots = self.slots()
+        wants = [Want("b", owner, 60 + place, most=2) for place, owner in enumerate(("one", "two", "three", "one"))]
+        first, second, refused, again, other = slots.acquire_many([*wants, Want("a", "one", 60)])
+        assert 0 < first.fence < second.fence < again.fence
+        assert (refused.fence, refused.owner in ("one", "two"), other.fence > 0) == (0, True, True)
+        assert 50 < refused.seconds <= 61
+        assert [one.owner for one in slots.holders("b")] == ["two", "one"]
+        pairs = [("b", first.fence), ("b", second.fence), ("a", other.fence), ("nobody's", 1)]
+        assert slots.release_many(pairs) == [False, True, True, False]
+        assert [one.owner for one in slots.holders("b")] == ["one"]
+        assert slots.holders("a") == []
+        assert (slots.acquire_many([]), slots.release_many([])) == ([], [])
 
     def test_c34_threads_that_race_are_never_more_than_the_slots(self) -> None:
         slots = self.slots()
