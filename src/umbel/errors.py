@@ -298,7 +298,7 @@ class EffectUncertain(UmbelError):
         """Return that of one effect."""
         text = (
             f"The effect {name!r} was interrupted and may be there or not: find that out, say so with "
-            "jobs.effects.is_done(name, result) or jobs.effects.is_not_done(name), then let the job run again."
+            "'umbel effects resolve' (jobs.effects in a program), then let the job run again."
         )
         return cls._about(text, name=name)
 

@@ -16,6 +16,7 @@ from umbel.cli.cancel import cancel
 from umbel.cli.config import config
 from umbel.cli.dead import dead
 from umbel.cli.doctor import doctor
+from umbel.cli.effects import effects
 from umbel.cli.enqueue import enqueue
 from umbel.cli.group import UmbelGroup
 from umbel.cli.init import init
@@ -83,6 +84,7 @@ for _command in (
     resume,
     purge,
     limits,
+    effects,
     migrate,
     release,
     outbox,
