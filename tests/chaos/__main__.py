@@ -16,8 +16,9 @@ from typing import Any, Final
 from tests.chaos.campaign import Campaign
 from tests.chaos.canvas import Canvas
 from tests.chaos.effects import EffectCampaign
-from tests.chaos.fair import FairCampaign
+from tests.chaos.fair import FairCampaign, Place
 from tests.chaos.limits import LimitCampaign
+from tests.chaos.rabbit_site import RabbitSite
 from tests.chaos.races import Races, RacesVerdict
 from tests.chaos.redis_campaign import RedisCampaign
 from tests.chaos.redis_site import RedisSite
@@ -101,8 +102,8 @@ def _limits(options: argparse.Namespace, site: Callable[[Path], Site], **common:
     return LimitCampaign(jobs=options.jobs or 1000, processes=4, site=site, **common).run()
 
 
-def _fair(options: argparse.Namespace, site: Callable[[Path], Site], **common: Any) -> Verdict:
-    return FairCampaign(site=site, jobs=options.jobs or 1_000_000, **common).run()
+def _fair(options: argparse.Namespace, site: Callable[[Path], Place], jobs: int = 1_000_000, **common: Any) -> Verdict:
+    return FairCampaign(site=site, jobs=options.jobs or jobs, **common).run()
 
 
 _CAMPAIGNS: Final[dict[str, Callable[..., Verdict | RacesVerdict]]] = {
@@ -118,6 +119,8 @@ _CAMPAIGNS: Final[dict[str, Callable[..., Verdict | RacesVerdict]]] = {
     "limits-redis": partial(_limits, site=partial(RedisSite, append=False)),
     "fair": partial(_fair, site=partial(RedisSite, append=False)),
     "fair-embedded": partial(_fair, site=EmbeddedSite),
+    "fair-rabbit": partial(_fair, site=RabbitSite, jobs=100_000),
+    "fair-rabbit-postgres": partial(_fair, site=partial(RabbitSite, postgres=True), jobs=100_000),
 }
 
 

@@ -13,23 +13,30 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
-from tests.chaos.site import Site
 from tests.chaos.verdict import Verdict
-from umbel import Umbel
+from umbel import Settings, Umbel
 
-__all__ = ("FairCampaign", "app")
+__all__ = ("FairCampaign", "Place", "app")
 
 _PATIENCE: Final = 60.0
 _LOOK: Final = 0.005
 _PROMISED: Final = 1.0
 
-app = Umbel("fair")
+
+class Place(Protocol):
+    """Where it takes place: a broker of the campaign's own. What has a ``state`` beside it is RabbitMQ."""
+
+    @property
+    def broker(self) -> str:
+        """The URL."""
+
+    def close(self) -> None:
+        """End it."""
 
 
-@app.task(fair="tenant", ignore_result=True)
-def work(tenant: str, seconds: float) -> None:
+def _work(tenant: str, seconds: float) -> None:
     """A job of the tenant with many, and of those with one."""
     if tenant.startswith("one-"):
         fd = os.open(os.environ["FAIR_TRAIL"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -38,12 +45,22 @@ def work(tenant: str, seconds: float) -> None:
     time.sleep(seconds)
 
 
+def _made(**how: Any) -> Umbel:
+    jobs = Umbel("fair", set_as_current=False, **how)
+    jobs.task(name="fair.work", fair="tenant", ignore_result=True, shared=False)(_work)
+    return jobs
+
+
+#: The workers'.
+app = _made()
+
+
 @dataclass(slots=True)
 class FairCampaign:
     """``jobs`` of one tenant, and ``others`` with one each, while a worker with ``concurrency`` slots is at work."""
 
     folder: Path
-    site: Callable[[Path], Site]
+    site: Callable[[Path], Place]
     jobs: int
     others: int = 20
     seconds: float = 0.01
@@ -51,38 +68,42 @@ class FairCampaign:
     say: Callable[[str], None] = print
     seed: int = 0
     _trail: Path = field(init=False)
+    _app: Umbel = field(init=False)
 
     def run(self) -> Verdict:
         """Run it all; the verdict's figures are seconds."""
         self._trail = self.folder / "trail"
         site = self.site(self.folder)
-        app.conf.broker_url = site.broker
+        state = getattr(site, "state", None)
+        self._app = _made(broker=site.broker, settings=Settings(state_url=state))
         began = time.monotonic()
-        sent = sum(1 for _ in work.enqueue_many(("many", self.seconds) for _ in range(self.jobs)))
+        sent = sum(
+            1 for _ in self._app.tasks["fair.work"].enqueue_many(("many", self.seconds) for _ in range(self.jobs))
+        )
         queueing = time.monotonic() - began
         self.say(f"{sent:,} jobs queued in {queueing:.1f} s")
-        worker = self._start(site.broker)
+        worker = self._start({"UMBEL_BROKER_URL": site.broker, **({"UMBEL_STATE_URL": state} if state else {})})
         try:
             waits = [self._one(f"one-{number}") for number in range(self.others)]
-            left = sum(queue.ready for queue in app.engine.queues())
+            left = sum(queue.ready for queue in self._app.engine.queues())
         finally:
             worker.terminate()
             worker.wait(_PATIENCE)
-            app.engine.close()
+            self._app.engine.close()
             site.close()
         return self._verdict(waits, left, sent / queueing)
 
-    def _start(self, broker: str) -> subprocess.Popen[bytes]:
+    def _start(self, urls: dict[str, str]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "umbel", "worker", "-A", "tests.chaos.fair:app", "--processes", "1"]
         with (self.folder / "worker.log").open("wb") as log:
             worker = subprocess.Popen(
                 [*command, "-c", str(self.concurrency)],
-                env={**os.environ, "UMBEL_BROKER_URL": broker, "FAIR_TRAIL": str(self._trail)},
+                env={**os.environ, **urls, "FAIR_TRAIL": str(self._trail)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
         until = time.monotonic() + _PATIENCE
-        while not app.engine.workers() or not any(queue.leased for queue in app.engine.queues()):
+        while not self._app.engine.workers() or not any(queue.leased for queue in self._app.engine.queues()):
             if time.monotonic() > until:
                 raise TimeoutError("the worker has not begun to work")
             time.sleep(0.1)
@@ -91,7 +112,7 @@ class FairCampaign:
     def _one(self, tenant: str) -> float:
         """Send another tenant's only job; return how long it took to start."""
         began = time.time()
-        work.delay(tenant, 0.0)
+        self._app.tasks["fair.work"].delay(tenant, 0.0)
         while time.time() - began < _PATIENCE:
             for line in self._trail.read_text().splitlines() if self._trail.exists() else ():
                 name, at = line.split()

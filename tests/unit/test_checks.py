@@ -114,14 +114,14 @@ def test_what_another_application_declares_is_judged_there(make_app: Make) -> No
     """Celery gives every task of the process to every application."""
     rabbit, other = make_app("amqp://127.0.0.1:1//", state_url="redis://127.0.0.1:1/0"), make_app()
 
-    @other.task(name="other.report", fair="tenant", soft_time_limit=61, time_limit=3600)
+    @other.task(name="other.report", fair="nobody", soft_time_limit=61, time_limit=3600)
     def report(tenant: str) -> None: ...
 
     rabbit.finalize()
     assert "other.report" in rabbit.tasks
     again = make_app("amqp://127.0.0.1:1//", state_url="redis://127.0.0.1:1/0")
 
-    @again.task(name="own.report", fair="tenant")
+    @again.task(name="own.report", fair="nobody")
     def own(tenant: str) -> None: ...
 
-    refused(again, "own.report", "RabbitMQ")
+    refused(again, "own.report", "'nobody'")

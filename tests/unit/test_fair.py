@@ -128,21 +128,6 @@ def test_c34_an_empty_key_is_refused() -> None:
         Fair(key=())
 
 
-def test_c34_rabbitmq_is_refused_in_a_sentence() -> None:
-    from umbel import Settings
-
-    app = Umbel(
-        "fair", broker="amqp://localhost", settings=Settings(state_url="redis://localhost"), set_as_current=False
-    )
-
-    @app.task(fair="tenant", name="load", shared=False)
-    def load(tenant: str) -> None: ...
-
-    with pytest.raises(ConfigurationError, match="Task load: Fair.*RabbitMQ"):
-        app.finalize()
-    app.close()
-
-
 @pytest.mark.parametrize("again", ["declared", "celery"])
 def test_c34_a_retry_waits_in_the_line_of_its_job(app: Umbel, again: str) -> None:
     @app.task(fair="tenant", bind=True, max_retries=1, shared=False, retry=Retry(1) if again == "declared" else None)

@@ -6,11 +6,12 @@ A message without it costs one search through its text.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-__all__ = ("SHARE", "share_of")
+__all__ = ("SHARE", "share_in", "share_of")
 
 #: The header.
 SHARE: Final = "umbel_share"
@@ -35,7 +36,12 @@ def share_of(payload: str) -> str:
     if _MARK not in payload:
         return ""
     try:
-        share = _decode(payload).headers.umbel_share
+        return share_in({SHARE: _decode(payload).headers.umbel_share})
     except (msgspec.MsgspecError, UnicodeError):
         return ""
+
+
+def share_in(headers: Mapping[str, Any]) -> str:
+    """Return in whose line a message with ``headers`` waits; no text for one that waits in no line."""
+    share = headers.get(SHARE)
     return share if isinstance(share, str) and _SAFE.fullmatch(share) else ""

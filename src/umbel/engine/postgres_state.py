@@ -20,6 +20,7 @@ from umbel.engine.postgres_breakers import PostgresBreakers
 from umbel.engine.postgres_checkpoints import PostgresCheckpoints
 from umbel.engine.postgres_effects import PostgresEffects
 from umbel.engine.postgres_groups import PostgresGroups, as_stored
+from umbel.engine.postgres_lanes import PostgresLanes
 from umbel.engine.postgres_leader import PostgresLeader
 from umbel.engine.postgres_leases import PostgresLeases
 from umbel.engine.postgres_letters import PostgresLetters
@@ -65,6 +66,7 @@ class PostgresState(State):
         self.batches = PostgresBatches(self.store)
         self.checkpoints = PostgresCheckpoints(self.store)
         self.effects = PostgresEffects(self.store)
+        self.lanes = PostgresLanes(self.store)
         self.limits = PostgresLimits(self.store)
         self.slots = PostgresSlots(self.store)
         self.leases = PostgresLeases(self.store, run_directory(url))

@@ -16,16 +16,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from umbel.engine import envelope
 from umbel.engine.lease import Lease, read_overdue
 from umbel.engine.leases import Stale
 from umbel.engine.rabbit_batches import RabbitBatches
+from umbel.engine.rabbit_delivery import delivery_of
 from umbel.engine.rabbit_dispatch import publish
 from umbel.engine.rabbit_intake import Intake
+from umbel.engine.rabbit_lanes import RabbitLanes
 from umbel.engine.rabbit_letters import RabbitLetters
 from umbel.engine.rabbit_operations import RabbitOperations
-from umbel.engine.rabbit_outbox import Outbox
-from umbel.engine.rabbit_post import Parcel, Post, suspects_of
+from umbel.engine.rabbit_outbox import Outbox, parcel_again, with_key
+from umbel.engine.rabbit_post import Post, suspects_of
 from umbel.engine.rabbit_wire import Raw, keyed
 from umbel.engine.state import Claim, Claimed, LeaseEnded, State, Verdict
 from umbel.engine.store import Delivery, Outgoing, Settled, Settlement
@@ -39,8 +40,6 @@ _RENEW_SECONDS: Final = 1.0
 _STAY_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.25
 _ROUND_SECONDS: Final = 5.0
-#: When a message was queued of which no dispatch of ours knows: it overwrites no end.
-_NEVER: Final = 1e-6
 #: After so many returns a message is published anew: a broker drops one that came back too often.
 _MOST_RETURNS: Final = 10
 
@@ -67,7 +66,8 @@ class RabbitEngine(RabbitOperations):
     def _forget_process(self) -> None:
         self._pid = os.getpid()
         self.post = Post(self.url, ssl=self._ssl)
-        self.outbox = Outbox(self.state, self.post)
+        self.lanes = RabbitLanes(self.state.lanes, self.post)
+        self.outbox = Outbox(self.state, self.lanes)
         self._lease: Lease | None = None
         self._intake: Intake | None = None
         self._seqs = itertools.count(1)
@@ -75,6 +75,8 @@ class RabbitEngine(RabbitOperations):
         self._held: dict[int, Raw] = {}
         #: Queues that somebody has paused, as they were a moment ago.
         self._paused: set[str] = set()
+        #: Queues with lanes, as they were consumed last.
+        self._shared: set[str] = set()
         self._said: tuple[str, list[str], int] = ("", [], 0)
         self._renewed = 0.0
         self._retired = False
@@ -97,7 +99,7 @@ class RabbitEngine(RabbitOperations):
         jobs = [one for one, _ in known if one.message.task_id is not None]
         if jobs:
             self.state.note(jobs)
-        publish(self.state, self.post, known)
+        publish(self.state, self.lanes, known)
         return len(messages)
 
     def fetch(self, queues: Mapping[str, int], limit: int, *, suspects: bool = False) -> list[Delivery]:
@@ -105,11 +107,13 @@ class RabbitEngine(RabbitOperations):
         if self._lease is None or self._intake is None or self._retired:
             return []
         self._renew()
+        self._shared = self.lanes.queues
         if suspects:
             found = self._intake.take_suspect(list(queues)) if self.state.suspects(list(queues)) else None
             return self._claim([found] if found is not None else [], alone=True)
-        self._intake.consume([name for name in queues if name not in self._paused])
+        self._intake.consume([name for name in queues if name not in self._paused], self._shared, limit)
         self._intake.pump()
+        self._send_on(self._intake.take_due())
         return self._claim(self._intake.take(limit))
 
     def _claim(self, found: list[Raw], *, alone: bool = False) -> list[Delivery]:
@@ -151,7 +155,7 @@ class RabbitEngine(RabbitOperations):
         assert self._intake is not None
         if answer.verdict is Verdict.RUN:
             self._held[claim.seq] = raw
-            return _delivery(raw, claim, answer)
+            return delivery_of(raw, claim, answer)
         if answer.verdict is Verdict.ENDED:
             self._intake.ack([raw])
         elif answer.verdict is Verdict.MINE:
@@ -170,7 +174,7 @@ class RabbitEngine(RabbitOperations):
         if known is None:
             # The answer to the claim was lost.
             self._held[answer.seq] = raw
-            return _delivery(raw, replace(claim, seq=answer.seq), answer)
+            return delivery_of(raw, replace(claim, seq=answer.seq), answer)
         if known.generation == raw.generation:
             # A second message of the same key.
             self._intake.park(raw, _LOOK_SECONDS)
@@ -185,10 +189,21 @@ class RabbitEngine(RabbitOperations):
 
     def _move(self, raw: Raw, queue: str, due: float | None = None) -> None:
         assert self._intake is not None
-        message = envelope.decode(raw.payload)
-        message["properties"]["message_id"] = raw.key
-        self.post.send([Parcel(queue, message, due)])
+        self.lanes.send([parcel_again(raw, queue, due)])
         self._intake.ack([raw])
+
+    def _send_on(self, found: Sequence[Raw]) -> None:
+        """Let what has come due go into its share's lane."""
+        if not found:
+            return
+        assert self._intake is not None
+        try:
+            self.lanes.send([parcel_again(raw, raw.queue, raw.due) for raw in found])
+        except BaseException:
+            # Rather out of its turn than not.
+            self._intake.put_back(found)
+            raise
+        self._intake.ack(found)
 
     def _give_back(self, found: Sequence[Raw]) -> None:
         assert self._intake is not None
@@ -203,7 +218,7 @@ class RabbitEngine(RabbitOperations):
 
     def settle(self, entries: Sequence[Settled]) -> Settlement:
         self._here()
-        entries = [_with_keys(entry) for entry in entries]
+        entries = [with_key(entry) for entry in entries]
         outcome = self.state.settle(self._token(), entries, crash_limit=self.crash_limit)
         self.outbox.publish(outcome.posted)
         refused = {id(entry) for entry in outcome.refused}
@@ -300,6 +315,7 @@ class RabbitEngine(RabbitOperations):
             if self.state.leases.renew([self._lease.token]):
                 self._begin_anew()
             self._paused = self.state.paused()
+            self.lanes.look()
 
     def overdue(self, token: str, margin: float) -> list[int]:
         return read_overdue(self.state.leases.run, token, margin)
@@ -356,7 +372,11 @@ class RabbitEngine(RabbitOperations):
             return True
         paused = self._paused
         self._renew()
-        return self._intake.wait(seconds, full=full) or self._paused != paused
+        if full:
+            self._send_on(self._intake.take_due())
+            self._give_back(self._intake.take_leave())
+        told = self._intake.wait(seconds, full=full)
+        return told or self._paused != paused or self._shared != self.lanes.queues
 
     def ring(self) -> None:
         if self._intake is not None:
@@ -374,25 +394,3 @@ class RabbitEngine(RabbitOperations):
         self.close_lease()
         self.post.line.close()
         self.state.close()
-
-
-def _delivery(raw: Raw, claim: Claim, answer: Claimed) -> Delivery:
-    return Delivery(
-        seq=claim.seq,
-        queue=raw.queue,
-        payload=raw.payload,
-        deliveries=max(answer.deliveries, raw.count, int(raw.repeated)) + 1,
-        suspect=claim.alone,
-        enqueued=answer.enqueued or _NEVER,
-        rank=9 - raw.priority,
-        task_id=raw.task_id,
-        verdict=answer.condemned,
-        cancelled=answer.cancelled,
-    )
-
-
-def _with_keys(entry: Settled) -> Settled:
-    """Let what is written to the outbox have its key, by which it is known however often it is published."""
-    if entry.outgoing:
-        entry.outgoing = [keyed(one)[0].message for one in entry.outgoing]
-    return entry

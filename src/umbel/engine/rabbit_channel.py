@@ -124,6 +124,12 @@ class RabbitChannel(pyamqp.Channel):
                 raise
             return super().queue_declare(queue, passive=True)
 
+    def queue_purge(self, queue: str, nowait: bool = False) -> int:
+        """Drop what is ready in a queue, and in its lanes."""
+        engine = self._transport.engine
+        assert isinstance(engine, RabbitEngine)
+        return engine.lanes.purge(queue)
+
     def basic_consume(self, queue: str, consumer_tag: str = "", no_ack: bool = False, **options: Any) -> Any:
         """Consume; in a worker the engine does, for jobs."""
         transport = self._transport

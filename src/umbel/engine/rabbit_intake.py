@@ -1,9 +1,11 @@
 """Receiving from RabbitMQ: the connection on which a worker process consumes and acknowledges.
 
 The broker sends as many messages of a queue as there are free slots and no more. They wait here, unclaimed, until
-the fetch thread takes them. Acknowledgements come from the settling thread, under the connection's lock: the transport
-is not safe for two threads at once. A tag ends with its connection; what it named is then delivered again, and the
-state store knows it.
+the fetch thread takes them. A queue that has lanes is several queues, each with so many: a process that has had no free
+slot for a second lets go of what it cannot start, and is sent no more until it can.
+
+Acknowledgements come from the settling thread, under the connection's lock: the transport is not safe for two threads
+at once. A tag ends with its connection; what it named is then delivered again, and the state store knows it.
 """
 
 from __future__ import annotations
@@ -13,14 +15,16 @@ import logging
 import os
 import select
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 
 import amqp
 from kombu import Connection
 
+from umbel.engine.lanes import due_of
+from umbel.engine.rabbit_arrivals import Arrivals
 from umbel.engine.rabbit_delay import Delays
+from umbel.engine.rabbit_lanes import parts_of
 from umbel.engine.rabbit_line import Line
 from umbel.engine.rabbit_post import declare, suspects_of
 from umbel.engine.rabbit_wire import Raw, from_amqp
@@ -33,6 +37,12 @@ logger = logging.getLogger(__name__)
 #: What the broker itself drops arrives here, if the queue names this as its dead letter exchange.
 DEAD_QUEUE: Final = "umbel.dead"
 _TOLD: Final[set[str]] = set()
+#: After so long without a free slot a process lets others have what is in its queues' lanes.
+_REST_SECONDS: Final = 1.0
+#: What has come due only passes through: so many at a time.
+_MOST_DUE: Final = 200
+#: What came back so often stays here: a broker drops one that came back too often.
+_MOST_RETURNS: Final = 9
 
 
 class Intake:
@@ -44,11 +54,16 @@ class Intake:
         self.delays = Delays(self.line)
         self._on_dead = on_dead
         self.slots = 1
-        self._wanted: list[str] = []
+        #: The queues in their order, each with its lanes; and all of these, each with its queue.
+        self._wanted: dict[str, list[str]] = {}
+        self._homes: dict[str, str] = {}
         #: The consumers of each queue: tags, and how many messages each of them may hold.
         self._tags: dict[str, list[tuple[str, int]]] = {}
         self._prefetch = 0
-        self._arrived: dict[str, deque[Raw]] = {}
+        self._arrived = Arrivals()
+        self._full_since: float | None = None
+        #: Some consumers have been given fewer than there are slots.
+        self._narrow = False
         self._parked: list[Raw] = []
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
@@ -63,50 +78,80 @@ class Intake:
         self._arrived.clear()
         self._parked.clear()
         self._dead_consumed = False
+        self._declared: set[str] = set()
 
     # -- consuming --------------------------------------------------------------------------------------------
 
-    def consume(self, queues: Sequence[str]) -> None:
-        """Receive from ``queues``, in this order of preference, from now on."""
+    def consume(self, queues: Sequence[str], shared: Collection[str] = (), room: int | None = None) -> None:
+        """Receive from ``queues``, in this order of preference, from now on; ``shared`` ones have lanes.
+
+        ``room``: how many messages could be started now.
+        """
+        self._full_since = None
+        wanted = {name: [name, *parts_of(name)] if name in shared else [name] for name in queues}
         with self.line.using() as connection:
-            if self._tags.keys() == set(queues) and self._prefetch == self.slots:
+            is_fit = self._prefetch == self.slots and not self._narrow
+            if is_fit and self._wanted == wanted and self._tags.keys() == self._homes.keys():
                 return
-            self._prefetch, self._wanted = self.slots, list(queues)
-            for name in [name for name in self._tags if name not in queues]:
-                for tag, _ in self._tags.pop(name):
-                    self._channel.basic_cancel(tag)
-            self._give_up({name for name in self._arrived if name not in queues})
-            for name in queues:
-                self._fit(connection, name)
+            self._prefetch, self._wanted, self._narrow = self.slots, wanted, False
+            self._homes = {part: name for name, parts in wanted.items() for part in parts}
+            for name in self._tags.keys() - self._homes.keys():
+                self._cancel(name)
+            self._refuse(self._arrived.drop(self._arrived.sources() - self._homes.keys()))
+            for name in self._arrived.in_turn(self._homes):
+                self._fit(connection, name, self.slots if room is None else room)
             if not self._dead_consumed:
                 self._consume_dead(connection)
 
-    def _fit(self, connection: Connection, name: str) -> None:
+    def _cancel(self, name: str) -> None:
+        for tag, _ in self._tags.pop(name):
+            self._channel.basic_cancel(tag)
+
+    def _fit(self, connection: Connection, name: str, room: int) -> None:
         # More slots are one more consumer. One that took the place of another would be sent as many as there are slots
         # beside what the other holds and runs, and keep them from processes that are free.
+        is_new = name not in self._tags
         consumers = self._tags.setdefault(name, [])
-        while sum(most for _, most in consumers) > self.slots:
+        most = _MOST_DUE if self._is_due(name) else self.slots
+        while sum(limit for _, limit in consumers) > most:
             self._channel.basic_cancel(consumers.pop()[0])
-        missing = self.slots - sum(most for _, most in consumers)
+        missing = most - sum(limit for _, limit in consumers)
+        # After a rest, what runs here still is beside what a new consumer is sent. The next look makes it wide.
+        if is_new and self._is_shared(name) and room < missing and not self._is_due(name):
+            missing, self._narrow = max(1, room), True
         if missing:
             self._channel.basic_qos(0, missing, False)
             consumers.append((self._start(connection, name), missing))
 
+    def _is_shared(self, name: str) -> bool:
+        return len(self._wanted[self._homes[name]]) > 1
+
+    def _is_due(self, name: str) -> bool:
+        return self._homes[name] != name and name == due_of(self._homes[name])
+
     def _start(self, connection: Connection, name: str) -> str:
-        # On a channel of its own, which a refusal closes.
-        with connection.channel() as channel:
-            kind = declare(channel, name)
-            declare(channel, suspects_of(name))
-        if name not in _TOLD:
-            _TOLD.add(name)
-            self._tell(name, kind)
-        self.delays.bind(connection, self._channel, name)
+        home = self._homes[name]
+        if name not in self._declared or not self._is_shared(name):
+            self._declare(connection, name, home)
+            self._declared.add(name)
         generation = self.line.generation
 
         def receive(message: Any) -> None:
-            self._arrived.setdefault(name, deque()).append(from_amqp(name, message, generation))
+            self._arrived.add(name, from_amqp(home, message, generation))
 
         return str(self._channel.basic_consume(name, callback=receive))
+
+    def _declare(self, connection: Connection, name: str, home: str) -> None:
+        # On a channel of its own, which a refusal closes.
+        with connection.channel() as channel:
+            kind = declare(channel, name)
+            if name == home:
+                declare(channel, suspects_of(name))
+        if name == home and name not in _TOLD:
+            _TOLD.add(name)
+            self._tell(name, kind)
+        if name == home or self._is_due(name):
+            self.delays.bind(connection, self._channel, name)
 
     @staticmethod
     def _tell(name: str, kind: str) -> None:
@@ -138,13 +183,34 @@ class Intake:
             for raw in [raw for raw in self._parked if raw.again <= now][:limit]:
                 self._parked.remove(raw)
                 found.append(raw)
-            for name in self._wanted:
-                arrived = self._arrived.get(name, ())
-                while arrived and len(found) < limit:
-                    raw = arrived.popleft()
+            for name, parts in self._wanted.items():
+                waiting = parts if len(parts) == 1 else [part for part in parts if part != due_of(name)]
+                for raw in self._arrived.take(waiting, limit - len(found)):
                     raw.since = now
                     found.append(raw)
         return found
+
+    def take_due(self) -> list[Raw]:
+        """Return what has come due and has no lane yet."""
+        with self.line.lock:
+            return self._arrived.drop([due_of(name) for name, parts in self._wanted.items() if len(parts) > 1])
+
+    def take_leave(self) -> list[Raw]:
+        """Return what this process has no slot for; it is sent no more of it until it consumes again.
+
+        Only of queues that have lanes, and only when there has been no free slot for a while.
+        """
+        now = time.monotonic()
+        self._full_since = self._full_since or now
+        with self.line.lock:
+            parts = {name for name in self._homes if self._is_shared(name) and not self._is_due(name)}
+            if now - self._full_since < _REST_SECONDS or not (self._tags.keys() & parts):
+                return []
+            with self.line.using():
+                for name in self._tags.keys() & parts:
+                    self._cancel(name)
+                self.pump()
+                return self._arrived.drop(parts, lambda raw: raw.count < _MOST_RETURNS)
 
     def take_suspect(self, queues: Sequence[str]) -> Raw | None:
         """Return one message that is to run alone."""
@@ -189,10 +255,9 @@ class Intake:
     def _current(self, found: Iterable[Raw]) -> list[Raw]:
         return [raw for raw in found if raw.generation == self.line.generation]
 
-    def _give_up(self, names: Iterable[str]) -> None:
-        for name in names:
-            for raw in self._arrived.pop(name, ()):
-                self._channel.basic_reject(raw.tag, requeue=True)
+    def _refuse(self, found: Iterable[Raw]) -> None:
+        for raw in found:
+            self._channel.basic_reject(raw.tag, requeue=True)
 
     def retire(self) -> None:
         """Receive nothing more, and give back what waits here."""
@@ -200,12 +265,11 @@ class Intake:
             if not self.line.is_open:
                 return
             with self.line.using():
-                for consumers in self._tags.values():
-                    for tag, _ in consumers:
-                        self._channel.basic_cancel(tag)
-                self._tags.clear()
-                self._wanted.clear()
-                self._give_up(list(self._arrived))
+                for name in list(self._tags):
+                    self._cancel(name)
+                self._wanted = {}
+                self._homes = {}
+                self._refuse(self._arrived.drop(self._arrived.sources()))
                 parked, self._parked = self._parked, []
                 self.give_back(parked)
 
@@ -227,7 +291,7 @@ class Intake:
     def _patience(self, seconds: float) -> float:
         """Return after how many of ``seconds`` there is something to take without anybody's telling."""
         with self.line.lock:
-            if any(self._arrived.values()):
+            if self._arrived:
                 return 0.0
             now = time.monotonic()
             return max(0.0, min([seconds, *(raw.again - now for raw in self._parked)]))

@@ -12,6 +12,7 @@ from umbel.engine.burial import letter_of
 from umbel.engine.leader import Leader
 from umbel.engine.moving import Moving
 from umbel.engine.rabbit_dispatch import publish
+from umbel.engine.rabbit_lanes import RabbitLanes
 from umbel.engine.rabbit_outbox import Outbox
 from umbel.engine.rabbit_post import Post, declare, suspects_of
 from umbel.engine.rabbit_uniques import RabbitUniques
@@ -53,11 +54,11 @@ class RabbitNames:
 
     def size(self, name: str) -> int:
         """Return how many messages of queue ``name`` are ready."""
-        return self._engine.post.sizes([name]).get(name, (0, 0))[0]
+        return self._engine.lanes.sizes([name]).get(name, (0, 0))[0]
 
     def drop(self, name: str) -> None:
         """Remove what waits in a queue."""
-        self._engine.post.purge(name)
+        self._engine.lanes.purge(name)
 
     def mark_paused(self, name: str, *, paused: bool) -> None:
         """Note whether queue ``name`` may be fetched from."""
@@ -80,6 +81,7 @@ class RabbitOperations(Engine):
     """The part of the RabbitMQ engine that no job waits for."""
 
     post: Post
+    lanes: RabbitLanes
     outbox: Outbox
     state: State
     delay_step = 1.0
@@ -98,7 +100,7 @@ class RabbitOperations(Engine):
     @property
     def uniques(self) -> RabbitUniques:  # type: ignore[override]
         """The keys that one job has at a time."""
-        return RabbitUniques(self.state, lambda known: publish(self.state, self.post, known))
+        return RabbitUniques(self.state, lambda known: publish(self.state, self.lanes, known))
 
     @property
     def moving(self) -> Moving:  # type: ignore[override]
@@ -140,7 +142,7 @@ class RabbitOperations(Engine):
 
     def queues(self) -> list[QueueStatus]:
         counts = self.state.counts()
-        sizes = self.post.sizes(one.name for one in counts)
+        sizes = self.lanes.sizes(one.name for one in counts)
         found = []
         for one in counts:
             ready, consumers = sizes.get(one.name, (0, 0))
@@ -154,13 +156,13 @@ class RabbitOperations(Engine):
         return self.state.locate(task_id)
 
     def purge(self, queue: str) -> int:
-        dropped = self.post.purge(queue) + self.post.purge(suspects_of(queue))
+        dropped = self.lanes.purge(queue) + self.post.purge(suspects_of(queue))
         return dropped + self.state.drop_delayed(queue)
 
     def _on_dead(self, message: Any) -> None:
         """Keep what the broker itself has dropped."""
         deaths = (message.properties.get("application_headers") or {}).get("x-death") or [{}]
-        queue, reason = str(deaths[0].get("queue", "")), str(deaths[0].get("reason", "unknown"))
+        queue, reason = self.lanes.home_of(str(deaths[0].get("queue", ""))), str(deaths[0].get("reason", "unknown"))
         logger.error("The broker has dropped a message of queue %s (%s): it is a dead letter.", queue, reason)
         raw = from_amqp(queue, message, 0)
         lost = Delivery(0, queue, raw.payload, max(1, raw.count), task_id=raw.task_id)
@@ -169,6 +171,7 @@ class RabbitOperations(Engine):
 
     def sweep(self) -> None:
         self.state.sweep()
+        self.lanes.sweep()
 
     def shrink(self) -> None:
         """Nothing: broker and store look after their own memory."""

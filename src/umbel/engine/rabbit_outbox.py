@@ -11,13 +11,15 @@ import time
 from collections.abc import Sequence, Set
 from typing import Any, Final
 
-from umbel.engine.rabbit_post import Parcel, Post
-from umbel.engine.rabbit_wire import keyed
+from umbel.engine import envelope
+from umbel.engine.rabbit_lanes import RabbitLanes
+from umbel.engine.rabbit_post import Parcel
+from umbel.engine.rabbit_wire import Raw, keyed
 from umbel.engine.state import Posted, State
-from umbel.engine.store import Outgoing
+from umbel.engine.store import Outgoing, Settled
 from umbel.errors import StoreError
 
-__all__ = ("Outbox", "parcel_of")
+__all__ = ("Outbox", "parcel_again", "parcel_of", "with_key")
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +31,9 @@ _WORKER_SECONDS: Final = 60.0
 class Outbox:
     """Publishes what stands in the outbox of a state store."""
 
-    def __init__(self, state: State, post: Post) -> None:
+    def __init__(self, state: State, lanes: RabbitLanes) -> None:
         self._state = state
-        self._post = post
+        self._lanes = lanes
         #: What this process could not send yet.
         self._unsent: list[Posted] = []
 
@@ -41,7 +43,7 @@ class Outbox:
         if not waiting:
             return
         try:
-            self._post.send([parcel_of(one.message, keyed(one.message)[1]) for one in waiting])
+            self._lanes.send([parcel_of(one.message, keyed(one.message)[1]) for one in waiting])
             self._state.posted([one.number for one in waiting])
         except StoreError as error:
             logger.error("%d messages that jobs' ends publish wait for the broker: %s", len(waiting), error)
@@ -71,3 +73,17 @@ def parcel_of(message: Outgoing, raw: dict[str, Any]) -> Parcel:
     """Return a message of ours as it goes to the broker."""
     info = raw["properties"].get("delivery_info") or {}
     return Parcel(message.queue, raw, message.due, info.get("exchange") or "", info.get("routing_key") or "")
+
+
+def parcel_again(raw: Raw, queue: str, due: float | None) -> Parcel:
+    """Return a delivered message as it goes to the broker once more, under the same key."""
+    message = envelope.decode(raw.payload)
+    message["properties"]["message_id"] = raw.key
+    return Parcel(queue, message, due)
+
+
+def with_key(entry: Settled) -> Settled:
+    """Let what an end publishes have its keys, by which it is known however often it is published."""
+    if entry.outgoing:
+        entry.outgoing = [keyed(one)[0].message for one in entry.outgoing]
+    return entry

@@ -162,6 +162,17 @@ class Post:
             return None
         return ready, consumers
 
+    def lengths(self, names: Sequence[str]) -> list[int]:
+        """Return how many messages are ready in each of these queues; those that do not exist are made."""
+        return self.ask(lambda _: [self._length(name) for name in names])
+
+    def _length(self, name: str) -> int:
+        found = self._size(name)
+        if found is None:
+            declare(self._asking, name)
+            return 0
+        return found[0]
+
     def purge(self, name: str) -> int:
         """Drop what is ready in a queue; return how many that were."""
         return self.ask(lambda connection: self._purge(name))

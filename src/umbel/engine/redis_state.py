@@ -21,6 +21,7 @@ from umbel.engine.redis_checkpoints import RedisCheckpoints
 from umbel.engine.redis_documents import RedisDocuments
 from umbel.engine.redis_effects import RedisEffects
 from umbel.engine.redis_groups import RedisGroups
+from umbel.engine.redis_lanes import RedisLanes
 from umbel.engine.redis_leader import RedisLeader
 from umbel.engine.redis_leases import Leases
 from umbel.engine.redis_letters import RedisLetterBook, wanted_fields
@@ -80,6 +81,7 @@ class RedisState(State):
         self.batches = RedisBesideBatches(self.store, self.names.note, self._in_outbox)
         self.checkpoints = RedisCheckpoints(self.store)
         self.effects = RedisEffects(self.store)
+        self.lanes = RedisLanes(self.store)
         self.limits = RedisLimits(self.store)
         self.slots = RedisSlots(self.store)
         self.leases = Leases(self.store, run_directory(url))

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Final
 
 from umbel.engine.beside_batches import BatchBook
+from umbel.engine.lanes import LaneBook
 from umbel.engine.leader import Leader
 from umbel.engine.leases import LeaseBook
 from umbel.engine.letters import LetterBook, Replay
@@ -119,6 +120,7 @@ class State(Primitives, ABC):
     batches: BatchBook
     leases: LeaseBook
     letters: LetterBook
+    lanes: LaneBook
 
     @abstractmethod
     def check(self) -> None:

@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import Any, Final, Self
 
 from umbel.engine.fairness import SHARE
-from umbel.engine.registry import is_rabbit
 from umbel.errors import ConfigurationError, InvalidArguments
 from umbel.jobs.keys import Key, key_name, unknown_names
 
@@ -52,11 +51,6 @@ class Fair:
 
     def problem(self, task: Any) -> str | None:
         """Return what is wrong with it on ``task``, as a sentence; None when nothing is."""
-        if is_rabbit(task.app.conf.broker_url) and not task.app.conf.broker_transport:
-            return (
-                f"Task {task.name}: Fair(...) cannot be kept with RabbitMQ, which hands out messages in its own order: "
-                "use Redis or the embedded engine, or give large tenants queues of their own and weigh those (-Q)."
-            )
         missing, known = unknown_names(task, self.key)
         if not missing:
             return None

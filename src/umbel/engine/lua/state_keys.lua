@@ -7,6 +7,10 @@
 --   …job:ID                    string  "bDUE" (at the broker) or "hTOKEN SEQ", then as with the Redis engine
 --   …later:QUEUE               zset    "KEY ID" -> when it is due
 --   …unique:NAME               string  "UNTIL_START" (0 or 1) and ID of the job that has this key
+--   …laned                     set     queues that have lanes
+--   …lanes:QUEUE               hash    t, h, b and a lane: the numbers of what was put there last, up to which nothing waits, and of
+--                                      what had been put there at the last look, which was at looked
+--   …lane-shares:QUEUE         hash    share -> "LANE NUMBER" of its last message
 --   …suspects                  hash    KEY -> queue, of what waits to run alone
 --   …outbox                    hash    number -> MessagePack [token, at, list, body, priority, id, info, due]
 local MONTH, ENDED = 2592000, 3600

@@ -166,6 +166,32 @@ DELETE FROM umbel.limit_plan WHERE ends < extract(epoch FROM clock_timestamp())
 -- name: sweep_limit_waits
 DELETE FROM umbel.limit_wait WHERE at < extract(epoch FROM clock_timestamp()) - 2592000
 
+-- name: lane_queues
+SELECT queue FROM umbel.lanes
+
+-- name: lanes_open
+INSERT INTO umbel.lanes (queue, tails, heads, before)
+SELECT %(queue)s, none.zeros, none.zeros, none.zeros FROM (SELECT array_fill(0::bigint, ARRAY[%(lanes)s::int]) AS zeros) AS none
+ON CONFLICT DO NOTHING
+
+-- name: lanes_lock
+SELECT tails, heads, before, looked, extract(epoch FROM clock_timestamp())::double precision
+FROM umbel.lanes WHERE queue = %s FOR UPDATE
+
+-- name: lanes_write
+UPDATE umbel.lanes SET tails = %s, heads = %s, before = %s, looked = %s WHERE queue = %s
+
+-- name: lane_shares
+SELECT share, lane, number FROM umbel.lane_share WHERE queue = %s AND share = ANY(%s)
+
+-- name: lane_share
+INSERT INTO umbel.lane_share (queue, share, lane, number) VALUES (%s, %s, %s, %s)
+ON CONFLICT (queue, share) DO UPDATE SET lane = excluded.lane, number = excluded.number
+
+-- name: lane_sweep
+DELETE FROM umbel.lane_share USING umbel.lanes
+WHERE lanes.queue = %s AND lane_share.queue = lanes.queue AND lane_share.number <= lanes.heads[lane_share.lane + 1]
+
 -- name: slot_lock
 SELECT pg_advisory_xact_lock(7304182, hashtext(%s))
 

@@ -186,6 +186,19 @@ CREATE TABLE IF NOT EXISTS umbel.limit_change (
     base text PRIMARY KEY, count bigint NOT NULL, seconds double precision NOT NULL, burst bigint NOT NULL
 );
 
+-- The lanes of shared queues: for each the numbers of what was put there last, up to which nothing waits, and of what had
+-- been put there at the last look. And who has which: his last message's number.
+CREATE TABLE IF NOT EXISTS umbel.lanes (
+    queue text PRIMARY KEY,
+    tails bigint[] NOT NULL,
+    heads bigint[] NOT NULL,
+    before bigint[] NOT NULL,
+    looked double precision NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS umbel.lane_share (
+    queue text NOT NULL, share text NOT NULL, lane int NOT NULL, number bigint NOT NULL, PRIMARY KEY (queue, share)
+);
+
 -- Slots that several jobs share.
 CREATE TABLE IF NOT EXISTS umbel.slot (
     fence bigint PRIMARY KEY, name text NOT NULL, owner text NOT NULL, ends double precision NOT NULL

@@ -14,6 +14,7 @@ from umbel.engine.headers import CALLBACK
 from umbel.engine.state import Claim, Keyed, LeaseEnded, Verdict
 from umbel.engine.store import ChordPart, Outgoing, Record, Settled
 from umbel.testing.contract._batches import BatchPromises, BesideBatches
+from umbel.testing.contract._state_lanes import StateLanes
 from umbel.testing.contract._state_letters import StateLetters
 from umbel.testing.contract._state_primitives import StatePrimitives
 from umbel.testing.contract._state_uniques import StateUniques
@@ -24,7 +25,7 @@ __all__ = ("StateContract",)
 _QUEUE: Final = "default"
 
 
-class StateContract(StateLetters, StateUniques, StatePrimitives, BatchPromises):
+class StateContract(StateLanes, StateLetters, StateUniques, StatePrimitives, BatchPromises):
     """All that a state store promises. Set ``url`` before each test to an empty store."""
 
     def forget(self, task_id: str) -> None:
