@@ -15,6 +15,7 @@ from kombu.exceptions import DecodeError
 from kombu.utils import json as kombu_json
 
 from umbel.engine import envelope
+from umbel.engine.headers import FIRST
 
 anything = st.recursive(
     st.none()
@@ -132,3 +133,14 @@ def test_what_the_engine_takes_out_of_a_message() -> None:
 def test_the_text_is_json_that_anybody_reads() -> None:
     given = message({"name": "käse ☃", "n": 1})
     assert json.loads(envelope.encode(given)) == given
+
+
+def test_c26_what_is_put_off_before_it_runs_says_since_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry(until=) counts from then, not from when the last limit was met."""
+    once = envelope.dated(envelope.encode(message({"id": "a"})), 1000.5)
+    assert envelope.headers_of(once)[FIRST] == 1000.5
+    assert envelope.dated(once, 2000.0) == once
+    later = envelope.dated(envelope.encode(message({"id": "a", "eta": "2030-01-01T00:00:00+00:00"})), 1000.5)
+    assert envelope.headers_of(later)[FIRST] == 1893456000.0
+    monkeypatch.setattr("time.time", lambda: 3000.0)
+    assert envelope.headers_of(envelope.dated(envelope.encode(message({})), 0.0))[FIRST] == 3000.0

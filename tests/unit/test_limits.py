@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from umbel import Concurrency, RateLimit, TokenBucket, Umbel
+from umbel.engine.admission import Admission
+from umbel.engine.envelope import decode, encode, headers_of
+from umbel.engine.headers import FIRST
+from umbel.engine.store import Delivery, Record, Settled
 from umbel.errors import ConfigurationError, LimitReached
 from umbel.jobs.limited import Limited
 from umbel.jobs.rates import rate_text, rule_of
-from umbel.state.limits import UNLIMITED, Ask, Rule
+from umbel.state.limits import UNLIMITED, Ask, Rule, Start
 
 
 @pytest.fixture
@@ -204,3 +209,48 @@ def test_c33_c34_a_block_in_a_coroutine(jobs: Umbel) -> None:
     import asyncio
 
     asyncio.run(_blocks(jobs))
+
+
+def test_c26_a_job_that_is_put_off_at_its_arrival_says_since_when_it_waits() -> None:
+    """Each time it is stored anew, and Retry(until=) counts from the first."""
+    settled: list[Settled] = []
+    flusher = SimpleNamespace(submit=settled.append)
+    engine = SimpleNamespace(anew=lambda payload: payload, delay_step=0.0)
+    admission = Admission.__new__(Admission)
+    admission._fetcher = SimpleNamespace(engine=engine, flusher=flusher, finished=lambda: None)  # type: ignore[assignment]
+    payload = encode({"body": "", "headers": {"id": "a"}, "properties": {}})
+    for enqueued in (1000.0, 2000.0):
+        admission._put_off(Delivery(1, "q", payload, 1, enqueued=enqueued), Start(60.0, 5000.0))
+        payload = settled[-1].outgoing[0].payload
+    assert headers_of(payload) == {"id": "a", FIRST: 1000.0}
+
+
+def test_c33_a_cancelled_job_gives_its_place_back(jobs: Umbel) -> None:
+    @jobs.task(name="paced", limits=[RateLimit("1/h")])
+    def paced() -> None: ...
+
+    engine = jobs.engine
+    engine.open_lease("here@test", ["celery"], 10)
+    holdings = SimpleNamespace(claims=None, refuses=lambda seq: False, drop=lambda seq: None)
+    flusher = SimpleNamespace(submit=lambda entry: engine.settle([entry]), holdings=holdings)
+    fetcher: Any = SimpleNamespace(engine=engine, flusher=flusher, finished=lambda: None, in_process=False)
+    admission = Admission(jobs, fetcher, lambda delivery: decode(delivery.payload))
+
+    def admitted(*task_ids: str) -> list[str | None]:
+        for task_id in task_ids:
+            paced.apply_async(task_id=task_id)
+        return [one.task_id for one in admission.admit(engine.fetch({"celery": 0}, 10))]
+
+    def due(task_id: str) -> float | None:
+        where = engine.locate(task_id)
+        return None if where is None else where.due
+
+    assert admitted("runs", "second", "third") == ["runs"]
+    place = due("second")
+    assert place is not None
+    assert engine.limits.waiting(["paced"])[0].jobs == 2
+    engine.cancel("second", Record("second", "REVOKED", True, "{}"))
+    assert admitted("fourth") == ["second"], "to be dropped by its worker"
+    found = due("fourth")
+    assert found is not None
+    assert abs(found - place) < 60

@@ -129,6 +129,14 @@ def test_c42_headers_that_were_changed_outside_change_nothing(mode: Mode) -> Non
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_c26_since_when_a_job_waits_is_said_outside_too(mode: Mode) -> None:
+    protection, given = Protection(mode, KEYS), message()
+    put_off = envelope.decode(envelope.dated(stored(protection, given), 5.0))
+    protection.open(put_off)
+    assert put_off["headers"] == {**given["headers"], "umbel_first": 5.0}
+
+
+@pytest.mark.parametrize("mode", MODES)
 @given(at=st.integers(0, 1 << 20), bit=st.integers(0, 6))
 def test_c42_any_flipped_bit_is_refused_or_changes_nothing_that_is_used(mode: Mode, at: int, bit: int) -> None:
     protection, given = Protection(mode, KEYS), message()

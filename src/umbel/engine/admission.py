@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from celery.worker import state as worker_state
 
-from umbel.engine.envelope import decode_body, due_at, moment
+from umbel.engine.envelope import dated, decode_body, due_at, moment
 from umbel.engine.fetcher import Fetcher
 from umbel.engine.holdings import Candidate, Claims
 from umbel.engine.short_path import body_of
@@ -71,8 +71,10 @@ class Doorkeeper:
 
     def stops(self, delivery: Delivery) -> bool:
         """Whether the job of ``delivery`` may have to ask."""
-        if delivery.cancelled or delivery.verdict is not None:
-            return False
+        return not delivery.cancelled and delivery.verdict is None and self.concerns(delivery)
+
+    def concerns(self, delivery: Delivery) -> bool:
+        """Whether the job of ``delivery`` may be one of those named."""
         if delivery.queue in self.queues:
             return True
         return bool(self.tasks) and (self._said is None or self._said(delivery.payload) is not None)
@@ -107,6 +109,9 @@ class Admission:
             self._claim([delivery for delivery in batch if not delivery.suspect and self._needs.stops(delivery)])
         if not self._door.any:
             return batch
+        for delivery in batch:
+            if delivery.cancelled and self._door.concerns(delivery):
+                self._renounce(delivery)
         stopped = {delivery.seq for delivery in batch if self._door.stops(delivery)}
         if not stopped:
             return batch
@@ -181,6 +186,19 @@ class Admission:
         ready = not self._holdings.refuses(delivery.seq)
         return self._book.ask(name, delivery.queue, owner, lambda: _arguments(raw), ready=ready)
 
+    def _renounce(self, delivery: Delivery) -> None:
+        """Let others have the start that was promised to a job which was cancelled."""
+        raw = self._peek(delivery)
+        task = raw and raw["headers"].get("task")
+        if not raw or "umbel_refused" in raw or not isinstance(task, str) or delivery.task_id is None:
+            return
+        ask = self._book.ask(task, delivery.queue, delivery.task_id, lambda: _arguments(raw), ready=True)
+        try:
+            if ask is not None:
+                self._limits.give_back(ask)
+        except StoreError as error:
+            logger.warning("The start of a cancelled job stays unused: %s", error)
+
     def _decide(self, asks: Sequence[tuple[Delivery, Ask]]) -> set[int]:
         """Ask for all of them; return the messages that do not start."""
         if not asks:
@@ -217,7 +235,8 @@ class Admission:
         if start.wait <= max(_HOLD_SECONDS, engine.delay_step):
             self._fetcher.hold(delivery, start.wait)
             return
-        later = Outgoing(delivery.queue, engine.anew(delivery.payload), delivery.task_id, 9 - delivery.rank, start.at)
+        payload = dated(engine.anew(delivery.payload), delivery.enqueued)
+        later = Outgoing(delivery.queue, payload, delivery.task_id, 9 - delivery.rank, start.at)
         self._fetcher.flusher.submit(Settled(delivery.seq, "ack", outgoing=[later]))
         self._fetcher.finished()
 

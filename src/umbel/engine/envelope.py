@@ -7,6 +7,7 @@ decimals in headers) goes through Kombu's own encoder, and is read back by it.
 from __future__ import annotations
 
 import math
+import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,9 +15,21 @@ import msgspec
 from kombu.exceptions import DecodeError
 from kombu.utils import json as kombu_json
 
+from umbel.engine.headers import FIRST
 from umbel.engine.store import Outgoing
 
-__all__ = ("decode", "decode_body", "due_at", "encode", "headers_of", "is_once", "is_simple", "moment", "outgoing")
+__all__ = (
+    "dated",
+    "decode",
+    "decode_body",
+    "due_at",
+    "encode",
+    "headers_of",
+    "is_once",
+    "is_simple",
+    "moment",
+    "outgoing",
+)
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
@@ -108,7 +121,20 @@ def outgoing(queue: str, message: dict[str, Any], priority: int) -> Outgoing:
 
 def is_once(headers: dict[str, Any]) -> bool:
     """Whether the message is not to be queued again under its id; a retry has its id, and must be."""
-    return bool(headers.get("umbel_once")) and not headers.get("retries") and not headers.get("umbel_first")
+    return bool(headers.get("umbel_once")) and not headers.get("retries") and not headers.get(FIRST)
+
+
+def dated(payload: str, enqueued: float) -> str:
+    """Return an envelope that says when its job was first due, for one that is stored anew before it has run.
+
+    ``enqueued``: when it was stored, as far as that is known.
+    """
+    if f'"{FIRST}"' in payload:
+        return payload
+    message = decode(payload)
+    headers = message["headers"]
+    headers[FIRST] = max(enqueued or time.time(), due_at(headers.get("eta")) or 0.0)
+    return encode(message)
 
 
 def due_at(eta: Any) -> float | None:

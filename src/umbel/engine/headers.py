@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ("CALLBACK", "COUNTED", "PROGRESS", "REPLAY", "WEBHOOK")
+__all__ = ("CALLBACK", "COUNTED", "FIRST", "PROGRESS", "REPLAY", "WEBHOOK")
 
 #: Whose replay a message is: the number of the replay and the key of the letter.
 REPLAY: Final = "umbel_replay"
@@ -12,7 +12,9 @@ REPLAY: Final = "umbel_replay"
 WEBHOOK: Final = "umbel_webhook"
 #: How far an earlier try has been: done, total, message.
 PROGRESS: Final = "umbel_progress"
+#: When the job was first dispatched, or due if that was later, in unix seconds; a try after the first has it.
+FIRST: Final = "umbel_first"
 #: What a job carries of its earlier tries, which begin anew with a replay.
-COUNTED: Final = ("umbel_first", "umbel_put_off", PROGRESS)
+COUNTED: Final = (FIRST, "umbel_put_off", PROGRESS)
 #: Beside a chord's id: its callback, which is kept until it is sent. The scripts name it themselves.
 CALLBACK: Final = ":callback"

@@ -24,7 +24,7 @@ from umbel.engine import envelope
 from umbel.engine.batches import BATCH
 from umbel.engine.failures import FAILURES
 from umbel.engine.fairness import SHARE
-from umbel.engine.headers import COUNTED, REPLAY
+from umbel.engine.headers import COUNTED, FIRST, REPLAY
 from umbel.engine.keyring import Keyring, framed, unframed
 from umbel.errors import ConfigurationError, PayloadRefused
 
@@ -282,12 +282,17 @@ def _restore(message: dict[str, Any], head: str) -> None:
 
 
 def _keep(outside: dict[str, Any], headers: dict[str, Any]) -> None:
-    """Take over what is added to a message that rests, by whoever has no key: an outbox, and the replay of a letter.
+    """Take over what is added to a message that rests, by whoever has no key: an outbox, a limit, a replay.
 
-    It cannot make anything of a job but that it runs once more, which a copy of its first message does too.
+    It cannot make anything of a job but that it runs once more, which a copy of its first message does too, or retries
+    for longer or less long.
     """
     if outside.get("umbel_once"):
         headers["umbel_once"] = True
+    first = outside.get(FIRST)
+    if isinstance(first, (int, float)):
+        # It was put off before it ran.
+        headers.setdefault(FIRST, first)
     replay = outside.get(REPLAY)
     if replay is not None and replay != headers.get(REPLAY):
         headers.update({name: outside[name] for name in (REPLAY, FAILURES) if name in outside}, retries=0, eta=None)

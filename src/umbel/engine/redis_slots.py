@@ -7,7 +7,7 @@ from typing import Final
 
 from umbel.engine.redis_store import RedisStore
 from umbel.state.locks import Grant, Want
-from umbel.state.slots import Slots
+from umbel.state.slots import WOKEN_SECONDS, Slots
 
 __all__ = ("RedisSlots",)
 
@@ -34,7 +34,8 @@ class RedisSlots(Slots):
     def release_many(self, held: Sequence[tuple[str, int]]) -> list[bool]:
         """Free slots, and let the first who waits for each be due; False for one that had been lost."""
         words = [word for pair in held for word in pair]
-        return [bool(freed) for freed in self._store.run("slot_release", *words)]
+        kept = _milliseconds(WOKEN_SECONDS)
+        return [bool(freed) for freed in self._store.run("slot_release", kept, *words)]
 
     def holders(self, name: str) -> list[Grant]:
         """Return who has the slots."""

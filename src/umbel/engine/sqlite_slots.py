@@ -10,7 +10,7 @@ from typing import Final
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile
 from umbel.state.locks import Grant, Want
-from umbel.state.slots import Slots
+from umbel.state.slots import WOKEN_SECONDS, Slots
 
 __all__ = ("SlotTable",)
 
@@ -50,8 +50,7 @@ class SlotTable(Slots):
                 freed.append(connection.execute(_SQL["release"], (name, fence, now)).rowcount > 0)
                 if freed[-1]:
                     connection.execute(_LOCKS["forget_waiters"], (_waits(name),))
-                    # When a message is due the wall clock says.
-                    woken += connection.execute(_LOCKS["wake"], (_waits(name), time.time())).rowcount
+                    woken += _wake(connection, name, now)
         if woken:
             self._ring()
         return freed
@@ -69,6 +68,20 @@ class SlotTable(Slots):
             connection.execute(_SQL["sweep"], (self._file.now(),))
 
 
+def _wake(connection: sqlite3.Connection, name: str, now: float) -> int:
+    """Let the first who waits be due, and keep the slot for it; return how many that are."""
+    # When a message is due the wall clock says.
+    woken = connection.execute(_SQL["wake"], (_waits(name), time.time())).fetchall()
+    for (task_id,) in woken:
+        connection.execute(_SQL["take"], (_number(connection, now), name, task_id, now + WOKEN_SECONDS))
+    return len(woken)
+
+
+def _number(connection: sqlite3.Connection, now: float) -> int:
+    # By the clock, so that a file that was restored gives no number twice.
+    return int(connection.execute(_LOCKS["fence"], (int(now * 1_000_000),)).fetchone()[0])
+
+
 def _acquire(connection: sqlite3.Connection, want: Want, now: float) -> Grant:
     connection.execute(_SQL["forget"], (want.name, want.owner, now))
     held = connection.execute(_SQL["held"], (want.name, now)).fetchall()
@@ -76,8 +89,7 @@ def _acquire(connection: sqlite3.Connection, want: Want, now: float) -> Grant:
         if want.waiter is not None:
             connection.execute(_LOCKS["wait"], (_waits(want.name), want.waiter))
         return Grant(0, held[0][1] - now, held[0][2])
-    # By the clock, so that a file that was restored gives no number twice.
-    fence = connection.execute(_LOCKS["fence"], (int(now * 1_000_000),)).fetchone()[0]
+    fence = _number(connection, now)
     connection.execute(_SQL["take"], (fence, want.name, want.owner, now + want.seconds))
     if want.waiter is not None:
         connection.execute(_LOCKS["wait_no_more"], (_waits(want.name), want.waiter))

@@ -16,13 +16,13 @@ from kombu.exceptions import OperationalError
 from umbel.engine.envelope import due_at
 from umbel.engine.execution import current_execution, deferring
 from umbel.engine.failures import failing
+from umbel.engine.headers import FIRST
 
 __all__ = ("EAGER_MOST", "again", "first_due", "note_ordered", "times_put_off")
 
 #: So often a job may put itself off where nothing is waited for.
 EAGER_MOST: Final = 50
 
-_FIRST: Final = "umbel_first"
 _PUT_OFF: Final = "umbel_put_off"
 _ORDERED: Final = "_umbel_ordered"
 #: Where a queue does not say when it took a message, it says about nothing.
@@ -62,7 +62,7 @@ def again(task: Any, error: Exception, delay: timedelta, *, uses_attempt: bool =
 
 def first_due(request: Any) -> float:
     """Return when the job was dispatched, or due if that was later, in unix seconds, however often it has run."""
-    known = (request.headers or {}).get(_FIRST)
+    known = (request.headers or {}).get(FIRST)
     if isinstance(known, (int, float)):
         return float(known)
     execution = current_execution.get()
@@ -86,7 +86,7 @@ def note_ordered(request: Any) -> None:
 
 
 def _headers(request: Any, *, put_off: bool) -> dict[str, Any]:
-    headers = {**(request.headers or {}), _FIRST: first_due(request)}
+    headers = {**(request.headers or {}), FIRST: first_due(request)}
     if put_off:
         headers[_PUT_OFF] = times_put_off(request) + 1
     return headers

@@ -8,11 +8,14 @@ any number, one to release them, and one for all of a process's slots to renew t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from umbel.state.locks import Grant, Want
 
-__all__ = ("Slots",)
+__all__ = ("WOKEN_SECONDS", "Slots")
+
+#: For so long a slot that was freed is kept for the job that was woken for it: nobody who comes meanwhile overtakes it.
+WOKEN_SECONDS: Final = 1.0
 
 
 class Slots(Protocol):

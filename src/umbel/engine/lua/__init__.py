@@ -35,6 +35,7 @@ _ALSO: Final = {
     "effect_end": "effect_keys.lua",
     "effect_resolve": "effect_keys.lua",
     "lock_release": "waits.lua",
+    "slot_acquire": "waits.lua",
     "slot_release": "waits.lua",
     "limit_reserve": "limit_keys.lua",
     "limit_give_back": "limit_keys.lua",

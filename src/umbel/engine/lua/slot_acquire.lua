@@ -1,6 +1,6 @@
 -- ARGV: prefix, then for each slot its name, owner, milliseconds, how many there are, and the id of a job that waits otherwise or "".
 -- Returns for each {fencing number or 0, for how many milliseconds the slot lasts or the first of the others does, its owner}.
-local fences, at = key('fences'), math.floor(tonumber(now()) * 1000)
+local at = math.floor(tonumber(now()) * 1000)
 
 local function acquire(name, owner, milliseconds, most, waiter)
     local slots, waits, owners = key('slots:' .. name), key('slot-waits:' .. name), key('slot-owners:' .. name)
@@ -23,9 +23,7 @@ local function acquire(name, owner, milliseconds, most, waiter)
         local first = redis.call('ZRANGE', slots, 0, 0, 'WITHSCORES')
         return {'0', math.max(tonumber(first[2]) - at, 1), redis.call('HGET', owners, first[1])}
     end
-    local t = redis.call('TIME')
-    local fence = digits(math.max(tonumber(redis.call('GET', fences) or 0) + 1, t[1] * 1000000 + t[2]))
-    redis.call('SET', fences, fence)
+    local fence = next_fence()
     redis.call('ZADD', slots, at + milliseconds, fence)
     redis.call('HSET', owners, fence, owner)
     for _, one in ipairs({slots, owners}) do redis.call('EXPIRE', one, math.ceil(milliseconds / 1000) + 86400) end

@@ -15,5 +15,12 @@ UPDATE slot SET ends = ?3 WHERE name = ?1 AND fence = ?2 AND ends > ?4
 -- name: release
 DELETE FROM slot WHERE name = ?1 AND fence = ?2 AND ends > ?3
 
+-- name: wake
+UPDATE message SET due = ?2 WHERE seq = (
+    SELECT seq FROM lock_wait JOIN message ON message.task_id = lock_wait.task_id
+    WHERE lock_wait.name = ?1 AND message.due IS NOT NULL AND message.lease IS NULL
+    ORDER BY lock_wait.number LIMIT 1)
+RETURNING task_id
+
 -- name: sweep
 DELETE FROM slot WHERE ends <= ?1

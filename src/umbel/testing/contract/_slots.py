@@ -10,7 +10,7 @@ from typing import Final
 
 from umbel.engine.store import Outgoing, Settled
 from umbel.state.locks import Want
-from umbel.state.slots import Slots
+from umbel.state.slots import WOKEN_SECONDS, Slots
 from umbel.testing.contract._suite import QUEUE, Suite, ids, payload, until
 
 __all__ = ("EngineSlots", "SlotPromises")
@@ -118,5 +118,15 @@ class EngineSlots(Suite, SlotPromises):
             slots.release("a", fence)
             (found,) = until(self.get, "the first who waits")
             assert ids([found]) == [expected]
+            assert not slots.acquire("a", "new", 60, most=2).fence, "it overtakes who was woken"
             assert slots.acquire("a", expected, 60, most=2, waiter=expected).fence
             self.engine.settle([Settled(found.seq, "ack")])
+
+    def test_c34_a_slot_is_kept_for_who_was_woken_for_a_bounded_time(self) -> None:
+        slots = self.engine.slots
+        fence = slots.acquire("a", "one", 60, most=1).fence
+        assert not slots.acquire("a", "x", 60, most=1, waiter="x").fence
+        self.engine.enqueue([Outgoing(QUEUE, payload("x"), "x", due=time.time() + 3600)])
+        slots.release("a", fence)
+        assert [(one.owner, one.seconds <= WOKEN_SECONDS) for one in slots.holders("a")] == [("x", True)]
+        until(lambda: slots.acquire("a", "new", 60, most=1).fence, "its end")
