@@ -19,6 +19,7 @@ import pytest
 
 from tests.postgres import PostgresServer, running_postgres
 from tests.rabbit import RabbitServer, is_installed, running_rabbit
+from tests.together import Together, write_down
 
 __all__ = ["RedisServer", "free_port", "miss", "need_program"]
 
@@ -187,13 +188,33 @@ def pytest_configure(config: pytest.Config) -> None:
             compileall.compile_dir(_ROOT / folder, quiet=2)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a running world go to one process of ``pytest -n 2 --dist loadgroup``, which starts it once."""
+    """Tests that share something dear go to one process of ``pytest -n 6 --dist loadgroup``, which starts it once."""
     for item in items:
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        if "world" in parameters:
-            item.add_marker(pytest.mark.xdist_group(str(parameters["world"])))
+        group = _group(item)
+        if group:
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist, which tells the scheduler
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workerinput"):
+        write_down(session.config, session.items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    return Together(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+def _group(item: pytest.Item) -> str | None:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    if "world" in parameters:
+        return str(parameters["world"])
+    for name in ("running", "shared"):
+        if name in parameters:
+            return f"{item.nodeid.partition('::')[0]} {parameters[name]}"
+    return "rabbit" if "rabbit_server" in getattr(item, "fixturenames", ()) else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

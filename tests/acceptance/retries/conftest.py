@@ -20,15 +20,6 @@ _WAYS: dict[str, tuple[str, dict[str, str]]] = {
 _SITES = ("sqlite-short", "sqlite-celery", "sqlite-prefork", "redis-short", "redis-prefork")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the marks in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one site go to one process of ``pytest -n 2 --dist loadgroup``, which starts it once."""
-    for item in items:
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        if "running" in parameters:
-            item.add_marker(pytest.mark.xdist_group(f"retries-{parameters['running']}"))
-
-
 @dataclass(frozen=True, slots=True)
 class Site:
     """A running site, and which kind of its tasks a test uses."""

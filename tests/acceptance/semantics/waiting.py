@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 __all__ = ("DEADLINE", "until")
 
 #: Seconds that anything may take before a test gives up; generous, since nothing waits for it when all is well.
-DEADLINE: Final = 30.0
+DEADLINE: Final = 60.0
 
 _PAUSE: Final = 0.01
 

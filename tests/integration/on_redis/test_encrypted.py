@@ -71,7 +71,7 @@ def test_workers_and_clients_over_tls_with_certificates_on_both_sides(
     with planted(tmp_path / "plant", f"rediss://127.0.0.1:{server.port}/3?{query}") as plant:
         plant.start()
         assert plant.ended(plant.send("say", "hidden")).state is JobState.SUCCEEDED
-        assert plant.app.control.ping(timeout=2, limit=1)
+        assert plant.app.control.ping(timeout=60, limit=1)
         plant.app.engine.open_lease("here@test", ["other"], 1)
         assert plant.app.engine.fetch({"other": 0}, 1) == []
         # A notice comes through the encryption as well.

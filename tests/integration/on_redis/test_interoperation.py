@@ -53,9 +53,9 @@ def test_c16_what_plain_clients_send_for_later_takes_no_room_in_a_worker(
 
 def test_c45_a_plain_clients_remote_control_reaches_umbels_worker(plain: Celery, umbel_worker: Any) -> None:
     assert plain.send_task("shared.add", (1, 1)).get(timeout=WAIT) == 2
-    (answer,) = plain.control.ping(timeout=10, limit=1)
+    (answer,) = plain.control.ping(timeout=60, limit=1)
     assert list(answer.values()) == [{"ok": "pong"}]
-    registered = plain.control.inspect(timeout=10, limit=1).registered()
+    registered = plain.control.inspect(timeout=60, limit=1).registered()
     assert "shared.add" in next(iter(registered.values()))
 
 

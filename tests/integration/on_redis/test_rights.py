@@ -88,8 +88,8 @@ def test_c14_the_rights_of_the_manual_suffice_for_everything(plant: Plant, serve
     plant.open("gate")
     assert plant.ended(lost).state is JobState.SUCCEEDED
     # Whoever operates.
-    assert app.control.ping(timeout=2, limit=1)
-    assert app.control.inspect(timeout=2).registered()
+    assert app.control.ping(timeout=60, limit=1)
+    assert app.control.inspect(timeout=60, limit=1).registered()
     heard: list[dict[str, object]] = []
     with app.connection_for_read() as connection:
         app.events.Receiver(connection, handlers={"*": heard.append}).capture(limit=1, timeout=60, wakeup=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
-import re
 import signal as os_signal
 import time
 from pathlib import Path
@@ -18,6 +18,8 @@ from umbel import Breaker, Snooze, Umbel, Unique, WithoutOverlap, current_lock, 
 __all__ = ("app", "tell")
 
 app = Umbel("plant")
+#: For so long prefork waits for the result of a child that has died.
+app.conf.worker_lost_wait = 1.0
 TRAIL = Path(os.environ.get("PLANT_TRAIL", "trail"))
 #: A name is released by making a file of that name.
 GATES = TRAIL.with_name("gates")
@@ -194,18 +196,22 @@ def sleep(name: str, seconds: float) -> str:
 
 
 @app.task
-def match(name: str, depth: int) -> str:
-    """Sit in one call into C that lets nobody else run: exponential in ``depth``."""
+def grip(name: str) -> str:
+    """Sit in one call into C that lets nobody else run, as an exponential regular expression does, but at rest."""
     tell("hold", name)
-    re.match(r"(a+)+$", "a" * depth + "b")
+    # Called with the interpreter's lock, which is what no signal ends.
+    library, mutex = ctypes.PyDLL(None), ctypes.create_string_buffer(256)
+    library.pthread_mutex_init(mutex, None)
+    for _ in range(2):
+        library.pthread_mutex_lock(mutex)
     tell("released", name)
     return name
 
 
 @app.task
 def soft(name: str) -> str:
-    tell("hold", name)
     try:
+        tell("hold", name)
         while True:
             time.sleep(0.01)
     except SoftTimeLimitExceeded:
@@ -215,8 +221,8 @@ def soft(name: str) -> str:
 
 @app.task
 async def asoft(name: str) -> str:
-    tell("hold", name)
     try:
+        tell("hold", name)
         await asyncio.sleep(1000)
     except SoftTimeLimitExceeded:
         tell("soft", name)

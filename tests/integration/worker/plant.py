@@ -64,12 +64,11 @@ class Worker:
     def children(self, role: str | None = None) -> list[psutil.Process]:
         """The living worker processes; ``role``: ``worker`` or ``suspects``."""
         found: list[psutil.Process] = []
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(self.process.pid).children():
-                with contextlib.suppress(psutil.Error):
-                    line = " ".join(child.cmdline())
-                    if "umbel.cli.child" in line and (role is None or f'"role": "{role}"' in line):
-                        found.append(child)
+        for child in _children(self.process.pid):
+            with contextlib.suppress(psutil.Error):
+                line = " ".join(child.cmdline())
+                if "umbel.cli.child" in line and (role is None or f'"role": "{role}"' in line):
+                    found.append(child)
         return found
 
     def send(self, number: int) -> None:
@@ -167,8 +166,8 @@ class Plant:
 
     def fetching(self, worker: Worker) -> int:
         """How many processes of ``worker`` fetch."""
-        children = {child.pid for child in worker.children("worker")}
-        return sum(status.pid in children for status in self.engine.workers())
+        fetching = {status.pid for status in self.engine.workers()}
+        return sum(child.pid in fetching for child in worker.children("worker")) if fetching else 0
 
     def logs(self) -> str:
         return "\n".join(worker.text()[-2000:] for worker in self.workers)
@@ -250,6 +249,20 @@ class Plant:
     def empty(self) -> bool:
         """Whether no message waits, is delayed, or is held."""
         return not any(q.ready or q.delayed or q.leased or q.suspect for q in self.engine.queues())
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    found: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        try:
+            # psutil would look at every process of the machine, many times a second.
+            known = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except OSError:
+            return psutil.Process(pid).children()
+        for child in known:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found.append(psutil.Process(int(child)))
+    return found
 
 
 def _elsewhere(*_: Any) -> None:

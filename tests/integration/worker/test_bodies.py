@@ -12,87 +12,69 @@ import pytest
 from tests.integration.worker.plant import Plant, until
 from umbel import JobState, Progress
 
-POOLS = pytest.mark.parametrize("pool", ["default", "prefork"])
 
-
-def start(plant: Plant, pool: str) -> None:
-    plant.start("-P", pool, "--loglevel", "WARNING", concurrency=2)
-
-
-@POOLS
 @pytest.mark.parametrize("task", ["leave", "aleave"])
 @pytest.mark.parametrize("how", ["exit", "interrupt", "own"])
-def test_a_body_that_would_end_its_process_fails_and_frees_its_slot_c17(
-    plant: Plant, pool: str, task: str, how: str
-) -> None:
+def test_a_body_that_would_end_its_process_fails_and_frees_its_slot_c17(crew: Plant, task: str, how: str) -> None:
     """C14, C17: more of them than slots, and the worker goes on; each runs once."""
-    start(plant, pool)
-    jobs = [plant.send(task, how) for _ in range(4)]
+    jobs = [crew.send(task, how) for _ in range(4)]
     for job in jobs:
-        status = plant.ended(job)
+        status = crew.ended(job)
         assert status.state is JobState.FAILED
         assert "would end its whole process" in str(status.error)
-    assert plant.ended(plant.send("say", "after")).state is JobState.SUCCEEDED
-    assert len(plant.lines("leave", how)) == 4
+    assert crew.ended(crew.send("say", "after")).state is JobState.SUCCEEDED
+    assert len(crew.lines("leave", how)) == 4
 
 
-@POOLS
 @pytest.mark.parametrize("task", ["exhaust", "aexhaust"])
-def test_a_body_that_asks_for_too_much_memory_fails_and_frees_its_slot_c35(plant: Plant, pool: str, task: str) -> None:
+def test_a_body_that_asks_for_too_much_memory_fails_and_frees_its_slot_c35(crew: Plant, task: str) -> None:
     """Celery raises it again where it handles it, and the job would neither end nor go back."""
-    start(plant, pool)
-    jobs = [plant.send(task, "x") for _ in range(4)]
+    jobs = [crew.send(task, "x") for _ in range(4)]
     for job in jobs:
-        status = plant.ended(job)
+        status = crew.ended(job)
         assert status.state is JobState.FAILED
         assert "Unable to allocate 7.28 TiB for x" in str(status.error)
-    assert plant.ended(plant.send("say", "after")).state is JobState.SUCCEEDED
-    until(plant.empty, "no message is held any more")
-    assert len(plant.lines("exhaust")) == 4
-    assert {letter.task_id for letter in plant.engine.letters.find()} == set(jobs)
+    assert crew.ended(crew.send("say", "after")).state is JobState.SUCCEEDED
+    until(crew.empty, "no message is held any more")
+    assert len(crew.lines("exhaust")) == 4
+    assert {letter.task_id for letter in crew.engine.letters.find()} == set(jobs)
 
 
-def test_a_task_on_the_loop_cannot_end_the_loop_c14(plant: Plant) -> None:
-    start(plant, "default")
-    plant.send("child_leaves")
-    plant.until_told("child_leaves")
-    plant.open("after")
-    assert plant.ended(plant.send("ahold", "after")).state is JobState.SUCCEEDED
+@pytest.mark.pools("default")
+def test_a_task_on_the_loop_cannot_end_the_loop_c14(crew: Plant) -> None:
+    crew.send("child_leaves")
+    crew.until_told("child_leaves")
+    crew.open("after")
+    assert crew.ended(crew.send("ahold", "after")).state is JobState.SUCCEEDED
 
 
-@POOLS
-def test_a_state_without_a_name_disturbs_nobody_c24(plant: Plant, pool: str) -> None:
-    start(plant, pool)
-    job = plant.send("state_without_a_name")
-    after = [plant.send("say", f"after{number}") for number in range(4)]
-    assert plant.ended(job).state is JobState.SUCCEEDED
-    assert {plant.ended(one).state for one in after} == {JobState.SUCCEEDED}
+def test_a_state_without_a_name_disturbs_nobody_c24(crew: Plant) -> None:
+    job = crew.send("state_without_a_name")
+    after = [crew.send("say", f"after{number}") for number in range(4)]
+    assert crew.ended(job).state is JobState.SUCCEEDED
+    assert {crew.ended(one).state for one in after} == {JobState.SUCCEEDED}
 
 
-@POOLS
-def test_a_job_that_is_not_to_be_queued_twice_may_still_retry_c6_c26(plant: Plant, pool: str) -> None:
+def test_a_job_that_is_not_to_be_queued_twice_may_still_retry_c6_c26(crew: Plant) -> None:
     """C6, C14: the message of its retry has its id, and is not taken for a repeated dispatch."""
-    start(plant, pool)
-    job = plant.send("again", headers={"umbel_once": True})
-    assert plant.ended(job).state is JobState.SUCCEEDED
-    assert len(plant.lines("again")) == 3
+    job = crew.send("again", headers={"umbel_once": True})
+    assert crew.ended(job).state is JobState.SUCCEEDED
+    assert len(crew.lines("again")) == 3
 
 
-@POOLS
-def test_a_repeated_dispatch_is_known_without_a_result_c6(plant: Plant, pool: str) -> None:
-    start(plant, pool)
+def test_a_repeated_dispatch_is_known_without_a_result_c6(crew: Plant) -> None:
     once: dict[str, Any] = {"task_id": "one", "headers": {"umbel_once": True}}
-    plant.send("unrecorded", "once", **once)
-    plant.until_told("unrecorded", "once")
-    until(plant.empty, "an empty queue")
-    plant.send("unrecorded", "once", **once)
-    assert plant.ended(plant.send("say", "after")).state is JobState.SUCCEEDED
-    assert len(plant.lines("unrecorded", "once")) == 1
+    crew.send("unrecorded", "once", **once)
+    crew.until_told("unrecorded", "once")
+    until(crew.empty, "an empty queue")
+    crew.send("unrecorded", "once", **once)
+    assert crew.ended(crew.send("say", "after")).state is JobState.SUCCEEDED
+    assert len(crew.lines("unrecorded", "once")) == 1
 
 
-@POOLS
+@pytest.mark.parametrize("pool", ["default", "prefork"])
 def test_a_job_that_is_acknowledged_early_is_known_while_it_runs_c20_c21(plant: Plant, pool: str) -> None:
-    start(plant, pool)
+    plant.start("-P", pool, concurrency=2)
     job = plant.send("early", "gate")
     plant.until_told("hold", "gate")
     until(lambda: plant.app.status(job).progress == Progress(1, 2, "half"), "its progress")
@@ -101,71 +83,61 @@ def test_a_job_that_is_acknowledged_early_is_known_while_it_runs_c20_c21(plant: 
     assert plant.ended(job).state is JobState.SUCCEEDED
 
 
-@POOLS
-def test_progress_never_goes_back_and_ends_at_its_total_c21(plant: Plant, pool: str) -> None:
-    start(plant, pool)
-    job = plant.send("backwards", "gate")
-    plant.until_told("hold", "gate")
-    until(lambda: plant.app.status(job).progress == Progress(5, 10), "the furthest")
-    plant.open("gate")
-    assert plant.ended(job).progress == Progress(10, 10)
+def test_progress_never_goes_back_and_ends_at_its_total_c21(crew: Plant) -> None:
+    job = crew.send("backwards", "gate")
+    crew.until_told("hold", "gate")
+    until(lambda: crew.app.status(job).progress == Progress(5, 10), "the furthest")
+    crew.open("gate")
+    assert crew.ended(job).progress == Progress(10, 10)
 
 
-@POOLS
-def test_progress_does_not_go_back_when_a_job_is_tried_again_c21(plant: Plant, pool: str) -> None:
+def test_progress_does_not_go_back_when_a_job_is_tried_again_c21(crew: Plant) -> None:
     """Whatever state it is in, it shows how far it was; and it ends at its total though its last try told nothing."""
-    start(plant, pool)
-    job = plant.send("from_the_start", "gate")
-    plant.until_told("hold", "gate")
-    until(lambda: plant.app.status(job).progress == Progress(6, 10, "first"), "how far it was")
-    plant.open("gate")
-    plant.until_told("told", "gate")
-    until(lambda: plant.app.status(job).progress == Progress(6, 10, "again"), "what the last try told")
-    plant.open("gate-end")
-    assert plant.ended(job).progress == Progress(10, 10, "again")
+    job = crew.send("from_the_start", "gate")
+    crew.until_told("hold", "gate")
+    until(lambda: crew.app.status(job).progress == Progress(6, 10, "first"), "how far it was")
+    crew.open("gate")
+    crew.until_told("told", "gate")
+    until(lambda: crew.app.status(job).progress == Progress(6, 10, "again"), "what the last try told")
+    crew.open("gate-end")
+    assert crew.ended(job).progress == Progress(10, 10, "again")
 
 
-@POOLS
-def test_progress_does_not_go_back_when_a_job_runs_again_after_a_crash_c21(plant: Plant, pool: str) -> None:
-    start(plant, pool)
-    job = plant.send("after_a_crash", "gate")
-    (line,) = plant.until_told("hold", "gate")
-    until(lambda: plant.app.status(job).progress == Progress(6, 10, "first"), "how far it is")
+def test_progress_does_not_go_back_when_a_job_runs_again_after_a_crash_c21(crew: Plant) -> None:
+    job = crew.send("after_a_crash", "gate")
+    (line,) = crew.until_told("hold", "gate")
+    until(lambda: crew.app.status(job).progress == Progress(6, 10, "first"), "how far it is")
     os.kill(line.pid, signal.SIGKILL)
-    plant.until_told("hold", "gate", times=2)
-    until(lambda: plant.app.status(job).progress == Progress(6, 10, "first"), "how far it was")
-    plant.open("gate")
-    plant.until_told("told", "gate")
-    until(lambda: plant.app.status(job).progress == Progress(6, 10, "again"), "what the second try told")
-    plant.open("gate-end")
-    assert plant.ended(job).progress == Progress(10, 10, "again")
+    crew.until_told("hold", "gate", times=2)
+    until(lambda: crew.app.status(job).progress == Progress(6, 10, "first"), "how far it was")
+    crew.open("gate")
+    crew.until_told("told", "gate")
+    until(lambda: crew.app.status(job).progress == Progress(6, 10, "again"), "what the second try told")
+    crew.open("gate-end")
+    assert crew.ended(job).progress == Progress(10, 10, "again")
 
 
-@POOLS
-def test_the_owner_stays_with_the_job_and_what_it_dispatches_c20(plant: Plant, pool: str) -> None:
+def test_the_owner_stays_with_the_job_and_what_it_dispatches_c20(crew: Plant) -> None:
     """C20: also when it has ended, in any pool; what a chain goes on with is the owner's too."""
-    start(plant, pool)
     owner = {"headers": {"umbel_owner": "alice"}}
-    job = plant.send("parent", "child", **owner)
-    assert plant.ended(job).owner == "alice"
-    child = plant.ended(str(plant.app.AsyncResult(job).get(timeout=10)))
+    job = crew.send("parent", "child", **owner)
+    assert crew.ended(job).owner == "alice"
+    child = crew.ended(str(crew.app.AsyncResult(job).get(timeout=60)))
     assert child.owner == "alice"
-    first = plant.app.signature(plant.task("say"), ("a",), immutable=True)
-    second = plant.app.signature(plant.task("fail"), ("b",), immutable=True)
+    first = crew.app.signature(crew.task("say"), ("a",), immutable=True)
+    second = crew.app.signature(crew.task("fail"), ("b",), immutable=True)
     result = (first | second).apply_async(**owner)
-    ended = plant.ended(str(result.id))
+    ended = crew.ended(str(result.id))
     assert (ended.state, ended.owner) == (JobState.FAILED, "alice")
-    unknown = plant.app.send_task("nobody.knows", **owner)
-    assert plant.ended(str(unknown.id)).owner == "alice"
+    unknown = crew.app.send_task("nobody.knows", **owner)
+    assert crew.ended(str(unknown.id)).owner == "alice"
 
 
-@POOLS
-def test_a_second_run_of_an_id_replaces_the_result_of_the_first_c18(plant: Plant, pool: str) -> None:
-    start(plant, pool)
+def test_a_second_run_of_an_id_replaces_the_result_of_the_first_c18(crew: Plant) -> None:
     for word in ("first", "second"):
-        plant.send("say", word, task_id="same")
-        plant.until_told("say", word)
-        until(lambda word=word: plant.app.status("same").result == word, f"the result of the {word}")  # type: ignore[misc]
+        crew.send("say", word, task_id="same")
+        crew.until_told("say", word)
+        until(lambda word=word: crew.app.status("same").result == word, f"the result of the {word}")  # type: ignore[misc]
 
 
 def test_processes_for_suspects_end_when_there_are_none_c17(plant: Plant) -> None:

@@ -13,7 +13,7 @@ def test_hard_limit_ends_the_job_and_nothing_else_c19(plant: Plant, task: str) -
     worker = plant.start(concurrency=2)
     (before,) = worker.children()
     neighbour = plant.send("hold", "neighbour")
-    job = plant.send(task, "stuck", time_limit=1.0)
+    job = plant.send(task, "stuck", time_limit=2.0)
     status = plant.ended(job)
     assert status.state is JobState.FAILED
     assert "TimeLimitExceeded" in (status.error or "")
@@ -50,12 +50,12 @@ def test_hard_limit_in_c_code_replaces_the_process_after_its_other_jobs_c19(plan
 
 
 def test_hard_limit_interpreter_lock_c19(plant: Plant) -> None:
-    """C19: a regular expression that holds the interpreter lock silences every thread of its process."""
+    """C19: a call into C that holds the interpreter lock (a regular expression) silences all threads of a process."""
     worker = plant.start(concurrency=2)
     (before,) = worker.children()
-    job = plant.send("match", "stuck", 64, time_limit=1.0)
+    job = plant.send("grip", "stuck", time_limit=1.0)
     plant.until_told("hold", "stuck")
-    status = plant.ended(job, seconds=30.0)
+    status = plant.ended(job)
     assert status.state is JobState.FAILED
     assert "TimeLimitExceeded" in (status.error or "")
     plant.send("say", "after")
@@ -67,7 +67,7 @@ def test_hard_limit_interpreter_lock_c19(plant: Plant) -> None:
 def test_worker_ends_although_a_job_holds_the_interpreter_lock_c19(plant: Plant) -> None:
     """C19: SIGTERM ends within the grace period and a bounded margin; the job goes back."""
     worker = plant.start("--grace", "1s")
-    job = plant.send("match", "stuck", 64)
+    job = plant.send("grip", "stuck")
     plant.until_told("hold", "stuck")
     worker.stop()
     assert not plant.processes()

@@ -30,7 +30,7 @@ def test_c8_a_reset_goes_before_a_welcome_before_the_campaign(tmp_path: Path) ->
         first = service.start_worker("--processes", "1", "-c", "1")
         until(lambda: service.mailbox.count() >= 1)
         first.terminate()
-        assert first.wait(30) == 0
+        assert first.wait(60) == 0
         sent_before = service.mailbox.count()
         assert sent_before < 30
         service.post("/register", json=ADA)
@@ -136,7 +136,7 @@ def test_c14_every_part_may_be_stopped_and_started_again(tmp_path: Path) -> None
             worker = service.start_worker("--processes", "1", "-c", "2")
             until(lambda sent=sent: service.mailbox.count() > sent or service.progress(path)["state"] == "finished")
             worker.terminate()
-            assert worker.wait(30) == 0
+            assert worker.wait(60) == 0
         service.start_worker("--processes", "1")
         assert service.wait_until_finished(path)["sent"] == 150
         assert max(Counter(service.mailbox.recipients()).values()) == 1
