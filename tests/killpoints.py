@@ -64,7 +64,8 @@ class Killer:
 
     def watch_lines(self, *files: str, functions: Collection[Any] = ()) -> None:
         """Let each line be a step, of files by how their names end, and of functions; in all threads."""
-        codes = {code for one in functions for code in _codes(one.__code__)}
+        # What was asked once about a piece of code: there are many calls, and few pieces.
+        watched = dict.fromkeys((code for one in functions for code in _codes(one.__code__)), True)
 
         def line(frame: FrameType, what: str, _: Any) -> Any:
             if what == "line":
@@ -72,7 +73,10 @@ class Killer:
             return line
 
         def trace(frame: FrameType, what: str, _: Any) -> Any:
-            return line if frame.f_code in codes or frame.f_code.co_filename.endswith(files or ("\0",)) else None
+            code = frame.f_code
+            if code not in watched:
+                watched[code] = code.co_filename.endswith(files or ("\0",))
+            return line if watched[code] else None
 
         threading.settrace(trace)
         sys.settrace(trace)
@@ -132,7 +136,15 @@ def forked_together(works: Sequence[Callable[[], object]], *, seconds: int = _AL
         pids.append(pid)
     os.close(begins)
     os.close(begin)
-    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    ended: list[int] = []
+    try:
+        for pid in pids:
+            ended.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    except BaseException:
+        for pid in pids[len(ended) :]:
+            os.kill(pid, signal.SIGKILL)
+        raise
+    return ended
 
 
 def _end(work: Callable[[], object], seconds: int = _ALIVE_SECONDS) -> NoReturn:

@@ -103,7 +103,7 @@ class RedisView:
         tokens = {token.decode() for token in self._client.hkeys("umbel:leases")}
         left = [
             key.decode()
-            for pattern in ("umbel:held:*", "umbel:job:*", "umbel:later", "umbel:chord:*:parts")
+            for pattern in ("umbel:held:*", "umbel:job:*", "umbel:later", "umbel:chord:*:members")
             for key in self._client.scan_iter(match=pattern, count=_READ_MOST)
             if key.decode().removeprefix("umbel:held:") not in tokens and not self._is_open_chord(key)
         ]
@@ -111,7 +111,7 @@ class RedisView:
 
     def _is_open_chord(self, parts: bytes) -> bool:
         """Whether a chord waits for more: one of which not every member was dispatched always will."""
-        return parts.endswith(b":parts") and not self._client.hexists(parts.removesuffix(b":parts"), "fired")
+        return parts.endswith(b":members") and not self._client.hexists(parts.removesuffix(b":members"), "finished")
 
 
 def _held(value: bytes) -> Held:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 __all__ = (
     "ANY",
     "BATCH",
+    "BATCH_KIND",
     "CANCELLED",
+    "CHORD_KIND",
+    "CHORD_SECONDS",
     "DONE",
     "FAILED",
     "KEPT_SECONDS",
@@ -45,6 +48,9 @@ MILLION: Final = 1_000_000
 #: How long a batch is kept after its last member's end, and how long one that does not end is, in seconds.
 KEPT_SECONDS: Final = 7 * 86_400
 OPEN_SECONDS: Final = 30 * 86_400
+#: What a counter counts for. A chord is kept for so long after what was heard of it last.
+BATCH_KIND, CHORD_KIND = "batch", "chord"
+CHORD_SECONDS: Final = 7 * 86_400
 
 
 class MemberEnd(Struct, frozen=True, gc=False):
@@ -95,11 +101,15 @@ class Tally:
     finished: float | None
     #: It is on its way from or to another store: its members are counted, and nothing is queued.
     held: bool = False
+    #: :data:`BATCH_KIND`, or :data:`CHORD_KIND`.
+    kind: str = BATCH_KIND
+    #: How many members were announced by their number; ``total`` are those that were added one by one.
+    size: int = 0
 
     @property
     def pending(self) -> int:
         """How many members have not ended."""
-        return self.total - self.done - self.failed - self.gone
+        return self.total + self.size - self.done - self.failed - self.gone
 
     @property
     def beyond(self) -> bool:
@@ -115,10 +125,12 @@ class Tally:
         return self.cancelled or "finally" in self.fired
 
     def due(self) -> list[str]:
-        """Return which callbacks are to be queued now. Lua says the same in ``lua/batch_keys.lua``."""
+        """Return which callbacks are to be queued now. Lua says the same in ``lua/counter_keys.lua``."""
         if self.held:
             return []
         ended = self.closed and self.pending <= 0
+        if self.kind == CHORD_KIND:
+            return ["finally"] if ended and not self.fired else []
         # A share is one of all members, who are not known before the batch is closed.
         wanted = {
             "then": ended and not self.cancelled and not self.beyond,

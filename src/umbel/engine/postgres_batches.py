@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from umbel.engine.batches import CANCELLED, DONE, FAILED, KEPT_SECONDS, OPEN_SECONDS, MemberEnd, Plan, Tally
+from umbel.engine.batches import KEPT_SECONDS, OPEN_SECONDS, Plan, Tally
+from umbel.engine.postgres_counters import tally_of
 from umbel.engine.postgres_outbox import post
 from umbel.engine.postgres_records import store
 from umbel.engine.postgres_store import PostgresStore, Step
@@ -16,7 +16,7 @@ from umbel.engine.state import Posted
 from umbel.engine.store import Outgoing, Record
 from umbel.errors import BatchEnded, BatchNotFound
 
-__all__ = ("PostgresBatches", "count_members")
+__all__ = ("PostgresBatches", "fire")
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Outgoing).decode
@@ -55,7 +55,7 @@ class PostgresBatches:
             rows = [(batch_id, one.task_id) for one in messages]
             counts = step.each_count("batch_member", rows)
             new = [one for one, count in zip(messages, counts, strict=True) if count]
-            if new and _tally(found[0]).takes_no_more:
+            if new and tally_of(found[0]).takes_no_more:
                 raise BatchEnded(batch_id)
             step.do("batch_grow", len(new), OPEN_SECONDS, batch_id)
             queues = sorted({one.queue for one in new})
@@ -74,7 +74,7 @@ class PostgresBatches:
             step.rows("batch_lock", batch_id)
             if not step.do(f"batch_{what}", {"id": batch_id}):
                 return False, []
-            return True, list(post(step, token, _fire(step, step.rows("batch_lock", batch_id)[0])))
+            return True, list(post(step, token, fire(step, tally_of(step.rows("batch_lock", batch_id)[0]))))
 
         return self._store.run(work)
 
@@ -102,7 +102,7 @@ class PostgresBatches:
         return self._rows("batch_stale", before, limit)
 
     def _rows(self, name: str, *values: Any) -> list[Tally]:
-        return [_tally(row) for row in self._store.run(lambda step: step.rows(name, *values))]
+        return [tally_of(row) for row in self._store.run(lambda step: step.rows(name, *values))]
 
     def pending(self, batch_id: str) -> Iterator[list[tuple[str, bool]]]:
         """Yield the members that have not ended, and whether each has a message."""
@@ -119,32 +119,12 @@ class PostgresBatches:
         return [(task_id, queued) for task_id, queued in rows]
 
     def sweep(self) -> None:
-        """Drop what is kept no longer."""
-        self._store.run(lambda step: step.do("batch_sweep"))
+        """Drop what is kept no longer: of chords too."""
+        self._store.run(lambda step: step.do("sweep_counters"))
 
 
-def count_members(step: Step, ends: Sequence[MemberEnd]) -> list[Outgoing]:
-    """Count ends, each once, in the caller's transaction; return the messages that are due."""
-    if not ends:
-        return []
-    # In one order everywhere, so that two processes never wait for each other.
-    order = sorted(ends, key=lambda end: (end.batch, end.task_id))
-    rows = [{"batch": one.batch, "task": one.task_id, "outcome": one.outcome} for one in order]
-    counts: dict[str, Counter[str]] = {}
-    for batch_id, before, outcome in step.each_row("batch_end", rows):
-        count = counts.setdefault(batch_id, Counter())
-        count[outcome] += 1
-        count[before] -= 1
-    due: list[Outgoing] = []
-    for batch_id, count in sorted(counts.items()):
-        found = step.rows("batch_count", count[DONE], count[FAILED], count[CANCELLED], batch_id)
-        due += _fire(step, found[0]) if found else []
-    return due
-
-
-def _fire(step: Step, row: Sequence[Any]) -> list[Outgoing]:
+def fire(step: Step, tally: Tally) -> list[Outgoing]:
     """Return the callbacks that are due of a batch whose row this transaction holds; they are dropped from it."""
-    tally = _tally(row)
     due = tally.due()
     if not due:
         return []
@@ -156,24 +136,3 @@ def _fire(step: Step, row: Sequence[Any]) -> list[Outgoing]:
     over = ends or tally.finished is not None
     step.do("batch_fired", " ".join((*tally.fired, *due)), ends, KEPT_SECONDS if over else OPEN_SECONDS, tally.id)
     return messages
-
-
-def _tally(row: Sequence[Any]) -> Tally:
-    return Tally(
-        id=row[0],
-        name=row[1],
-        allowed=row[2],
-        share=row[3],
-        owner=row[4],
-        opener=row[5],
-        closed=row[6],
-        cancelled=row[7],
-        total=row[8],
-        done=row[9],
-        failed=row[10],
-        gone=row[11],
-        fired=tuple(row[12].split()),
-        created=row[13],
-        updated=row[14],
-        finished=row[15],
-    )

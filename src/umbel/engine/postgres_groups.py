@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any, Final
-
+from umbel.engine.postgres_counters import announced
+from umbel.engine.postgres_documents import as_bytes, as_stored
 from umbel.engine.postgres_store import PostgresStore
 
-__all__ = ("PostgresGroups", "as_bytes", "as_stored")
-
-_CHORD_SECONDS: Final = 7 * 86_400.0
-
-
-def as_bytes(value: bytes | str) -> tuple[bytes, bool]:
-    """Return a document as it is stored, and whether it is text."""
-    return (value.encode(errors="surrogatepass"), True) if isinstance(value, str) else (value, False)
-
-
-def as_stored(value: Any, is_text: bool) -> bytes | str:
-    """Return a document as it was given."""
-    return bytes(value).decode(errors="surrogatepass") if is_text else bytes(value)
+__all__ = ("PostgresGroups",)
 
 
 class PostgresGroups:
-    """The shapes of groups, and the parts of chords."""
+    """The shapes of groups, and the counters of chords."""
 
     def __init__(self, store: PostgresStore) -> None:
         self._store = store
@@ -42,16 +29,18 @@ class PostgresGroups:
         self._store.run(lambda step: step.do("forget_group", group_id))
 
     def set_size(self, group_id: str, size: int, expires: float | None) -> None:
-        """Tell how many parts make chord ``group_id`` complete."""
-        until = expires or time.time() + _CHORD_SECONDS
-        self._store.run(lambda step: step.do("chord_size", group_id, size, until))
+        """Tell how many parts make chord ``group_id`` complete; the first who says it is right."""
+        self._store.run(lambda step: step.do("announce", announced(group_id, size, 0, expires)))
 
     def grow(self, group_id: str, expires: float | None) -> None:
         """Let chord ``group_id`` wait for one part more."""
-        until = expires or time.time() + _CHORD_SECONDS
-        self._store.run(lambda step: step.do("chord_grow", group_id, until))
+        self._store.run(lambda step: step.do("announce", announced(group_id, None, 1, expires)))
 
     def parts(self, group_id: str) -> list[tuple[str, bytes | str]]:
         """Return (id, result) of a chord's parts in their order."""
-        rows = self._store.run(lambda step: step.rows("chord_parts", group_id))
+        rows = self._store.run(lambda step: step.rows("brought", group_id))
         return [(task_id, as_stored(result, is_text)) for task_id, result, is_text in rows]
+
+    def complete(self, before: float, limit: int) -> list[str]:
+        """Return chords that are complete, whose callback has not been sent, and of which nothing was heard since."""
+        return [row[0] for row in self._store.run(lambda step: step.rows("chords_complete", before, limit))]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from umbel.engine.postgres_groups import as_bytes
+from umbel.engine.postgres_documents import as_bytes
 from umbel.engine.postgres_store import Step
 from umbel.engine.store import Record
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from umbel.engine.batches import CANCELLED, MemberEnd
+from umbel.engine.batches import CANCELLED, CHORD_KIND, MemberEnd
 from umbel.engine.headers import CALLBACK
-from umbel.engine.postgres_batches import count_members
+from umbel.engine.postgres_batches import fire
 from umbel.engine.postgres_checkpoints import drop_checkpoints
 from umbel.engine.postgres_claims import Held, free, held_among
-from umbel.engine.postgres_groups import as_bytes
+from umbel.engine.postgres_counters import count, finish
 from umbel.engine.postgres_letters import end_letter
 from umbel.engine.postgres_outbox import post
 from umbel.engine.postgres_records import store
@@ -28,15 +27,20 @@ def settle(step: Step, token: str, entries: Sequence[Settled], *, crash_limit: i
     accepted = [entry for entry in entries if entry.seq is None or entry.seq in held]
     records: list[Record] = []
     outgoing: list[Outgoing] = []
+    unsent = finish(step, [entry.fired for entry in accepted if entry.fired is not None])
+    step.each("forget_group", [(group_id + CALLBACK,) for group_id in unsent])
     for entry in accepted:
-        fires = entry.fired is None or _fires(step, entry.fired)
+        fires = entry.fired is None or entry.fired in unsent
+        unsent.discard(entry.fired or "")
         if fires or entry.seq is not None:
             records += entry.records
         # What follows a job that was cancelled before its worker heard of it; its end is refused as well.
         if fires and not _is_stopped(entry, held, stopped):
             outgoing += entry.outgoing
     store(step, records)
-    complete = _count(step, [part for entry in accepted for part in entry.parts])
+    ends = [_end(entry, held, stopped) for entry in accepted if entry.end is not None]
+    complete, called = _count(step, ends, [part for entry in accepted for part in entry.parts])
+    outgoing += called
     for entry in accepted:
         if entry.letter is not None and not (
             _is_stopped(entry, held, stopped) and isinstance(entry.letter, DeadLetter)
@@ -44,7 +48,6 @@ def settle(step: Step, token: str, entries: Sequence[Settled], *, crash_limit: i
             end_letter(step, entry.letter)
     _act(step, token, [(entry, held[entry.seq]) for entry in accepted if entry.seq is not None], crash_limit)
     refused = tuple(entry for entry in entries if entry.seq is not None and entry.seq not in held)
-    outgoing += count_members(step, [_end(entry, held, stopped) for entry in accepted if entry.end is not None])
     drop_checkpoints(step, [entry.forget for entry in accepted if entry.forget is not None])
     return Outcome(refused, complete, post(step, token, outgoing))
 
@@ -71,27 +74,19 @@ def _is_stopped(entry: Settled, held: Mapping[int, Held], stopped: set[str | Non
     return entry.seq is not None and held[entry.seq].task_id in stopped
 
 
-def _fires(step: Step, group_id: str) -> bool:
-    if not step.do("chord_fire", group_id):
-        return False
-    step.do("chord_forget_parts", group_id)
-    step.do("forget_group", group_id + CALLBACK)
-    return True
-
-
-def _count(step: Step, parts: Sequence[ChordPart]) -> tuple[ChordPart, ...]:
-    """Count finished members, each once; return one part of each chord that is complete."""
-    if not parts:
-        return ()
-    order = sorted(parts, key=lambda part: (part.group_id, part.task_id))
-    rows = [(part.group_id, part.task_id, part.place, *as_bytes(part.result)) for part in order]
-    new: Counter[str] = Counter()
-    for part, count in zip(order, step.each_count("chord_part", rows), strict=True):
-        new[part.group_id] += count
-    last = {part.group_id: part for part in order}
-    counted = [(group_id, part.size, new[group_id]) for group_id, part in last.items()]
-    found = step.each_row("chord_count", counted)
-    return tuple(part for part, (complete,) in zip(last.values(), found, strict=True) if complete)
+def _count(
+    step: Step, ends: Sequence[MemberEnd], parts: Sequence[ChordPart]
+) -> tuple[tuple[ChordPart, ...], list[Outgoing]]:
+    """Count what has ended; return a part of each chord that is complete, and the callbacks of batches that are due."""
+    last = {part.group_id: part for part in parts}
+    complete: list[ChordPart] = []
+    called: list[Outgoing] = []
+    for tally in count(step, ends, parts):
+        if tally.kind == CHORD_KIND:
+            complete += [last[tally.id]] if tally.due() else []
+        else:
+            called += fire(step, tally)
+    return tuple(complete), called
 
 
 def _act(step: Step, token: str, entries: Sequence[tuple[Settled, Held]], crash_limit: int) -> None:

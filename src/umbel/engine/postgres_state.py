@@ -18,8 +18,9 @@ from umbel.engine.letters import KEEP, LetterLimits, Replay
 from umbel.engine.postgres_batches import PostgresBatches
 from umbel.engine.postgres_breakers import PostgresBreakers
 from umbel.engine.postgres_checkpoints import PostgresCheckpoints
+from umbel.engine.postgres_documents import as_stored
 from umbel.engine.postgres_effects import PostgresEffects
-from umbel.engine.postgres_groups import PostgresGroups, as_stored
+from umbel.engine.postgres_groups import PostgresGroups
 from umbel.engine.postgres_lanes import PostgresLanes
 from umbel.engine.postgres_leader import PostgresLeader
 from umbel.engine.postgres_leases import PostgresLeases
@@ -44,7 +45,7 @@ __all__ = ("PostgresState",)
 
 _OVERDUE: Final = "hard time limit exceeded, and its process had to be killed"
 _SWEEPS: Final = (
-    *("results", "claims", "groups", "parts", "chords", "cancelled", "jobs", "uniques", "locks", "breakers"),
+    *("results", "claims", "groups", "cancelled", "jobs", "uniques", "locks", "breakers"),
     *("effects", "slots", "limit_starts", "limit_plans", "limit_waits"),
 )
 

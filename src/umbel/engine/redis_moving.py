@@ -14,6 +14,7 @@ from umbel.engine import envelope, redis_leases
 from umbel.engine.envelope import headers_of
 from umbel.engine.moving import Belongings, Cancelled, Chord, Crate, Group, Kept, Parcel, Tick
 from umbel.engine.redis_documents import RedisDocuments
+from umbel.engine.redis_groups import parts_of
 from umbel.engine.redis_leases import Leases
 from umbel.engine.redis_letters import RedisLetters, fields_of, letter_in, old_letter
 from umbel.engine.redis_moving_batches import RedisMovingBatches, doubts, kept, pages
@@ -98,7 +99,7 @@ class RedisMoving(RedisMovingBatches):
         return back
 
     def chords(self, group_ids: Sequence[str] | None = None) -> Iterator[Belongings]:
-        for ids in pages(self._walk("umbel:chord:", but=b":parts") if group_ids is None else group_ids):
+        for ids in pages(self._walk("umbel:chord:", but=b":members") if group_ids is None else group_ids):
             yield Belongings(chords=tuple(filter(None, map(self._chord, ids))))
 
     def _chord(self, group_id: str) -> Chord | None:
@@ -107,13 +108,18 @@ class RedisMoving(RedisMovingBatches):
             pipe = client.pipeline(transaction=False)
             pipe.hgetall(name)
             pipe.pttl(name)
-            pipe.hgetall(name + b":parts")
+            pipe.hgetall(name + b":members")
             head, left, parts = pipe.execute()
         if not head:
             return None
         size, expires = head.get(b"size"), time.time() + max(left, 0) / 1000
         return Chord(
-            group_id, int(size) if size else None, int(head.get(b"extra", 0)), b"fired" in head, expires, _parts(parts)
+            group_id=group_id,
+            size=int(size) if size else None,
+            extra=int(head.get(b"total", 0)),
+            fired=b"finished" in head,
+            expires=expires,
+            parts=tuple(parts_of(parts)),
         )
 
     def belongings(self) -> Iterator[Belongings]:
@@ -226,11 +232,6 @@ def _cancelled(task_id: str, value: bytes) -> Cancelled:
 
 def _mark(one: Cancelled) -> str:
     return f"{one.at:.6f} {int(one.running)}"
-
-
-def _parts(found: dict[bytes, bytes]) -> tuple[tuple[str, int, bytes | str], ...]:
-    rows = ((task_id.decode(), value.partition(b"\n")) for task_id, value in found.items())
-    return tuple((task_id, int(place), result) for task_id, (place, _, result) in rows)
 
 
 def _state(one: Kept, now: float) -> list[Any]:

@@ -44,7 +44,7 @@ class Names(Protocol):
 
 
 class Groups(Protocol):
-    """The shapes of groups, and the parts of chords."""
+    """The shapes of groups, and the counters of chords: :mod:`umbel.engine.batches`."""
 
     def save(self, group_id: str, meta: bytes | str, expires: float | None) -> None:
         """Keep the shape of a group."""
@@ -63,6 +63,9 @@ class Groups(Protocol):
 
     def parts(self, group_id: str) -> list[tuple[str, bytes | str]]:
         """Return (id, result) of a chord's parts in their order."""
+
+    def complete(self, before: float, limit: int) -> list[str]:
+        """Return chords that are complete, whose callback has not been sent, and of which nothing was heard since."""
 
 
 class Primitives:

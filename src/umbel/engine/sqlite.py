@@ -382,8 +382,7 @@ class SQLiteEngine(SQLitePrimitives):
             with self.file.turn() as connection:
                 expired = connection.execute(_RESULTS["expire"], (now, _SWEEP_ROWS)).rowcount
         with self.file.write() as connection:
-            for name in ("expire_groups", "expire_chord_parts", "expire_chords"):
-                connection.execute(_RESULTS[name], (now,))
+            connection.execute(_RESULTS["expire_groups"], (now,))
             connection.execute(_RESULTS["expire_cancelled"], (now - _CANCELLED_SECONDS,))
             self.names.sweep(connection, now)
         self.sweep_primitives()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from umbel.engine.batches import CANCELLED, DONE, FAILED, KEPT_SECONDS, OPEN_SECONDS, MemberEnd, Plan, Tally
+from umbel.engine import sqlite_counters as counters
+from umbel.engine.batches import KEPT_SECONDS, OPEN_SECONDS, Plan, Tally
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile
 from umbel.engine.sqlite_records import store_records
@@ -18,14 +18,12 @@ from umbel.engine.store import Outgoing, Record
 from umbel.engine.values import insert_rows
 from umbel.errors import BatchEnded, BatchNotFound
 
-__all__ = ("BatchTable", "count_members", "recount", "tally_in")
+__all__ = ("BatchTable", "fire", "recount")
 
 _SQL: Final = statements("batches.sql")
+_COUNTERS: Final = statements("counters.sql")
 _MESSAGES: Final = statements("messages.sql")
 _RESULTS: Final = statements("results.sql")
-_PAGE: Final = 2000
-#: From which states a member comes to an end: a failure may be mended, all else is the last word.
-_FROM: Final = {DONE: ("p", FAILED, CANCELLED), FAILED: ("p",), CANCELLED: ("p",)}
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Outgoing).decode
@@ -57,17 +55,17 @@ class BatchTable:
         """Queue jobs as members; return how many were new. Raises :exc:`BatchNotFound`, :exc:`BatchEnded`."""
         now = time.time()
         with self._file.write() as connection:
-            tally = _read(connection, batch_id)
+            tally = counters.read(connection, batch_id)
             if tally is None:
                 raise BatchNotFound(batch_id)
-            members = [(one, connection.execute(_SQL["member"], (batch_id, one.task_id))) for one in messages]
+            members = [(one, connection.execute(_COUNTERS["note_member"], (batch_id, one.task_id))) for one in messages]
             new = [one for one, inserted in members if inserted.rowcount]
             if new and tally.takes_no_more:
                 raise BatchEnded(batch_id)
             if new:
                 rows = [self._row(connection, one, now) for one in new]
                 insert_rows(connection, _MESSAGES["enqueue"], rows)
-            connection.execute(_SQL["grow"], (batch_id, len(new), now, now + OPEN_SECONDS))
+            connection.execute(_COUNTERS["grow"], (batch_id, len(new), now, now + OPEN_SECONDS))
         if new:
             self._ring(new)
         return len(new)
@@ -88,7 +86,8 @@ class BatchTable:
         now = time.time()
         with self._file.write() as connection:
             changed = connection.execute(_SQL[name], (batch_id, now)).rowcount > 0
-            queued = _fire(connection, batch_id, now, self._row) if changed else 0
+            tally = counters.read(connection, batch_id) if changed else None
+            queued = 0 if tally is None else fire(connection, tally, now, self._row)
         if queued:
             self._ring(())
         return changed
@@ -106,17 +105,17 @@ class BatchTable:
     def read(self, batch_id: str) -> Tally | None:
         """Return a batch as it is now."""
         with self._file.read() as connection:
-            return _read(connection, batch_id)
+            return counters.read(connection, batch_id)
 
     def find(self, limit: int) -> list[Tally]:
         """Return the newest batches."""
         with self._file.read() as connection:
-            return [tally_in(row) for row in connection.execute(_SQL["find"], (limit,)).fetchall()]
+            return [counters.tally_of(row) for row in connection.execute(_SQL["find"], (limit,)).fetchall()]
 
     def stale(self, before: float, limit: int) -> list[Tally]:
         """Return batches that have not ended, and of which nothing was heard since ``before``."""
         with self._file.read() as connection:
-            return [tally_in(row) for row in connection.execute(_SQL["stale"], (before, limit)).fetchall()]
+            return [counters.tally_of(row) for row in connection.execute(_SQL["stale"], (before, limit)).fetchall()]
 
     def pending(self, batch_id: str) -> Iterator[list[tuple[str, bool]]]:
         """Yield the members that have not ended, and whether each has a message."""
@@ -130,83 +129,30 @@ class BatchTable:
             last = page[-1][0]
 
     def sweep(self) -> None:
-        """Drop what is kept no longer, in short steps, so that nobody waits long for the turn."""
-        with self._file.read() as connection:
-            expired = [row[0] for row in connection.execute(_SQL["expired"], (time.time(),)).fetchall()]
-        for batch_id in expired:
-            dropped = _PAGE
-            while dropped == _PAGE:
-                with self._file.turn() as connection:
-                    dropped = connection.execute(_SQL["drop_members"], (batch_id, _PAGE)).rowcount
-            with self._file.write() as connection:
-                connection.execute(_SQL["drop_all_callbacks"], (batch_id,))
-                connection.execute(_SQL["drop"], (batch_id,))
-
-
-def count_members(connection: sqlite3.Connection, ends: Sequence[MemberEnd], now: float, row: _Row) -> int:
-    """Count ends, each once, and queue what is due, inside the caller's transaction; return how many were queued."""
-    counts: dict[str, Counter[str]] = {}
-    for end in ends:
-        for before in _FROM[end.outcome]:
-            if connection.execute(_SQL["end"], (end.batch, end.task_id, end.outcome, before)).rowcount:
-                count = counts.setdefault(end.batch, Counter())
-                count[end.outcome] += 1
-                count[before] -= 1
-                break
-    queued = 0
-    for batch_id, count in counts.items():
-        connection.execute(_SQL["count"], (batch_id, count[DONE], count[FAILED], count[CANCELLED], now))
-        queued += _fire(connection, batch_id, now, row)
-    return queued
+        """Drop what is kept no longer: of chords too."""
+        counters.sweep(self._file)
 
 
 def recount(connection: sqlite3.Connection, batch_id: str, now: float, row: _Row) -> int:
     """Count the members anew and queue what is due, inside the caller's transaction; return how many were queued."""
     connection.execute(_SQL["recount"], (batch_id, now))
-    return _fire(connection, batch_id, now, row)
+    tally = counters.read(connection, batch_id)
+    return 0 if tally is None else fire(connection, tally, now, row)
 
 
-def _fire(connection: sqlite3.Connection, batch_id: str, now: float, row: _Row) -> int:
+def fire(connection: sqlite3.Connection, tally: Tally, now: float, row: _Row) -> int:
     """Queue the callbacks that are due, inside the caller's transaction; return how many messages those are."""
-    tally = _read(connection, batch_id)
-    due = tally.due() if tally is not None else []
-    if tally is None or not due:
+    due = tally.due()
+    if not due:
         return 0
     messages: list[Outgoing] = []
     for kind in due:
-        messages += [_decode(text) for (text,) in connection.execute(_SQL["callbacks"], (batch_id, kind)).fetchall()]
-        connection.execute(_SQL["drop_callbacks"], (batch_id, kind))
+        found = connection.execute(_SQL["callbacks"], (tally.id, kind)).fetchall()
+        messages += [_decode(text) for (text,) in found]
+        connection.execute(_SQL["drop_callbacks"], (tally.id, kind))
     if messages:
         insert_rows(connection, _MESSAGES["enqueue"], [row(connection, one, now) for one in messages])
     finished = now if "finally" in due else tally.finished
     expires = now + (OPEN_SECONDS if finished is None else KEPT_SECONDS)
-    connection.execute(_SQL["fired"], (batch_id, " ".join((*tally.fired, *due)), finished, expires))
+    connection.execute(_COUNTERS["fired"], (tally.id, " ".join((*tally.fired, *due)), finished, expires))
     return len(messages)
-
-
-def _read(connection: sqlite3.Connection, batch_id: str) -> Tally | None:
-    row = connection.execute(_SQL["read"], (batch_id,)).fetchone()
-    return None if row is None else tally_in(row)
-
-
-def tally_in(row: Sequence[Any]) -> Tally:
-    """Return the batch in a row."""
-    return Tally(
-        id=row[0],
-        name=row[1],
-        allowed=row[2],
-        share=bool(row[3]),
-        owner=row[4],
-        opener=row[5],
-        closed=bool(row[6]),
-        cancelled=bool(row[7]),
-        total=row[8],
-        done=row[9],
-        failed=row[10],
-        gone=row[11],
-        fired=tuple(row[12].split()),
-        created=row[13],
-        updated=row[14],
-        finished=row[15],
-        held=bool(row[16]),
-    )

@@ -227,7 +227,7 @@ def _chord(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Chord:
 
 
 def _keep_chord(connection: sqlite3.Connection, chord: Chord) -> None:
-    head = (chord.group_id, chord.size, chord.extra, int(chord.fired), chord.expires)
+    head = (chord.group_id, chord.size, chord.extra, int(chord.fired), chord.expires, time.time())
     connection.execute(_SQL["keep_chord"], head)
     for part in chord.parts:
         connection.execute(_SQL["keep_chord_part"], (chord.group_id, *part))

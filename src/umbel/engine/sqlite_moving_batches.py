@@ -25,7 +25,8 @@ from umbel.engine.moving import (
     Running,
 )
 from umbel.engine.sql import statements
-from umbel.engine.sqlite_batches import count_members, recount, tally_in
+from umbel.engine.sqlite_batches import fire, recount
+from umbel.engine.sqlite_counters import count, tally_of
 from umbel.engine.sqlite_file import StoreFile
 from umbel.engine.store import Outgoing
 from umbel.state.effects import Uncertain
@@ -41,6 +42,10 @@ _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Outgoing).decode
 
 _Row = Callable[[sqlite3.Connection, Outgoing, float], tuple[Any, ...]]
+
+
+#: So many of a batch's fields come before the time of its end.
+_DESCRIBED: Final = 15
 
 
 class SQLiteMovingBatches(Moving):
@@ -134,7 +139,7 @@ class SQLiteMovingBatches(Moving):
             callbacks: dict[str, tuple[Outgoing, ...]] = {}
             for kind, text in connection.execute(_SQL["callbacks"], (batch_id,)).fetchall():
                 callbacks[kind] = (*callbacks.get(kind, ()), _decode(text))
-            found.append(Bundle(tally_in(row), callbacks))
+            found.append(Bundle(tally_of(row), callbacks))
         return tuple(found)
 
     def _doubts(self, connection: sqlite3.Connection, names: str) -> tuple[Uncertain, ...]:
@@ -148,7 +153,7 @@ class SQLiteMovingBatches(Moving):
     def _admit_companions(self, connection: sqlite3.Connection, crate: Crate, here: str) -> None:
         now = time.time()
         for bundle in crate.batches:
-            *about, _, _ = astuple(bundle.tally)
+            about = list(astuple(bundle.tally)[:_DESCRIBED])
             about[12] = " ".join(bundle.tally.fired)
             row = (
                 *about,
@@ -172,7 +177,7 @@ class SQLiteMovingBatches(Moving):
             if connection.execute(_SQL["keep_member"], (member.batch, member.task_id)).rowcount:
                 connection.execute(_SQL["grow"], (member.batch,))
         ended = [one for one in belongings.members if one.outcome != PENDING]
-        queued = count_members(connection, ended, now, self._row)
+        queued = sum(fire(connection, tally, now, self._row) for tally in count(connection, ended, (), now))
         for cursors in belongings.checkpoints:
             _keep_cursors(connection, cursors)
         for one in belongings.effects:

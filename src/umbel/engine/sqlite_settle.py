@@ -11,11 +11,12 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from umbel.engine.batches import CANCELLED, MemberEnd
+from umbel.engine.batches import CANCELLED, CHORD_KIND, MemberEnd
 from umbel.engine.headers import CALLBACK
 from umbel.engine.sql import statements
-from umbel.engine.sqlite_batches import count_members
+from umbel.engine.sqlite_batches import fire
 from umbel.engine.sqlite_checkpoints import drop_checkpoints
+from umbel.engine.sqlite_counters import count, finish
 from umbel.engine.sqlite_letters import end_letter
 from umbel.engine.sqlite_records import store_records
 from umbel.engine.sqlite_strike import strike
@@ -28,8 +29,6 @@ logger = logging.getLogger(__name__)
 
 _SQL: Final = statements("messages.sql")
 _RESULTS: Final = statements("results.sql")
-#: Parts of a chord whose size never comes are kept so long.
-_CHORD_SECONDS: Final = 7 * 86_400.0
 
 _Row = Callable[[sqlite3.Connection, Outgoing, float], tuple[Any, ...]]
 
@@ -43,18 +42,18 @@ def settle(
         gone = {id(entry) for entry in refused}
         entries = [entry for entry in entries if id(entry) not in gone]
     _stop_cancelled(connection, entries)
-    entries = [entry for entry in entries if _fires(connection, entry)]
+    for entry in entries:
+        _call_once(connection, entry, now)
     store_records(connection, [record for entry in entries for record in entry.records], now)
-    complete = _count_parts(connection, [part for entry in entries for part in entry.parts], now)
     published = [message for entry in entries for message in entry.outgoing]
     if published:
         insert_rows(connection, _SQL["enqueue"], [row(connection, message, now) for message in published])
     _act(connection, entries, lease, now, crash_limit)
-    called = count_members(connection, [entry.end for entry in entries if entry.end is not None], now, row)
+    complete, called = _count(connection, entries, now, row)
     for entry in entries:
         if entry.forget is not None:
             drop_checkpoints(connection, entry.forget)
-    return Settlement(tuple(refused), tuple(complete), called > 0)
+    return Settlement(tuple(refused), tuple(complete), called)
 
 
 def _refused(connection: sqlite3.Connection, entries: Sequence[Settled], lease: int) -> list[Settled]:
@@ -85,30 +84,31 @@ def _stop_cancelled(connection: sqlite3.Connection, entries: Sequence[Settled]) 
                 entry.end = MemberEnd(entry.end.batch, entry.end.task_id, CANCELLED)
 
 
-def _fires(connection: sqlite3.Connection, entry: Settled) -> bool:
-    """Whether the entry's callback is still to be sent; its message is settled in any case."""
+def _call_once(connection: sqlite3.Connection, entry: Settled, now: float) -> None:
+    """Drop a chord's callback that has been sent; its message is settled in any case."""
     if entry.fired is None:
-        return True
-    if connection.execute(_RESULTS["chord_fire"], (entry.fired,)).rowcount:
-        connection.execute(_RESULTS["chord_forget_parts"], (entry.fired,))
+        return
+    if finish(connection, entry.fired, now):
         connection.execute(_RESULTS["forget_group"], (entry.fired + CALLBACK,))
     else:
         entry.outgoing.clear()
         entry.records = [record for record in entry.records if entry.seq is not None]
-    return True
 
 
-def _count_parts(connection: sqlite3.Connection, parts: Sequence[ChordPart], now: float) -> list[ChordPart]:
-    last: dict[str, ChordPart] = {}
-    for part in parts:
-        new = connection.execute(
-            _RESULTS["chord_part"], (part.group_id, part.task_id, part.place, part.result)
-        ).rowcount
-        connection.execute(_RESULTS["chord_count"], (part.group_id, part.size, new, now + _CHORD_SECONDS))
-        last[part.group_id] = part
-    return [
-        part for group, part in last.items() if connection.execute(_RESULTS["chord_complete"], (group,)).fetchone()[0]
-    ]
+def _count(
+    connection: sqlite3.Connection, entries: Sequence[Settled], now: float, row: _Row
+) -> tuple[list[ChordPart], bool]:
+    """Count what has ended; return a part of each chord that is complete, and whether callbacks were queued."""
+    ends = [entry.end for entry in entries if entry.end is not None]
+    parts = {part.group_id: part for entry in entries for part in entry.parts}
+    queued = 0
+    complete: list[ChordPart] = []
+    for tally in count(connection, ends, [part for entry in entries for part in entry.parts], now):
+        if tally.kind == CHORD_KIND:
+            complete += [parts[tally.id]] if tally.due() else []
+        else:
+            queued += fire(connection, tally, now, row)
+    return complete, queued > 0
 
 
 def _act(connection: sqlite3.Connection, entries: Sequence[Settled], lease: int, now: float, crash_limit: int) -> None:

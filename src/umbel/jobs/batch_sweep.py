@@ -1,9 +1,10 @@
-"""The sweeper of batches: whatever a batch waits for that will not come, it finds.
+"""The sweeper of what is counted: whatever a batch or a chord waits for that will not come, it finds.
 
 A member's end is counted in the step that writes it, so nothing is left out that a worker of ours has settled. What can
 be missing are ends that nobody wrote as such: of members that were purged, that a plain Celery worker has run, or whose
-message was acknowledged before a kill; and blocks whose process has died. One process of the fleet looks, every
-minute, at the batches of which nothing was heard for a minute.
+message was acknowledged before a kill; and blocks whose process has died. A chord's callback is made by whoever writes
+its last member's end, in a second step; it was lost if that process died before, and the member's message was
+acknowledged already. One process of the fleet looks, every minute, at those of which nothing was heard for a minute.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from celery import states
 
 from umbel.engine.batches import CANCELLED, DONE, FAILED, MemberEnd, Tally
+from umbel.engine.results import EngineBackend
 from umbel.engine.store import Settled, Stored
 from umbel.errors import BatchEnded, BatchNotFound
 from umbel.jobs.batches import cancel_batch, cancel_members
@@ -27,6 +29,7 @@ __all__ = ("sweep_batches",)
 logger = logging.getLogger(__name__)
 
 _BATCHES_MOST: Final = 100
+_CHORDS_MOST: Final = 1000
 #: A member that began, and whose message is gone, is given up when nothing was heard of it for so long.
 _LOST_SECONDS: Final = 3600.0
 #: Who sweeps goes on to sweep, and another one takes over when it has not for so long.
@@ -35,15 +38,27 @@ _OUTCOMES: Final = {states.SUCCESS: DONE, states.FAILURE: FAILED, states.REVOKED
 
 
 def sweep_batches(app: Umbel, owner: str, *, quiet: float) -> int:
-    """Look after batches of which nothing was heard for ``quiet`` seconds, if this process, ``owner``, is the one to.
+    """Look after what nothing was heard of for ``quiet`` seconds, if this process, ``owner``, is the one to.
 
-    Returns how many ends were made up for.
+    Returns how many ends, and callbacks of chords, were made up for.
     """
     engine = app.engine
-    stale = engine.batches.stale(time.time() - quiet, _BATCHES_MOST)
-    if not stale or not engine.locks.acquire("batches", owner, _TERM_SECONDS).fence:
+    before = time.time() - quiet
+    stale = engine.batches.stale(before, _BATCHES_MOST)
+    chords = engine.groups.complete(before, _CHORDS_MOST)
+    if not (stale or chords) or not engine.locks.acquire("batches", owner, _TERM_SECONDS).fence:
         return 0
-    return sum(_look_after(app, tally) for tally in stale)
+    return sum(_look_after(app, tally) for tally in stale) + sum(_call_back(app, chord) for chord in chords)
+
+
+def _call_back(app: Umbel, chord: str) -> bool:
+    """Send the callback of a chord; False when it is known only to its members, and to those who take their ends."""
+    backend = app.backend
+    if not isinstance(backend, EngineBackend) or not backend.is_chord(chord):
+        return False
+    logger.warning("The callback of chord %s had not been sent: it is now.", chord)
+    app.engine.settle([backend.complete_late(chord)])
+    return True
 
 
 def _look_after(app: Umbel, tally: Tally) -> int:

@@ -18,6 +18,7 @@ from umbel import Umbel, resumable
 from umbel.engine import envelope
 from umbel.engine.batches import DONE
 from umbel.engine.execution import Execution
+from umbel.engine.flusher import Flusher
 from umbel.engine.job import current_job
 from umbel.engine.store import Delivery, Record, Settled
 
@@ -87,7 +88,16 @@ class Bench:
                 await asyncio.sleep(0)
                 self.tell("row", label, number)
 
-        declared = (leaf, branch, branch_async, called, opener, rows, rows_async)
+        @app.task(name="part", shared=False)
+        def part(word: str) -> str:
+            self.tell("part", word, part.request.id)
+            return word
+
+        @app.task(name="gathered", shared=False)
+        def gathered(words: list[str], label: str) -> None:
+            self.tell("gathered", label, words, gathered.request.id)
+
+        declared = (leaf, branch, branch_async, called, opener, rows, rows_async, part, gathered)
         return {str(task.name): task for task in declared}
 
     def open(self, label: str) -> None:
@@ -124,17 +134,19 @@ class Bench:
         """Run one job, which succeeds."""
         raw = envelope.decode(delivery.payload)
         headers = raw["headers"]
-        args, kwargs, _ = envelope.decode_body(raw["body"])
+        args, kwargs, embed = envelope.decode_body(raw["body"])
         task = self.app.tasks[headers["task"]]
-        execution = Execution(delivery, _Direct(self.engine), headers)  # type: ignore[arg-type]
+        execution = Execution(delivery, _Direct(self.app), headers)  # type: ignore[arg-type]
         own = {name: headers[name] for name in headers if name.startswith("umbel_")}
-        context = Context({**headers, "args": args, "kwargs": kwargs, "called_directly": False, "headers": own})
+        known = {"args": args, "kwargs": kwargs, "chord": (embed or {}).get("chord")}
+        context = Context({**headers, **known, "called_directly": False, "headers": own})
         task.request_stack.push(context)
         _task_stack.push(task)
         current_job.set(None)
         try:
             with execution.current():
-                task.run(*args, **kwargs)
+                result = task.run(*args, **kwargs)
+                self.app.backend.on_chord_part_return(context, "SUCCESS", result)
         finally:
             _task_stack.pop()
             task.request_stack.pop()
@@ -152,16 +164,17 @@ class Bench:
 
 
 class _Direct:
-    """Settles at once, in this thread."""
+    """Settles at once, in this thread: chords in two steps, as workers do."""
 
     release = None
     discreet = False
 
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
+    def __init__(self, app: Umbel) -> None:
+        self._flusher = Flusher(app.engine)
+        self._flusher.on_chord = app.backend.complete_chord
 
     def claim(self, task_id: str) -> None:
         """No passing states are kept here."""
 
     def submit(self, entry: Settled) -> None:
-        assert self._engine.settle([entry]).refused == ()
+        assert self._flusher._settle([entry]) == []

@@ -2,8 +2,8 @@
 
 ``python -m tests.integration.batches.killing URL [SCENARIO]...``
 
-A step is a line of the scenario's jobs, of the code of batches and checkpoints, and of what settles them. After each
-death a fleet recovers, and what is promised is judged. ``stride`` takes every so many steps only, from ``first``.
+A step is a line of the scenario's jobs, of the code of batches, chords and checkpoints, and of what settles them. After
+each death a fleet recovers, and what is promised is judged. ``stride`` takes every so many steps only, from ``first``.
 
 A lane is a process that has imported everything and opened nothing. It forks one that dies, then one that goes on and
 judges, and so on: 30 ms a death. Lanes share no store, for what is left in one would be taken up by the other's fleet.
@@ -38,11 +38,16 @@ _CODE: Final = (
     "/jobs/batch_messages.py",
     "/jobs/checkpoints.py",
     "/engine/execution.py",
+    "/engine/flusher.py",
+    "/engine/results.py",
     "/engine/sqlite_batches.py",
     "/engine/sqlite_checkpoints.py",
+    "/engine/sqlite_counters.py",
+    "/engine/sqlite_groups.py",
     "/engine/sqlite_settle.py",
     "/engine/redis_batches.py",
     "/engine/redis_checkpoints.py",
+    "/engine/redis_groups.py",
 )
 #: The lock of a block whose process has died lasts as long as a block would need to renew it.
 _OPEN_SECONDS: Final = 0.02

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from celery import chord
+
 from tests.integration.batches.bench import Bench
 
 __all__ = ("SCENARIOS", "Scenario")
 
 _ROWS: Final = 12
+_PARTS: Final = 3
 
 
 def _open(bench: Bench, label: str, watch: Callable[[], None]) -> None:
@@ -44,9 +47,17 @@ def _rows(bench: Bench, label: str, watch: Callable[[], None]) -> None:
     bench.drain()
 
 
+def _chord(bench: Bench, label: str, watch: Callable[[], None]) -> None:
+    """Members of a chord run, and its callback is made of their results."""
+    part = bench.tasks["part"]
+    chord([part.s(f"{label}.{number}") for number in range(_PARTS)], app=bench.app)(bench.tasks["gathered"].s(label))
+    watch()
+    bench.drain()
+
+
 def _judge_batch(bench: Bench, label: str, *, may_be_cancelled: bool) -> list[str]:
     """Return what is wrong: each callback is one job, and so is each member."""
-    found = [one for one in bench.app.find_batches(1000) if one.name == label]
+    found = [one for one in bench.app.find_batches(10) if one.name == label]
     if not found:
         # It died before there was any.
         return [] if may_be_cancelled and not bench.told("leaf") else ["there is no batch"]
@@ -82,6 +93,15 @@ def _judge_rows(bench: Bench, label: str) -> list[str]:
     return faults
 
 
+def _judge_chord(bench: Bench, label: str) -> list[str]:
+    """Return what is wrong: the callback is one job, and has the results in their order."""
+    told = bench.told("gathered", label)
+    if len({line[-1] for line in told}) != 1:
+        return [f"the callback is {len({line[-1] for line in told})} jobs"]
+    wanted = [f"{label}.{number}" for number in range(_PARTS)]
+    return [f"it got {line[2]}" for line in told if line[2] != wanted]
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """``act`` calls its last argument when what follows is to be watched; ``judge`` returns what is wrong."""
@@ -94,5 +114,6 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "open": Scenario(_open, partial(_judge_batch, may_be_cancelled=True)),
     "members": Scenario(_members, partial(_judge_batch, may_be_cancelled=False)),
     "in_job": Scenario(_in_job, partial(_judge_batch, may_be_cancelled=False)),
+    "chord": Scenario(_chord, _judge_chord),
     "rows": Scenario(_rows, _judge_rows),
 }

@@ -12,7 +12,7 @@ import pytest
 from tests.integration.batches.killing import campaign
 from tests.integration.batches.scenarios import SCENARIOS
 
-_STRIDES = {"open": 41, "members": 149, "in_job": 223, "rows": 149}
+_STRIDES = {"open": 41, "members": 149, "in_job": 223, "chord": 97, "rows": 149}
 
 
 @pytest.mark.parametrize("store", ["sqlite", "redis"])

@@ -9,5 +9,5 @@ redis.call('HSET', about, 'name', ARGV[3], 'allowed', ARGV[4], 'share', ARGV[5],
 for number = 8, #ARGV, 2 do redis.call('HSET', about, ARGV[number], ARGV[number + 1]) end
 redis.call('ZADD', key('batches'), at, batch)
 redis.call('ZADD', key('batches:open'), at, batch)
-keep_batch(batch, OPEN_BATCH)
+keep_counter('batch:' .. batch, OPEN_BATCH)
 return 1

@@ -25,16 +25,16 @@ for _, group in ipairs(groups) do
 end
 for _, one in ipairs(chords) do
     local id, size, extra, fired, left, parts = unpack(one)
-    local chord = key('chord:' .. id)
-    if fired == 1 then redis.call('HSETNX', chord, 'fired', 1) end
-    if size > 0 then redis.call('HSETNX', chord, 'size', size) end
-    if extra > tonumber(redis.call('HGET', chord, 'extra') or '0') then redis.call('HSET', chord, 'extra', extra) end
-    if redis.call('HEXISTS', chord, 'fired') == 1 then
-        redis.call('DEL', chord .. ':parts')
+    local chord, members = key('chord:' .. id), key('chord:' .. id .. ':members')
+    if fired == 1 and redis.call('HSETNX', chord, 'finished', now()) == 1 then redis.call('HSET', chord, 'fired', 'finally') end
+    if size > 0 and redis.call('HSETNX', chord, 'size', size) == 1 then redis.call('HSET', chord, 'closed', 1) end
+    if extra > tonumber(redis.call('HGET', chord, 'total') or '0') then redis.call('HSET', chord, 'total', extra) end
+    if redis.call('HEXISTS', chord, 'finished') == 1 then
+        redis.call('DEL', members)
     else
-        for _, part in ipairs(parts) do redis.call('HSETNX', chord .. ':parts', part[1], part[2]) end
-        redis.call('HSET', chord, 'parts', redis.call('HLEN', chord .. ':parts'))
-        if redis.call('PTTL', chord .. ':parts') < left then redis.call('PEXPIRE', chord .. ':parts', left) end
+        for _, part in ipairs(parts) do redis.call('HSETNX', members, part[1], 'd' .. part[2]) end
+        redis.call('HSET', chord, 'done', redis.call('HLEN', members))
+        if redis.call('PTTL', members) < left then redis.call('PEXPIRE', members, left) end
     end
     if redis.call('PTTL', chord) < left then redis.call('PEXPIRE', chord, left) end
 end
@@ -55,11 +55,11 @@ for _, one in ipairs(members) do
     local about = key('batch:' .. batch)
     if redis.call('EXISTS', about) == 1 then
         redis.call('HINCRBY', about, 'total', redis.call('HSETNX', about .. ':members', id, 'p'))
-        if state ~= 'p' then count_member(batch, id, state, at) end
+        if state ~= 'p' then count_member('batch:' .. batch, id, state, at) end
         redis.call('EXPIRE', about .. ':members', OPEN_BATCH)
     end
 end
-for batch in pairs(touched) do fire_batch(batch, at, send) end
+fire_touched(at, send)
 for _, one in ipairs(batches) do
     local id, closed, cancelled = unpack(one)
     local about = key('batch:' .. id)

@@ -42,7 +42,6 @@
 --   umbel:line:NAME              string  "CALL\nNEW": the last call of a sender's connection, and how many jobs it brought
 --   umbel:about:ID               string  the guard beside a result document that is no JSON object (MessagePack)
 --   umbel:cancelled              hash    ID -> "AT RUNNING"
---   umbel:chord:ID, …:parts      hash    size, extra, parts, fired; task id -> "PLACE\nRESULT"
 --   umbel:leaders                hash    application -> "NUMBER:TOKEN BEAT" of the scheduler that leads
 --   umbel:ticks                  hash    schedule entry, as APPLICATION/NAME -> "LAST-RUN RUNS"
 --   umbel:dead:order             zset    number of a dead letter -> the same, so that the newest come first
@@ -327,39 +326,6 @@ local function store(record, at)
         if owner == '' then owner = old[7] end
     end
     write_state(id, text, meta, {state, final, at, attempt, task, queue, owner}, ttl)
-end
-
--- Chords: the groups of which parts were counted in this step.
-local counted = {}
-
-local function count(part)
-    local group, id, place_of, result, size = unpack(part)
-    local chord = key('chord:' .. group)
-    -- A member that ran again after the callback was sent: its part has been counted.
-    if redis.call('HEXISTS', chord, 'fired') == 1 then return end
-    local new = redis.call('HSETNX', chord .. ':parts', id, place_of .. '\n' .. result)
-    redis.call('HINCRBY', chord, 'parts', new)
-    if size > 0 then redis.call('HSETNX', chord, 'size', size) end
-    redis.call('EXPIRE', chord, 604800)
-    redis.call('EXPIRE', chord .. ':parts', 604800)
-    counted[group] = true
-end
-
-local function is_complete(group)
-    local size, extra, parts, fired = unpack(redis.call('HMGET', key('chord:' .. group), 'size', 'extra', 'parts', 'fired'))
-    return not fired and size and tonumber(parts) >= tonumber(size) + tonumber(extra or 0)
-end
-
--- Whether a chord's callback is still to be sent.
-local function fires(group)
-    local chord = key('chord:' .. group)
-    if redis.call('HSETNX', chord, 'fired', 1) == 0 then return false end
-    -- A member that runs again is known for as long as its result is.
-    local member = redis.call('HRANDFIELD', chord .. ':parts')
-    local left = member and redis.call('PTTL', document_key(member)) or -2
-    if left ~= -1 then redis.call('PEXPIRE', chord, math.max(left, 60000)) end
-    redis.call('DEL', chord .. ':parts', P .. 'celery-taskset-meta-' .. group .. ':callback')
-    return true
 end
 
 -- Drop a dead letter by its number; return its head.

@@ -9,7 +9,7 @@
 local token, limit = ARGV[2], tonumber(ARGV[3])
 local held = key('held:' .. token)
 local at = now()
-local refused, complete, refused_plain = {}, {}, {}
+local refused, refused_plain = {}, {}
 
 -- Jobs whose message has gone, as pairs of id and when it was queued.
 local gone = {}
@@ -98,7 +98,7 @@ for number, entry in ipairs(entries) do
     if seq ~= 0 and not found then
         refused[#refused + 1] = number - 1
     else
-        if fired ~= '' and not fires(fired) then
+        if fired ~= '' and not finish_chord(fired, at) then
             outgoing = {}
             if seq == 0 then records = {} end
         end
@@ -108,11 +108,11 @@ for number, entry in ipairs(entries) do
             if ending ~= '' and ending[1] == 'dead' then ending = '' end
         end
         for _, record in ipairs(records) do store(record, at) end
-        for _, part in ipairs(parts) do count(part) end
+        for _, part in ipairs(parts) do count_part(part, at) end
         if ending ~= '' then end_letter(ending, at) end
         if rest ~= '' then
             local batch, member, outcome, forgotten = unpack(rest)
-            if batch ~= '' then count_member(batch, member, found and is_cancelled(id) and 'c' or outcome, at) end
+            if batch ~= '' then count_member('batch:' .. batch, member, found and is_cancelled(id) and 'c' or outcome, at) end
             if forgotten ~= '' then redis.call('DEL', key('checkpoint:' .. forgotten)) end
         end
         if action == 'requeue' then backwards[#backwards + 1] = {action, found, id, queued}
@@ -122,8 +122,4 @@ for number, entry in ipairs(entries) do
 end
 for number = #backwards, 1, -1 do act(unpack(backwards[number])) end
 forget()
-for batch in pairs(touched) do fire_batch(batch, at, send) end
-for group in pairs(counted) do
-    if is_complete(group) then complete[#complete + 1] = group end
-end
-return {refused, complete, refused_plain}
+return {refused, fire_touched(at, send), refused_plain}

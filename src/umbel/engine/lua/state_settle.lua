@@ -6,7 +6,7 @@ local token, limit = ARGV[2], tonumber(ARGV[3])
 local entries = cmsgpack.unpack(ARGV[4])
 local held = key('held:' .. token)
 local at = now()
-local refused, complete, posted, called = {}, {}, {}, {}
+local refused, posted, called = {}, {}, {}
 
 local function forget(seq, id)
     local job = key('job:' .. id)
@@ -52,7 +52,7 @@ for number, entry in ipairs(entries) do
     if seq ~= 0 and not found then
         refused[#refused + 1] = number - 1
     else
-        if fired ~= '' and not fires(fired) then
+        if fired ~= '' and not finish_chord(fired, at) then
             outgoing = {}
             if seq == 0 then records = {} end
         end
@@ -62,11 +62,11 @@ for number, entry in ipairs(entries) do
             if ending ~= '' and ending[1] == 'dead' then ending = '' end
         end
         for _, record in ipairs(records) do store(record, at) end
-        for _, part in ipairs(parts) do count(part) end
+        for _, part in ipairs(parts) do count_part(part, at) end
         if ending ~= '' then end_letter(ending, at) end
         if rest ~= '' then
             local batch, member, outcome, forgotten = unpack(rest)
-            if batch ~= '' then count_member(batch, member, found and is_cancelled(found) and 'c' or outcome, at) end
+            if batch ~= '' then count_member('batch:' .. batch, member, found and is_cancelled(found) and 'c' or outcome, at) end
             if forgotten ~= '' then redis.call('DEL', key('checkpoint:' .. forgotten)) end
         end
         if found then act(seq, action, found) end
@@ -75,8 +75,4 @@ for number, entry in ipairs(entries) do
         end
     end
 end
-for batch in pairs(touched) do fire_batch(batch, at, send) end
-for group in pairs(counted) do
-    if is_complete(group) then complete[#complete + 1] = group end
-end
-return {refused, complete, posted, called}
+return {refused, fire_touched(at, send), posted, called}

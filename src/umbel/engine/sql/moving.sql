@@ -91,25 +91,29 @@ ON CONFLICT (name) DO UPDATE SET last_run = excluded.last_run, runs = excluded.r
 WHERE excluded.last_run > schedule_run.last_run
 
 -- name: keep_chord
-INSERT INTO chord (group_id, size, extra, fired, expires) VALUES (?1, ?2, ?3, ?4, ?5)
-ON CONFLICT (group_id) DO UPDATE SET size = coalesce(size, excluded.size), extra = max(extra, excluded.extra),
-    fired = max(fired, excluded.fired), expires = max(expires, excluded.expires)
+INSERT INTO counter (id, kind, name, allowed, share, size, closed, total, fired, created, updated, finished, expires)
+VALUES (?1, 'chord', '', 0, 0, coalesce(?2, 0), ?2 IS NOT NULL, ?3, CASE ?4 WHEN 1 THEN 'finally' ELSE '' END, ?6, ?6,
+    CASE ?4 WHEN 1 THEN ?6 END, ?5)
+ON CONFLICT (id) DO UPDATE SET size = CASE closed WHEN 1 THEN size ELSE excluded.size END,
+    closed = max(closed, excluded.closed), total = max(total, excluded.total),
+    fired = CASE fired WHEN '' THEN excluded.fired ELSE fired END, finished = coalesce(finished, excluded.finished),
+    updated = excluded.updated, expires = max(expires, excluded.expires)
 
 -- name: keep_chord_part
-INSERT OR IGNORE INTO chord_part (group_id, task_id, place, result)
-SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM chord WHERE group_id = ?1 AND fired = 0)
+INSERT OR IGNORE INTO counter_member (counter_id, task_id, state, place, result)
+SELECT ?1, ?2, 'd', ?3, ?4 WHERE EXISTS (SELECT 1 FROM counter WHERE id = ?1 AND finished IS NULL)
 
 -- name: count_chord_parts
-UPDATE chord SET parts = (SELECT count(*) FROM chord_part WHERE chord_part.group_id = ?1)
-WHERE group_id = ?1 AND fired = 0
+UPDATE counter SET done = (SELECT count(*) FROM counter_member WHERE counter_id = ?1)
+WHERE id = ?1 AND finished IS NULL
 
 -- name: chords
-SELECT group_id, size, extra, fired, expires FROM chord
-WHERE group_id > ?1 AND (?2 IS NULL OR group_id IN (SELECT value FROM json_each(?2)))
-ORDER BY group_id LIMIT ?3
+SELECT id, CASE closed WHEN 1 THEN size END, total, finished IS NOT NULL, expires FROM counter
+WHERE kind = 'chord' AND id > ?1 AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2)))
+ORDER BY id LIMIT ?3
 
 -- name: chord_parts
-SELECT task_id, place, result FROM chord_part WHERE group_id = ?
+SELECT task_id, place, result FROM counter_member WHERE counter_id = ?
 
 -- name: states
 SELECT seq, task_id, state, final, meta, attempt, task, queue, owner, updated, expires

@@ -1,35 +1,35 @@
 -- Moving batches, checkpoints and effects to and from another store.
 
 -- name: hold
-UPDATE batch SET held = ?1
-WHERE id IN (SELECT id FROM batch WHERE held IS NULL ORDER BY created LIMIT ?2) RETURNING id
+UPDATE counter SET held = ?1
+WHERE id IN (SELECT id FROM counter WHERE kind = 'batch' AND held IS NULL ORDER BY created LIMIT ?2) RETURNING id
 
 -- name: bundle
 SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished,
-    held IS NOT NULL
-FROM batch WHERE id = ?
+    held IS NOT NULL, kind, size
+FROM counter WHERE id = ?
 
 -- name: callbacks
 SELECT kind, message FROM batch_callback WHERE batch_id = ? ORDER BY kind, number
 
 -- name: held
-SELECT id, held, closed, cancelled, updated FROM batch WHERE held IS NOT NULL ORDER BY id
+SELECT id, held, closed, cancelled, updated FROM counter WHERE held IS NOT NULL ORDER BY id
 
 -- name: release
-UPDATE batch SET held = NULL, closed = max(closed, ?2), cancelled = max(cancelled, ?3), updated = ?4
+UPDATE counter SET held = NULL, closed = max(closed, ?2), cancelled = max(cancelled, ?3), updated = ?4
 WHERE id = ?1 AND held IS NOT NULL
 
 -- name: part
-DELETE FROM batch WHERE id = ?1 AND held IS NOT NULL AND updated = ?2
+DELETE FROM counter WHERE id = ?1 AND held IS NOT NULL AND updated = ?2
 
 -- name: drop_members
-DELETE FROM batch_member WHERE batch_id = ?
+DELETE FROM counter_member WHERE counter_id = ?
 
 -- name: drop_callbacks
 DELETE FROM batch_callback WHERE batch_id = ?
 
 -- name: admit_batch
-INSERT OR REPLACE INTO batch (id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created,
+INSERT OR REPLACE INTO counter (id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created,
     updated, finished, held, expires)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
@@ -37,16 +37,16 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 INSERT INTO batch_callback (batch_id, kind, number, message) VALUES (?, ?, ?, ?)
 
 -- name: members
-SELECT task_id, state FROM batch_member WHERE batch_id = ?1 AND task_id > ?2 ORDER BY task_id LIMIT ?3
+SELECT task_id, state FROM counter_member WHERE counter_id = ?1 AND task_id > ?2 ORDER BY task_id LIMIT ?3
 
 -- name: named_members
-SELECT task_id, state FROM batch_member WHERE batch_id = ?1 AND task_id IN (SELECT value FROM json_each(?2))
+SELECT task_id, state FROM counter_member WHERE counter_id = ?1 AND task_id IN (SELECT value FROM json_each(?2))
 
 -- name: keep_member
-INSERT OR IGNORE INTO batch_member (batch_id, task_id) SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM batch WHERE id = ?1)
+INSERT OR IGNORE INTO counter_member (counter_id, task_id) SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM counter WHERE id = ?1)
 
 -- name: grow
-UPDATE batch SET total = total + 1 WHERE id = ?
+UPDATE counter SET total = total + 1 WHERE id = ?
 
 -- name: fences
 SELECT task_id, fence, expires FROM checkpoint_fence WHERE task_id IN (SELECT value FROM json_each(?))

@@ -298,35 +298,40 @@ WHERE task_id = ANY(%s) AND (expires IS NULL OR expires > extract(epoch FROM clo
 -- name: forget
 DELETE FROM umbel.result WHERE task_id = %s
 
--- name: chord_part
-INSERT INTO umbel.chord_part (group_id, task_id, place, result, is_text) VALUES (%s, %s, %s, %s, %s)
+-- name: announce
+INSERT INTO umbel.counter AS counter (id, kind, name, allowed, share, size, closed, total, created, updated, expires)
+VALUES (%(chord)s, 'chord', '', 0, false, coalesce(%(size)s::bigint, 0), %(size)s::bigint IS NOT NULL, %(extra)s,
+    extract(epoch FROM clock_timestamp()), extract(epoch FROM clock_timestamp()),
+    coalesce(%(expires)s::double precision, extract(epoch FROM clock_timestamp()) + %(kept)s))
+ON CONFLICT (id) DO UPDATE SET
+    size = CASE WHEN counter.closed THEN counter.size ELSE excluded.size END, closed = counter.closed OR excluded.closed,
+    total = counter.total + excluded.total, updated = excluded.updated, expires = greatest(counter.expires, excluded.expires)
+
+-- name: bring
+INSERT INTO umbel.counter_member (counter_id, task_id, state, place, result, is_text)
+SELECT %(chord)s, %(task)s, %(outcome)s, %(place)s, %(result)s, %(is_text)s
+WHERE NOT EXISTS (SELECT 1 FROM umbel.counter WHERE id = %(chord)s AND finished IS NOT NULL)
 ON CONFLICT DO NOTHING
 
--- name: chord_count
-INSERT INTO umbel.chord AS chord (group_id, size, parts, expires)
-VALUES (%s, %s, %s, extract(epoch FROM clock_timestamp()) + 604800)
-ON CONFLICT (group_id) DO UPDATE SET
-    parts = chord.parts + excluded.parts, size = coalesce(chord.size, excluded.size), expires = excluded.expires
-RETURNING NOT fired AND size IS NOT NULL AND parts >= size + extra
+-- name: brought
+SELECT task_id, result, is_text FROM umbel.counter_member WHERE counter_id = %s ORDER BY place, task_id
 
--- name: chord_fire
-INSERT INTO umbel.chord AS chord (group_id, fired, expires)
-VALUES (%s, true, extract(epoch FROM clock_timestamp()) + 604800)
-ON CONFLICT (group_id) DO UPDATE SET fired = true WHERE NOT chord.fired
+-- name: chord_over
+INSERT INTO umbel.counter AS counter (id, kind, name, allowed, share, fired, created, updated, finished, expires)
+VALUES (%s, 'chord', '', 0, false, 'finally', extract(epoch FROM clock_timestamp()), extract(epoch FROM clock_timestamp()),
+    extract(epoch FROM clock_timestamp()), extract(epoch FROM clock_timestamp()) + %s)
+ON CONFLICT (id) DO UPDATE SET fired = 'finally', finished = excluded.finished WHERE counter.finished IS NULL
 
--- name: chord_forget_parts
-DELETE FROM umbel.chord_part WHERE group_id = %s
+-- name: drop_members
+DELETE FROM umbel.counter_member WHERE counter_id = %s
 
--- name: chord_parts
-SELECT task_id, result, is_text FROM umbel.chord_part WHERE group_id = %s ORDER BY place, task_id
+-- name: chords_complete
+SELECT id FROM umbel.counter
+WHERE kind = 'chord' AND finished IS NULL AND updated < %s AND closed AND done + failed + gone >= total + size
+ORDER BY updated LIMIT %s
 
--- name: chord_size
-INSERT INTO umbel.chord (group_id, size, expires) VALUES (%s, %s, %s)
-ON CONFLICT (group_id) DO UPDATE SET size = excluded.size
-
--- name: chord_grow
-INSERT INTO umbel.chord AS chord (group_id, extra, expires) VALUES (%s, 1, %s)
-ON CONFLICT (group_id) DO UPDATE SET extra = chord.extra + 1
+-- name: sweep_counters
+DELETE FROM umbel.counter WHERE expires < extract(epoch FROM clock_timestamp())
 
 -- name: save_group
 INSERT INTO umbel.result_group (group_id, meta, is_text, expires) VALUES (%s, %s, %s, %s)
@@ -509,13 +514,6 @@ DELETE FROM umbel.claim WHERE ends < extract(epoch FROM clock_timestamp()) AND k
 -- name: sweep_groups
 DELETE FROM umbel.result_group WHERE expires < extract(epoch FROM clock_timestamp())
 
--- name: sweep_parts
-DELETE FROM umbel.chord_part USING umbel.chord
-WHERE chord.group_id = chord_part.group_id AND chord.expires < extract(epoch FROM clock_timestamp())
-
--- name: sweep_chords
-DELETE FROM umbel.chord WHERE expires < extract(epoch FROM clock_timestamp())
-
 -- name: sweep_cancelled
 DELETE FROM umbel.cancelled WHERE at < extract(epoch FROM clock_timestamp()) - 86400
     AND NOT EXISTS (SELECT 1 FROM umbel.job WHERE job.task_id = cancelled.task_id)
@@ -525,7 +523,7 @@ DELETE FROM umbel.job WHERE enqueued < extract(epoch FROM clock_timestamp()) - 2
     AND (due IS NULL OR due < extract(epoch FROM clock_timestamp()))
 
 -- name: batch_open
-INSERT INTO umbel.batch (id, name, allowed, share, owner, opener, created, updated, expires)
+INSERT INTO umbel.counter (id, name, allowed, share, owner, opener, created, updated, expires)
 VALUES (%s, %s, %s, %s, %s, %s, extract(epoch FROM clock_timestamp()), extract(epoch FROM clock_timestamp()),
     extract(epoch FROM clock_timestamp()) + %s)
 ON CONFLICT DO NOTHING
@@ -537,70 +535,70 @@ INSERT INTO umbel.batch_callback (batch_id, kind, number, message) VALUES (%s, %
 DELETE FROM umbel.batch_callback WHERE batch_id = %s AND kind = %s RETURNING number, message
 
 -- name: batch_lock
-SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished
-FROM umbel.batch WHERE id = %s FOR UPDATE
+SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished, kind, size
+FROM umbel.counter WHERE id = %s FOR UPDATE
 
 -- name: batch_member
-INSERT INTO umbel.batch_member (batch_id, task_id) VALUES (%s, %s) ON CONFLICT DO NOTHING
+INSERT INTO umbel.counter_member (counter_id, task_id) VALUES (%s, %s) ON CONFLICT DO NOTHING
 
 -- name: batch_grow
-UPDATE umbel.batch SET total = total + %s, updated = extract(epoch FROM clock_timestamp()),
+UPDATE umbel.counter SET total = total + %s, updated = extract(epoch FROM clock_timestamp()),
     expires = extract(epoch FROM clock_timestamp()) + %s WHERE id = %s
 
 -- name: batch_close
-UPDATE umbel.batch SET closed = true, updated = extract(epoch FROM clock_timestamp()) WHERE id = %(id)s
+UPDATE umbel.counter SET closed = true, updated = extract(epoch FROM clock_timestamp()) WHERE id = %(id)s
 
 -- name: batch_cancel
-UPDATE umbel.batch SET closed = true, cancelled = true, updated = extract(epoch FROM clock_timestamp())
+UPDATE umbel.counter SET closed = true, cancelled = true, updated = extract(epoch FROM clock_timestamp())
 WHERE id = %(id)s AND NOT cancelled AND finished IS NULL
 
 -- name: batch_recount
-UPDATE umbel.batch SET
+UPDATE umbel.counter SET
     total = found.total, done = found.done, failed = found.failed, gone = found.gone,
     updated = extract(epoch FROM clock_timestamp())
 FROM (
     SELECT count(*) AS total, count(*) FILTER (WHERE state = 'd') AS done, count(*) FILTER (WHERE state = 'f') AS failed,
         count(*) FILTER (WHERE state = 'c') AS gone
-    FROM umbel.batch_member WHERE batch_id = %(id)s
+    FROM umbel.counter_member WHERE counter_id = %(id)s
 ) AS found
 WHERE id = %(id)s
 
--- name: batch_end
+-- name: count_end
 WITH old AS (
-    SELECT batch_id, task_id, state FROM umbel.batch_member WHERE batch_id = %(batch)s AND task_id = %(task)s FOR UPDATE
+    SELECT counter_id, task_id, state FROM umbel.counter_member
+    WHERE counter_id = %(counter)s AND task_id = %(task)s FOR UPDATE
 )
-UPDATE umbel.batch_member AS m SET state = %(outcome)s FROM old
-WHERE m.batch_id = old.batch_id AND m.task_id = old.task_id AND old.state <> %(outcome)s
+UPDATE umbel.counter_member AS m SET state = %(outcome)s FROM old
+WHERE m.counter_id = old.counter_id AND m.task_id = old.task_id AND old.state <> %(outcome)s
     AND (old.state = 'p' OR %(outcome)s = 'd')
-RETURNING m.batch_id, old.state, m.state
+RETURNING m.counter_id, old.state, m.state
 
--- name: batch_count
-UPDATE umbel.batch SET done = done + %s, failed = failed + %s, gone = gone + %s,
-    updated = extract(epoch FROM clock_timestamp())
+-- name: count
+UPDATE umbel.counter SET done = done + %s, failed = failed + %s, gone = gone + %s, updated = extract(epoch FROM clock_timestamp())
 WHERE id = %s
-RETURNING id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished
+RETURNING id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished, kind, size
 
 -- name: batch_fired
-UPDATE umbel.batch SET fired = %s,
+UPDATE umbel.counter SET fired = %s,
     finished = CASE WHEN %s THEN extract(epoch FROM clock_timestamp()) ELSE finished END,
     expires = extract(epoch FROM clock_timestamp()) + %s
 WHERE id = %s
 
 -- name: batch_read
-SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished
-FROM umbel.batch WHERE id = %s
+SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished, kind, size
+FROM umbel.counter WHERE id = %s
 
 -- name: batch_find
-SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished
-FROM umbel.batch ORDER BY created DESC LIMIT %s
+SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished, kind, size
+FROM umbel.counter WHERE kind = 'batch' ORDER BY created DESC LIMIT %s
 
 -- name: batch_stale
-SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished
-FROM umbel.batch WHERE finished IS NULL AND updated < %s ORDER BY updated LIMIT %s
+SELECT id, name, allowed, share, owner, opener, closed, cancelled, total, done, failed, gone, fired, created, updated, finished, kind, size
+FROM umbel.counter WHERE kind = 'batch' AND finished IS NULL AND updated < %s ORDER BY updated LIMIT %s
 
 -- name: batch_pending
-SELECT task_id, EXISTS (SELECT 1 FROM umbel.job WHERE job.task_id = batch_member.task_id)
-FROM umbel.batch_member WHERE batch_id = %s AND state = 'p' AND task_id > %s ORDER BY task_id LIMIT 500
+SELECT task_id, EXISTS (SELECT 1 FROM umbel.job WHERE job.task_id = counter_member.task_id)
+FROM umbel.counter_member WHERE counter_id = %s AND state = 'p' AND task_id > %s ORDER BY task_id LIMIT 500
 
 -- name: batch_stop
 INSERT INTO umbel.cancelled (task_id, at, running)
@@ -608,9 +606,6 @@ SELECT %(id)s, extract(epoch FROM clock_timestamp()), true
 WHERE NOT EXISTS (SELECT 1 FROM umbel.result WHERE task_id = %(id)s AND final)
 ON CONFLICT (task_id) DO UPDATE SET
     at = excluded.at, running = true, number = nextval('umbel.cancelled_number_seq')
-
--- name: batch_sweep
-DELETE FROM umbel.batch WHERE expires < extract(epoch FROM clock_timestamp())
 
 -- name: checkpoint_take
 INSERT INTO umbel.checkpoint_fence AS held (task_id, fence, expires)

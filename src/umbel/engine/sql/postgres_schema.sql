@@ -61,23 +61,6 @@ CREATE TABLE IF NOT EXISTS umbel.result_group (
     group_id text PRIMARY KEY, meta bytea NOT NULL, is_text boolean NOT NULL, expires double precision
 );
 
-CREATE TABLE IF NOT EXISTS umbel.chord (
-    group_id text PRIMARY KEY,
-    size int,
-    extra int NOT NULL DEFAULT 0,
-    parts int NOT NULL DEFAULT 0,
-    fired boolean NOT NULL DEFAULT false,
-    expires double precision NOT NULL
-);
-CREATE TABLE IF NOT EXISTS umbel.chord_part (
-    group_id text NOT NULL,
-    task_id text NOT NULL,
-    place int NOT NULL,
-    result bytea NOT NULL,
-    is_text boolean NOT NULL,
-    PRIMARY KEY (group_id, task_id)
-);
-
 CREATE TABLE IF NOT EXISTS umbel.cancelled (
     task_id text PRIMARY KEY, at double precision NOT NULL, running boolean NOT NULL, number bigserial
 );
@@ -101,7 +84,13 @@ CREATE TABLE IF NOT EXISTS umbel.breaker (
 );
 
 -- Jobs that are counted together.
-CREATE TABLE IF NOT EXISTS umbel.batch (
+-- What counts ends, of batches and of chords. Members are added one by one (total), or announced by their number (size); closed:
+-- nothing more is announced.
+ALTER TABLE IF EXISTS umbel.batch RENAME TO counter;
+ALTER TABLE IF EXISTS umbel.batch_member RENAME TO counter_member;
+DROP INDEX IF EXISTS umbel.batch_created;
+DROP INDEX IF EXISTS umbel.batch_unfinished;
+CREATE TABLE IF NOT EXISTS umbel.counter (
     id text PRIMARY KEY,
     name text NOT NULL,
     allowed bigint NOT NULL,
@@ -120,17 +109,23 @@ CREATE TABLE IF NOT EXISTS umbel.batch (
     finished double precision,
     expires double precision NOT NULL
 );
-CREATE INDEX IF NOT EXISTS batch_created ON umbel.batch (created);
-CREATE INDEX IF NOT EXISTS batch_unfinished ON umbel.batch (updated) WHERE finished IS NULL;
--- p pending, d done, f failed, c cancelled.
-CREATE TABLE IF NOT EXISTS umbel.batch_member (
-    batch_id text NOT NULL REFERENCES umbel.batch ON DELETE CASCADE,
+ALTER TABLE umbel.counter ADD COLUMN IF NOT EXISTS kind text NOT NULL DEFAULT 'batch';
+ALTER TABLE umbel.counter ADD COLUMN IF NOT EXISTS size bigint NOT NULL DEFAULT 0;
+CREATE INDEX IF NOT EXISTS counter_created ON umbel.counter (created) WHERE kind = 'batch';
+CREATE INDEX IF NOT EXISTS counter_unfinished ON umbel.counter (kind, updated) WHERE finished IS NULL;
+CREATE INDEX IF NOT EXISTS counter_expires ON umbel.counter (expires);
+-- p pending, d done, f failed, c cancelled. What a chord's member brings to the callback has a place among the others.
+CREATE TABLE IF NOT EXISTS umbel.counter_member (
+    counter_id text NOT NULL REFERENCES umbel.counter ON DELETE CASCADE,
     task_id text NOT NULL,
     state text NOT NULL DEFAULT 'p',
-    PRIMARY KEY (batch_id, task_id)
+    PRIMARY KEY (counter_id, task_id)
 );
+ALTER TABLE umbel.counter_member ADD COLUMN IF NOT EXISTS place int;
+ALTER TABLE umbel.counter_member ADD COLUMN IF NOT EXISTS result bytea;
+ALTER TABLE umbel.counter_member ADD COLUMN IF NOT EXISTS is_text boolean;
 CREATE TABLE IF NOT EXISTS umbel.batch_callback (
-    batch_id text NOT NULL REFERENCES umbel.batch ON DELETE CASCADE,
+    batch_id text NOT NULL REFERENCES umbel.counter ON DELETE CASCADE,
     kind text NOT NULL,
     number int NOT NULL,
     message text NOT NULL,

@@ -1,4 +1,4 @@
--- Results, chords and cancellation.
+-- Results, the shapes of groups, and cancellation.
 
 -- name: store
 INSERT INTO result (task_id, state, final, attempt, task, queue, owner, meta, updated, expires, since) VALUES {rows}
@@ -22,12 +22,6 @@ DELETE FROM result WHERE seq IN (SELECT seq FROM result WHERE expires < ? LIMIT 
 -- name: expire_groups
 DELETE FROM result_group WHERE expires < ?
 
--- name: expire_chord_parts
-DELETE FROM chord_part WHERE group_id IN (SELECT group_id FROM chord WHERE expires < ?)
-
--- name: expire_chords
-DELETE FROM chord WHERE expires < ?
-
 -- name: save_group
 INSERT INTO result_group (group_id, meta, expires) VALUES (?, ?, ?)
 ON CONFLICT (group_id) DO UPDATE SET meta = excluded.meta, expires = excluded.expires
@@ -37,35 +31,6 @@ SELECT meta FROM result_group WHERE group_id = ?
 
 -- name: forget_group
 DELETE FROM result_group WHERE group_id = ?
-
--- name: chord_size
-INSERT INTO chord (group_id, size, expires) VALUES (?1, ?2, ?3)
-ON CONFLICT (group_id) DO UPDATE SET size = excluded.size, expires = max(expires, excluded.expires)
-
--- name: chord_grow
-INSERT INTO chord (group_id, extra, expires) VALUES (?1, 1, ?2)
-ON CONFLICT (group_id) DO UPDATE SET extra = extra + 1, expires = max(expires, excluded.expires)
-
--- name: chord_part
-INSERT OR IGNORE INTO chord_part (group_id, task_id, place, result)
-SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM chord WHERE group_id = ?1 AND fired = 1)
-
--- name: chord_count
-INSERT INTO chord (group_id, size, parts, expires) VALUES (?1, ?2, ?3, ?4)
-ON CONFLICT (group_id) DO UPDATE SET parts = parts + excluded.parts, size = coalesce(size, excluded.size),
-    expires = max(expires, excluded.expires)
-
--- name: chord_complete
-SELECT fired = 0 AND size IS NOT NULL AND parts >= size + extra FROM chord WHERE group_id = ?
-
--- name: chord_parts
-SELECT task_id, result FROM chord_part WHERE group_id = ? ORDER BY place, task_id
-
--- name: chord_fire
-UPDATE chord SET fired = 1 WHERE group_id = ? AND fired = 0
-
--- name: chord_forget_parts
-DELETE FROM chord_part WHERE group_id = ?
 
 -- name: cancel
 INSERT OR REPLACE INTO cancelled (task_id, at, running) VALUES (?, ?, ?)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 from umbel.engine.burial import letter_of
 from umbel.engine.headers import CALLBACK
@@ -147,6 +148,19 @@ class Settling(Suite):
     def test_c5_parts_that_came_before_the_size_was_known(self) -> None:
         assert self.engine.settle([self.part("a", size=None), self.part("b", size=None)]).complete == ()
         assert len(self.engine.settle([self.part("c", size=3)]).complete) == 1
+
+    def test_c18_a_chord_whose_callback_was_not_sent_is_found(self) -> None:
+        """By the sweeper: whoever ended the last member may have died before, with its message acknowledged."""
+        self.engine.groups.set_size("g", 2, None)
+        self.engine.groups.grow("g", None)
+        self.engine.settle([self.part("a"), self.part("b")])
+        later = time.time() + 60
+        assert self.engine.groups.complete(later, 10) == [], "it has grown"
+        self.engine.settle([self.part("c", size=None)])
+        assert self.engine.groups.complete(later, 10) == ["g"]
+        assert self.engine.groups.complete(time.time() - 60, 10) == [], "it was heard of just now"
+        self.engine.settle([Settled(outgoing=[Outgoing(QUEUE, payload("callback"), "callback")], fired="g")])
+        assert self.engine.groups.complete(later, 10) == []
 
     def test_c18_a_callback_goes_out_once(self) -> None:
         """Killed between the two steps, the last member runs again: the chord is complete again, and fires once."""

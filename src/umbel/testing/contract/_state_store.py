@@ -270,12 +270,16 @@ class StateContract(StateLanes, StateLetters, StateUniques, StatePrimitives, Bat
         self.state.groups.save(f"g{CALLBACK}", "kept", None)
         assert self.settle(Settled(parts=[_part("x", 0)])).complete == ()
         assert self.settle(Settled(parts=[_part("x", 0)])).complete == (), "the same member again"
+        assert self.state.groups.complete(time.time() + 60, 10) == []
         (complete,) = self.settle(Settled(parts=[_part("y", 1)])).complete
         assert complete.group_id == "g"
+        assert self.state.groups.complete(time.time() + 60, 10) == ["g"]
         assert [task_id for task_id, _ in self.state.groups.parts("g")] == ["x", "y"]
         first = self.settle(Settled(fired="g", outgoing=[_next("callback")]))
         again = self.settle(Settled(fired="g", outgoing=[_next("callback")]))
         assert (len(first.posted), len(again.posted)) == (1, 0)
+        assert self.state.groups.complete(time.time() + 60, 10) == []
+        self.settle(Settled(parts=[_part("y", 1)]))
         assert self.state.groups.parts("g") == []
         assert self.state.groups.read(f"g{CALLBACK}") is None
 
