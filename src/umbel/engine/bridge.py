@@ -18,9 +18,9 @@ from typing import Any, Final
 
 import greenlet
 from celery._state import get_current_task
-from celery.exceptions import Ignore, SoftTimeLimitExceeded
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 
-from umbel.engine.job import Job, SoftLimitPassed, contained, current_job
+from umbel.engine.job import GivenBack, Job, SoftLimitPassed, concluded, contained, current_job
 from umbel.engine.outcome import Outcome, is_running, meaning_of
 
 __all__ = ("Drive", "bridged", "thread_loop")
@@ -80,15 +80,18 @@ def bridged(function: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., 
         try:
             result = _run(function(*args, **kwargs))
             if not isinstance(result, Outcome) or not is_running(get_current_task()):
-                return result
+                return result if current_job.get() is not None else concluded(result)
             outcome = result
         except Outcome as raised:
             outcome = raised
         except Exception:
+            concluded(None)
             raise
+        except GivenBack as given_back:
+            raise Reject(str(given_back), requeue=True) from given_back
         except BaseException as error:
             raise contained(error) from error
-        raise meaning_of(outcome)
+        raise meaning_of(concluded(outcome))
 
     run.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
     run.umbel_coroutine = function  # type: ignore[attr-defined]

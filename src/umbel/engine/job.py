@@ -16,14 +16,19 @@ from typing import TYPE_CHECKING, Any, Final
 import greenlet
 from billiard.common import terminate_handler_fired
 from celery._state import get_current_task, get_current_worker_task
-from celery.exceptions import Ignore, SoftTimeLimitExceeded
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 
 from umbel.engine.outcome import Outcome, is_running, meaning_of
 
 if TYPE_CHECKING:
     from umbel.engine.request import Request
 
-__all__ = ("Cancelled", "Job", "SoftLimitPassed", "contained", "current_job", "interruptible")
+__all__ = ("Cancelled", "GivenBack", "Job", "SoftLimitPassed", "concluded", "contained", "current_job", "interruptible")
+
+
+#: What billiard ends a child with at SIGTERM.
+_TERMINATED: Final = -(256 - 15)
+_STOPPED: Final = "its worker stops"
 
 
 def contained(error: BaseException) -> BaseException:
@@ -50,6 +55,10 @@ class SoftLimitPassed(SoftTimeLimitExceeded, asyncio.CancelledError):
 
 class Cancelled(BaseException):
     """Raised inside a sync job that is cancelled. Not an Exception, so that a broad handler does not swallow it."""
+
+
+class GivenBack(Cancelled):
+    """Raised inside a job in a prefork child whose worker ends: its message goes back, and no attempt is used."""
 
 
 class Job:
@@ -175,6 +184,17 @@ class Job:
 current_job: Final[ContextVar[Job | None]] = ContextVar("umbel_job", default=None)
 
 
+def concluded(result: Any) -> Any:
+    """Return what a body has returned, unless its process was told to end meanwhile, and the body has caught that.
+
+    Only a prefork child is told so, because its job was cancelled: that is its end, and this is none. Raises
+    ``SystemExit``, as before.
+    """
+    if terminate_handler_fired():
+        raise SystemExit(_TERMINATED)
+    return result
+
+
 def interruptible(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return ``function`` so that the pool can interrupt it while it runs, and only then."""
 
@@ -191,18 +211,21 @@ def interruptible(function: Callable[..., Any]) -> Callable[..., Any]:
                 finally:
                     _close(job)
             if not isinstance(result, Outcome) or not is_running(get_current_task()):
-                return result
+                return result if job is not None else concluded(result)
             outcome = result
         except Outcome as raised:
             outcome = raised
         except Exception:
+            concluded(None)
             raise
+        except GivenBack as given_back:
+            raise Reject(_STOPPED, requeue=True) from given_back
         except Cancelled as cancelled:
             # The request has written the end already.
             raise Ignore(job.stopped_by if job is not None else "cancelled") from cancelled
         except BaseException as error:
             raise contained(error) from error
-        raise meaning_of(outcome)
+        raise meaning_of(outcome if job is not None else concluded(outcome))
 
     with contextlib.suppress(ValueError, TypeError):
         run.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]

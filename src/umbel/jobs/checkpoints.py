@@ -22,13 +22,14 @@ from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
 from celery._state import get_current_task
-from celery.worker import state as worker_state
 from kombu.utils.json import dumps, loads
 
 from umbel.durations import duration
 from umbel.engine.execution import current_execution
 from umbel.engine.headers import REPLAY
-from umbel.engine.job import current_job
+from umbel.engine.job import GivenBack, current_job
+from umbel.engine.outcome import is_running
+from umbel.engine.stopping import is_stopping
 from umbel.errors import CheckpointTaken
 from umbel.jobs.again import times_put_off
 from umbel.state.checkpoints import Checkpoints
@@ -205,7 +206,7 @@ class _Mark:
         """Note that a row is done; return whether that is to be saved now."""
         self._at = (self._at or 0) + 1 if self._cursor is None else self._cursor(row)
         self._since += 1
-        return self._since >= self._every or _is_stopping() or time.monotonic() - self._saved >= self._seconds
+        return self._since >= self._every or is_stopping() or time.monotonic() - self._saved >= self._seconds
 
     def save(self) -> None:
         """Save how far the loop is. Raises :exc:`CheckpointTaken`."""
@@ -221,15 +222,18 @@ class _Mark:
 
     def stop_if_told(self) -> None:
         """Give the job back if its worker ends, and leave its body."""
+        if not is_stopping():
+            return
         job = self._execution.job
-        if job is not None and _is_stopping():
-            ending = job.give_back()
-            if ending is not None:
-                raise ending
+        ending = job.give_back() if job is not None else GivenBack if _may_go_back() else None
+        if ending is not None:
+            raise ending
 
 
-def _is_stopping() -> bool:
-    return worker_state.should_stop is not None or worker_state.should_terminate is not None
+def _may_go_back() -> bool:
+    """Whether the job runs in a prefork child, with a message that another worker can have."""
+    task = get_current_task()
+    return is_running(task) and not task.request.is_eager and bool(task.acks_late)
 
 
 def _fence(request: Any) -> int:

@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from tests.integration.batches.conftest import Client
+from tests.integration.worker.plant import until
 from umbel import JobState, resumable
 
 
@@ -41,17 +42,28 @@ def killed_at_a_row(client: Client, task: str, **how: str) -> None:
 
 @pytest.mark.parametrize("task", ["rows", "rows_async"])
 def test_checkpoint_a_worker_that_stops_gives_the_job_back_with_its_row(client: Client, task: str) -> None:
+    gives_back(client, task)
+
+
+@pytest.mark.stores("sqlite")
+@pytest.mark.parametrize("task", ["rows", "rows_async"])
+def test_checkpoint_a_prefork_worker_that_stops_gives_the_job_back_with_its_row(client: Client, task: str) -> None:
+    gives_back(client, task, UMBEL_POOL="prefork")
+
+
+def gives_back(client: Client, task: str, **how: str) -> None:
     """However seldom it saves: what was done is not done again, and no attempt is used."""
     client.plant.open("x-3.shut")
-    worker = client.start(concurrency=1)
+    worker = client.start(concurrency=1, **how)
     job = client.sig(task, "x", 6, 1000).apply_async()
     client.plant.until_told("row", "x", "3")
     worker.send(signal.SIGTERM)
+    until(lambda: not any(queue.consumers for queue in client.plant.engine.queues()), "it has heard")
     client.plant.open("x-3")
     assert worker.wait() == 0
     assert numbers(client, "x") == [0, 1, 2, 3]
     assert client.app.status(job.id).state is JobState.QUEUED
-    client.start(concurrency=1)
+    client.start(concurrency=1, **how)
     status = client.plant.ended(job.id)
     assert (status.state, status.result, status.retries) == (JobState.SUCCEEDED, [4, 5], 0)
     assert numbers(client, "x") == [0, 1, 2, 3, 4, 5]

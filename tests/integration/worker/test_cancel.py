@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+import psutil
 import pytest
 from celery.result import AsyncResult
 
@@ -125,6 +126,22 @@ def test_cancel_in_a_prefork_pool_c22(plant: Plant) -> None:
     assert {plant.state(running), plant.state(waiting)} == {JobState.CANCELLED}
     assert not plant.lines("say", "waiting")
     assert len(plant.lines("hold", "stopped")) == 1
+
+
+def test_a_prefork_child_that_survives_its_cancel_tells_no_second_end_c22(plant: Plant) -> None:
+    """Its body has caught what was to end it: it is no success for anybody, and the child ends with it."""
+    plant.start("--pool", "prefork")
+    job = plant.send("deaf", "deaf")
+    (line,) = plant.until_told("hold", "deaf")
+    plant.app.cancel(job)
+    plant.until_told("caught", "deaf")
+    plant.open("deaf")
+    plant.until_told("released", "deaf")
+    until(lambda: not psutil.pid_exists(line.pid) or psutil.Process(line.pid).status() == "zombie", "the child's end")
+    assert plant.ended(plant.send("say", "after")).state is JobState.SUCCEEDED
+    until(plant.empty, "an empty queue")
+    assert plant.state(job) is JobState.CANCELLED
+    assert len(plant.lines("hold", "deaf")) == 1
 
 
 def test_finished_and_unknown_jobs_cannot_be_cancelled_c22(plant: Plant) -> None:

@@ -319,7 +319,10 @@ end
 local function store(record, at)
     local id, state, final, text, meta, attempt, task, queue, owner, ttl, since = unpack(record)
     local old = guard_of(id)
-    if old and old[2] == 1 and tonumber(since) <= tonumber(old[3]) then return end
+    if old and tonumber(since) <= tonumber(old[3]) then
+        -- What an earlier try says of its own end may come after the next one has begun.
+        if old[2] == 1 or (final == 0 and tonumber(since) > 0 and attempt < (old[4] or 0)) then return end
+    end
     if old then
         if task == '' then task = old[5] end
         if queue == '' then queue = old[6] end

@@ -289,7 +289,9 @@ ON CONFLICT (task_id) DO UPDATE SET
     task = coalesce(excluded.task, umbel.result.task), queue = coalesce(excluded.queue, umbel.result.queue),
     owner = coalesce(excluded.owner, umbel.result.owner), meta = excluded.meta, is_text = excluded.is_text,
     updated = excluded.updated, expires = excluded.expires, since = excluded.since
-WHERE NOT umbel.result.final OR excluded.since > umbel.result.updated
+WHERE excluded.since > umbel.result.updated OR (NOT umbel.result.final
+    -- What an earlier try says of its own end may come after the next one has begun.
+    AND NOT (NOT excluded.final AND excluded.since > 0 AND excluded.attempt < umbel.result.attempt))
 
 -- name: read
 SELECT task_id, state, final, meta, is_text, attempt, task, queue, owner, updated FROM umbel.result

@@ -7,7 +7,9 @@ ON CONFLICT (task_id) DO UPDATE SET
     task = coalesce(excluded.task, task), queue = coalesce(excluded.queue, queue),
     owner = coalesce(excluded.owner, owner), meta = excluded.meta, updated = excluded.updated, expires = excluded.expires,
     since = excluded.since
-WHERE result.final = 0 OR excluded.since > result.updated
+WHERE excluded.since > result.updated OR (result.final = 0
+    -- What an earlier try says of its own end may come after the next one has begun.
+    AND NOT (excluded.final = 0 AND excluded.since > 0 AND excluded.attempt < result.attempt))
 
 -- name: read
 SELECT task_id, state, final, meta, attempt, task, queue, owner, updated

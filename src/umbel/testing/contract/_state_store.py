@@ -232,6 +232,11 @@ class StateContract(StateLanes, StateLetters, StateUniques, StatePrimitives, Bat
         self.state.forget("a")
         assert self.state.read(["a"]) == []
 
+    def test_c18_what_an_earlier_try_says_late_changes_nothing(self) -> None:
+        for state, attempt, since in (("STARTED", 1, 20.0), ("RETRY", 0, 10.0)):
+            self.settle(Settled(records=[Record("a", state, False, "{}", attempt=attempt, since=since)]))
+        assert [one.state for one in self.state.read(["a"])] == ["STARTED"]
+
     def test_c18_results_expire(self) -> None:
         self.settle(Settled(records=[Record("a", "SUCCESS", True, "{}", expires=time.time() - 1)]))
         time.sleep(0.01)

@@ -63,6 +63,21 @@ class States(Suite):
         assert sorted(stored.task_id for stored in left) == ["for ever", "new"]
         assert self.engine.locate("waiting") is not None
 
+    def test_c18_what_an_earlier_try_says_late_changes_nothing(self) -> None:
+        """A prefork child tells of its retry when the message is out already. What comes from no try is taken."""
+        said = {"task": "shop.bill", "meta": "{}", "final": False}
+        for state, attempt, since, kept in (
+            ("STARTED", 1, 20.0, "STARTED"),
+            ("RETRY", 0, 10.0, "STARTED"),
+            ("PROGRESS", 0, 0.0, "PROGRESS"),
+            ("STARTED", 2, 30.0, "STARTED"),
+            ("RETRY", 2, 30.0, "RETRY"),
+        ):
+            self.engine.settle([Settled(records=[Record("a", state, attempt=attempt, since=since, **said)])])  # type: ignore[arg-type]
+            assert self.state("a") == kept
+        self.engine.settle([Settled(records=[Record("a", "SUCCESS", True, "{}", attempt=0, since=5.0)])])
+        assert self.state("a") == "SUCCESS"
+
     def test_c18_a_later_message_of_the_same_id_starts_over(self) -> None:
         """A passing state of the new run replaces the old run's end."""
         self.put("a")
