@@ -111,7 +111,7 @@ class Intake:
         # More slots are one more consumer. One that took the place of another would be sent as many as there are slots
         # beside what the other holds and runs, and keep them from processes that are free.
         is_new = name not in self._tags
-        consumers = self._tags.setdefault(name, [])
+        consumers = self._tags.get(name, [])
         most = _MOST_DUE if self._is_due(name) else self.slots
         while sum(limit for _, limit in consumers) > most:
             self._channel.basic_cancel(consumers.pop()[0])
@@ -121,7 +121,8 @@ class Intake:
             missing, self._narrow = max(1, room), True
         if missing:
             self._channel.basic_qos(0, missing, False)
-            consumers.append((self._start(connection, name), missing))
+            # Known only now: what is refused is asked for again.
+            self._tags[name] = [*consumers, (self._start(connection, name), missing)]
 
     def _is_shared(self, name: str) -> bool:
         return len(self._wanted[self._homes[name]]) > 1

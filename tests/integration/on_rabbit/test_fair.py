@@ -9,17 +9,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import amqp
 import pytest
 
 from tests.integration.on_rabbit.conftest import WAIT, Start, children, lines, umbel_command, until
 from tests.rabbit import RabbitServer
-from umbel import Umbel
+from umbel import Settings, Umbel
 from umbel.engine.fairness import SHARE
-from umbel.engine.lanes import LANES, due_of, lanes_of
+from umbel.engine.lanes import LANES, due_of, lane_of, lanes_of
 from umbel.engine.rabbit import RabbitEngine
 from umbel.engine.rabbit_lanes import parts_of
 from umbel.engine.registry import open_state
 from umbel.engine.store import Delivery, Outgoing, QueueStatus, Settled
+from umbel.errors import StoreError
 from umbel.testing.contract._suite import payload
 
 QUEUE: Final = "shared"
@@ -162,6 +164,43 @@ def test_c34_depth_purge_and_pause_know_the_lanes(engine: RabbitEngine) -> None:
     assert drained(engine, 1) == ["c-0"]
 
 
+def test_c34_a_purge_by_celerys_own_means_knows_the_lanes(engine: RabbitEngine, host: str, beside: str) -> None:
+    put(engine, "a", 2)
+    app = Umbel("client", broker=host, settings=Settings(state_url=beside), set_as_current=False)
+    app.conf.task_default_queue = QUEUE
+    try:
+        assert app.control.purge() == 2
+    finally:
+        app.engine.close()
+        app.close()
+    assert status(engine).ready == 0
+
+
+def test_what_was_refused_is_asked_for_again(engine: RabbitEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(engine, "plain", 1)
+    intake = engine._intake
+    assert intake is not None
+    with monkeypatch.context() as broken:
+        broken.setattr(intake, "_declare", lambda *_: engine.post.ask(_refuse))
+        with pytest.raises(StoreError, match="refused"):
+            engine.fetch({QUEUE: 0}, 4)
+    assert drained(engine, 1) == ["plain-0"]
+
+
+def _refuse(_: Any) -> None:
+    raise amqp.exceptions.ResourceLocked("as told")
+
+
+def test_c35_what_the_broker_drops_of_a_lane_is_a_letter_of_its_queue(engine: RabbitEngine) -> None:
+    put(engine, "a", 1)
+    engine.close_lease()
+    (dropped,) = engine.post.take(lane_of(QUEUE, 0), 1)
+    death = {"queue": lane_of(QUEUE, 0), "reason": "maxlen"}
+    dropped.properties["application_headers"]["x-death"] = [death]
+    engine._on_dead(dropped)
+    assert [(letter.task_id, letter.queue) for letter in engine.dead()] == [("a-0", QUEUE)]
+
+
 def test_c16_what_comes_due_gets_its_lane_when_it_comes(engine: RabbitEngine) -> None:
     due = time.time() + 1.5
     put(engine, "b", due=due)
@@ -238,6 +277,10 @@ def test_c34_a_process_that_is_busy_for_long_lets_others_have_what_it_holds(
     peer.close_lease()
     put(engine, "c", 1)
     assert drained(engine, 1) == ["c-0"], "it consumes again"
+    put(engine, "d", 8)
+    held: list[Delivery] = []
+    while len(held) < 4:  # none of them is settled: it is sent as many as it has slots
+        held += fetched(engine, 1)
 
 
 @pytest.mark.parametrize("state_url", ["redis"], indirect=True)
