@@ -10,6 +10,7 @@ from umbel.ids import new_id
 if TYPE_CHECKING:
     from umbel.jobs.batch_status import BatchStatus
     from umbel.jobs.batches import AsyncBatch, Batch, BatchBlock
+    from umbel.jobs.silence import Silence
 
 __all__ = ("WithBatches",)
 
@@ -90,7 +91,13 @@ class WithBatches:
         from umbel.jobs.batch_sweep import sweep_batches
 
         app: Any = self
-        return sweep_batches(app, self._sweeper, quiet=quiet)
+        return sweep_batches(app, self._sweeper, self._silence, quiet=quiet)
+
+    @cached_property
+    def _silence(self) -> Silence:
+        from umbel.jobs.silence import Silence
+
+        return Silence()
 
     @cached_property
     def _sweeper(self) -> str:

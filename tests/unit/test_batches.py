@@ -15,6 +15,7 @@ from umbel.errors import ConfigurationError
 from umbel.jobs.batch_ids import batch_id, member_id
 from umbel.jobs.batch_status import allowance
 from umbel.jobs.batch_sweep import _outcome
+from umbel.jobs.silence import Silence
 
 
 def request(task_id: str = "job") -> Any:
@@ -70,10 +71,32 @@ def stored(state: str, final: bool, age: float = 0.0) -> Stored:
         # Its message is still to be met.
         (stored("REVOKED", True), True, None),
         (stored("STARTED", False), False, None),
-        (stored("STARTED", False, age=3601), False, FAILED),
+        (stored("STARTED", False, age=3601), False, None),
         (stored("STARTED", False, age=3601), True, None),
         (stored("RETRY", False), True, None),
     ],
 )
 def test_what_the_sweeper_makes_of_a_member(state: Stored | None, queued: bool, outcome: str | None) -> None:
-    assert _outcome(state, queued) == outcome
+    assert _outcome(state, queued, Silence()) == outcome
+
+
+def test_the_sweeper_gives_a_member_up_when_it_has_watched_for_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is done to the wall clock meanwhile, here or at the store."""
+    silence, now = Silence(), [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    old, newer = stored("STARTED", False), stored("PROGRESS", False, age=-7200)
+
+    def after(seconds: float, state: Stored) -> str | None:
+        now[0] += seconds
+        return _outcome(state, False, silence)
+
+    monkeypatch.setattr("time.time", lambda: old.updated + 1_000_000.0)
+    assert after(0, old) is None
+    assert after(3000, old) is None
+    assert after(500, newer) is None, "something was heard of it"
+    assert after(3600, newer) is None
+    silence.tidy()
+    assert after(1, newer) == FAILED
+    now[0] += 4 * 3600
+    silence.tidy()
+    assert after(0, newer) is None, "forgotten"

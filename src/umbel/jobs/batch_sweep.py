@@ -20,6 +20,7 @@ from umbel.engine.results import EngineBackend
 from umbel.engine.store import Settled, Stored
 from umbel.errors import BatchEnded, BatchNotFound
 from umbel.jobs.batches import cancel_batch, cancel_members
+from umbel.jobs.silence import Silence
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -30,14 +31,14 @@ logger = logging.getLogger(__name__)
 
 _BATCHES_MOST: Final = 100
 _CHORDS_MOST: Final = 1000
-#: A member that began, and whose message is gone, is given up when nothing was heard of it for so long.
+#: A member that began, and whose message is gone, is given up when this process has heard nothing of it for so long.
 _LOST_SECONDS: Final = 3600.0
 #: Who sweeps goes on to sweep, and another one takes over when it has not for so long.
 _TERM_SECONDS: Final = 150.0
 _OUTCOMES: Final = {states.SUCCESS: DONE, states.FAILURE: FAILED, states.REVOKED: CANCELLED}
 
 
-def sweep_batches(app: Umbel, owner: str, *, quiet: float) -> int:
+def sweep_batches(app: Umbel, owner: str, silence: Silence, *, quiet: float) -> int:
     """Look after what nothing was heard of for ``quiet`` seconds, if this process, ``owner``, is the one to.
 
     Returns how many ends, and callbacks of chords, were made up for.
@@ -48,7 +49,8 @@ def sweep_batches(app: Umbel, owner: str, *, quiet: float) -> int:
     chords = engine.groups.complete(before, _CHORDS_MOST)
     if not (stale or chords) or not engine.locks.acquire("batches", owner, _TERM_SECONDS).fence:
         return 0
-    return sum(_look_after(app, tally) for tally in stale) + sum(_call_back(app, chord) for chord in chords)
+    silence.tidy()
+    return sum(_look_after(app, tally, silence) for tally in stale) + sum(_call_back(app, chord) for chord in chords)
 
 
 def _call_back(app: Umbel, chord: str) -> bool:
@@ -61,7 +63,7 @@ def _call_back(app: Umbel, chord: str) -> bool:
     return True
 
 
-def _look_after(app: Umbel, tally: Tally) -> int:
+def _look_after(app: Umbel, tally: Tally, silence: Silence) -> int:
     if not tally.closed and _is_abandoned(app, tally):
         logger.warning(
             "The process that opened batch %s (%s) has died before it had added everything: it is cancelled.",
@@ -75,7 +77,7 @@ def _look_after(app: Umbel, tally: Tally) -> int:
     elif tally.cancelled:
         # Whoever cancelled it may have died over it.
         cancel_members(app, tally.id, tally.owner)
-    found = _lost(app, tally.id)
+    found = _lost(app, tally.id, silence)
     if found:
         logger.warning("Of batch %s (%s) %d ends were made up for.", tally.id, tally.name, len(found))
         app.engine.settle([Settled(end=end) for end in found])
@@ -91,18 +93,18 @@ def _is_abandoned(app: Umbel, tally: Tally) -> bool:
     return tally.opener is None or engine.locate(tally.opener) is None
 
 
-def _lost(app: Umbel, batch: str) -> list[MemberEnd]:
+def _lost(app: Umbel, batch: str, silence: Silence) -> list[MemberEnd]:
     found: list[MemberEnd] = []
     for page in app.engine.batches.pending(batch):
         known = {one.task_id: one for one in app.engine.read([task_id for task_id, _ in page])}
         for task_id, queued in page:
-            outcome = _outcome(known.get(task_id), queued)
+            outcome = _outcome(known.get(task_id), queued, silence)
             if outcome is not None:
                 found.append(MemberEnd(batch, task_id, outcome))
     return found
 
 
-def _outcome(stored: Stored | None, queued: bool) -> str | None:
+def _outcome(stored: Stored | None, queued: bool, silence: Silence) -> str | None:
     """Return how a member has ended; None if it may still run. ``queued``: its message is there."""
     if stored is not None and stored.final and (not queued or stored.state != states.REVOKED):
         # One that was cancelled ends when its message is met.
@@ -111,4 +113,4 @@ def _outcome(stored: Stored | None, queued: bool) -> str | None:
         return None
     if stored is None:
         return CANCELLED
-    return FAILED if time.time() - stored.updated > _LOST_SECONDS else None
+    return FAILED if silence.seconds(stored) > _LOST_SECONDS else None
