@@ -16,7 +16,7 @@ from tests.integration.on_rabbit.conftest import WAIT, Start, children, lines, u
 from tests.rabbit import RabbitServer
 from umbel import Settings, Umbel
 from umbel.engine.fairness import SHARE
-from umbel.engine.lanes import LANES, due_of, lane_of, lanes_of
+from umbel.engine.lanes import LANES, due_of, lane_of
 from umbel.engine.rabbit import RabbitEngine
 from umbel.engine.rabbit_lanes import parts_of
 from umbel.engine.registry import open_state
@@ -222,8 +222,10 @@ def test_c34_what_comes_back_is_of_its_line(engine: RabbitEngine) -> None:
     tired = put(engine, "b")
     for _ in range(12):  # it is published anew meanwhile
         engine.settle([Settled(one.seq, "requeue") for one in fetched(engine)])
-    sizes = engine.post.sizes([QUEUE, *lanes_of(QUEUE)])
-    assert sizes[QUEUE][0] == 0
+    engine.close_lease()
+    until(lambda: status(engine).ready == 1, "it is back")
+    assert engine.post.sizes([QUEUE])[QUEUE][0] == 0
+    engine.open_lease("here@test", [QUEUE], 4)
     assert drained(engine, 1) == tired
 
 
