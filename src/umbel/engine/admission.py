@@ -91,6 +91,7 @@ class Admission:
         self._fetcher = fetcher
         self._holdings = fetcher.flusher.holdings
         self._holdings.claims = self._claims
+        fetcher.on_full = self._loosen
         self._peek = peek
         self._opaque: bool = app.protection.encrypts
         #: When the start of a message was granted.
@@ -127,7 +128,7 @@ class Admission:
         try:
             # Of a key that another one has done with.
             self._holdings.give_back()
-            self._holdings.keep(self._claims.claim(jobs))
+            self._holdings.keep(self._claims.claim(jobs, self._holdings.is_wanted))
         except StoreError as error:
             logger.warning("Jobs ask one by one for what they need: %s", error)
 
@@ -139,6 +140,10 @@ class Admission:
         if given is None or not isinstance(task_id, str) or delivery.task_id != task_id:
             return None
         return Candidate(delivery.seq, raw["headers"]["task"], task_id, *given)
+
+    def _loosen(self) -> None:
+        if self._holdings.loosen():
+            self._fetcher.flusher.hurry()
 
     def mark(self, delivery: Delivery, headers: dict[str, Any]) -> None:
         """Tell the job of a message when its start was granted."""
@@ -217,7 +222,8 @@ class Admission:
         for (delivery, ask), start in zip(asks, starts, strict=True):
             if start.wait:
                 waiting.add(delivery.seq)
-                self._holdings.drop(delivery.seq)
+                if self._holdings.drop(delivery.seq):
+                    self._fetcher.flusher.hurry()
                 self._put_off(delivery, start)
             else:
                 self._granted[delivery.seq] = asked, ask.mark

@@ -210,17 +210,37 @@ class Execution:
         """Let what the body has done with go back with what is settled next."""
         if held:
             self._flusher.holdings.leave(*held)
-            if self.settled or self.closed:
+            if not self.is_open:
                 # Its end is on its way, or was.
                 self._flusher.hurry()
 
-    def owes(self) -> bool:
-        """Free what jobs of this process have done with; return whether there was anything."""
+    def close(self, holding: Holding) -> None:
+        """Let what the body has not used of ``holding`` go back: it has come to its end."""
+        self._flusher.holdings.close(holding)
+        if holding.held and not self.is_open:
+            self._flusher.hurry()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its end is still to be handed over."""
+        return not self.settled and not self.closed
+
+    def conclude(self, *ending: Any) -> None:
+        """Let the store be told ``ending`` before it is told this execution's end."""
+        self._flusher.holdings.conclude(ending)
+
+    @property
+    def times_told(self) -> int:
+        """How often this process has told the store what jobs have done with."""
+        return self._flusher.holdings.times_told
+
+    def owed(self, since: int) -> bool:
+        """Tell the store now what it has not been told; return whether it has been told anything after ``since``."""
         holdings = self._flusher.holdings
-        owed = holdings.owes
-        if owed:
+        if holdings.owes or holdings.concludes:
+            holdings.tell()
             holdings.give_back()
-        return owed
+        return holdings.times_told != since
 
     def _described(self, record: Record) -> Record:
         self._describe(record)

@@ -40,6 +40,7 @@ _SWEEP_SECONDS: Final = 60.0
 _HEARD_SECONDS: Final = 0.05
 _CANCEL_SECONDS: Final = 0.05
 _URGENT_SECONDS: Final = 0.02
+_FULL_SECONDS: Final = 0.5
 #: A store that is far away and has told of nothing new is asked all the same so often.
 _UNASKED_SECONDS: Final = 5.0
 
@@ -90,9 +91,11 @@ class Fetcher:
         self._touch: Callable[[], None] = lambda: None
         #: Does what else is to be looked after now and then. Must not block.
         self.on_sweep: Callable[[], None] = lambda: None
+        #: Does what is to be looked after while no slot is free. Must not block.
+        self.on_full: Callable[[], None] = lambda: None
         self.on_cancelled: Callable[[Sequence[str]], None] | None = None
         self._cancel_mark = -1
-        self._next = dict.fromkeys(("reap", "heard", "cancel", "urgent", "fetch"), 0.0)
+        self._next = dict.fromkeys(("reap", "heard", "cancel", "urgent", "fetch", "full"), 0.0)
         self._next["sweep"] = time.monotonic() + 5.0
         self._thread: threading.Thread | None = None
 
@@ -230,6 +233,8 @@ class Fetcher:
 
     def _make_way(self) -> None:
         """Give back what waits here for a slot, when something more urgent waits in the store."""
+        if self._due("full", _FULL_SECONDS):
+            self.on_full()
         # What comes and goes within that time overtakes by itself.
         waited = time.monotonic() - self._filled > _URGENT_SECONDS
         if (

@@ -7,6 +7,7 @@ lone job is settled at once. A failed write is written again until it succeeds; 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -46,7 +47,9 @@ class Flusher:
         self.on_chord: Callable[[ChordPart], Settled] | None = None
         self._thread: threading.Thread | None = None
         self._start_lock = threading.Lock()
-        self._free_due = 0.0
+        #: When to try again to free what could not be; and that nothing more is waited for.
+        self._free_due = math.inf
+        self._hurried = False
         self._unfreed = Outage("What ended jobs held could not be freed", "What ended jobs held is freed again")
         self._outage = Outage("Jobs' ends could not be written", "Jobs' ends are written again")
 
@@ -77,10 +80,12 @@ class Flusher:
     def hurry(self) -> None:
         """Free what is to go back now, whether anything is to be settled with it or not. Never blocks."""
         self._idle.clear()
+        self._hurried = True
         self._ring()
 
     def drain(self, timeout: float) -> bool:
         """Wait until everything submitted so far is written; return whether it is."""
+        self._hurried = True
         self._ring()
         return self._idle.wait(timeout)
 
@@ -104,17 +109,22 @@ class Flusher:
 
     def _run(self) -> None:
         while True:
-            if not self._entries and not self.holdings.owes:
+            if not (self._entries or self.holdings.owes or self.holdings.concludes):
                 self._idle.set()
                 if self._entries:
                     self._idle.clear()
             self._wake.wait(self._patience())
             self._wake.clear()
             batch = self._take()
+            hurried, self._hurried = self._hurried or self._stopping, False
+            # What a body has just said or done with waits for the entry that follows.
+            if self.holdings.concludes and (batch or hurried):
+                # All that these entries are about: it was said before they were handed over.
+                self._conclude()
             if batch:
                 self.holdings.end(batch)
                 self._write(batch)
-            if self.holdings.owes and (self._stopping or time.monotonic() >= self._free_due):
+            if self.holdings.owes and (batch or hurried or self._free_due <= time.monotonic()):
                 self._free()
             if not batch and self._stopping and not self._entries:
                 self._idle.set()
@@ -124,7 +134,7 @@ class Flusher:
         if self._entries or self._stopping:
             return 0.0
         due = [due for due, _, _ in list(self._notes.values())]
-        if self.holdings.owes:
+        if self.holdings.owes and self._free_due < math.inf:
             due.append(self._free_due)
         return max(0.001, min(due) - time.monotonic()) if due else None
 
@@ -167,6 +177,16 @@ class Flusher:
                     self._report(refused)
                 return
 
+    def _conclude(self) -> None:
+        while True:
+            try:
+                self.holdings.tell()
+            except StoreError as error:
+                time.sleep(self._outage.pause(error))
+            else:
+                self._outage.over()
+                return
+
     def _free(self) -> None:
         try:
             self.holdings.give_back()
@@ -174,7 +194,7 @@ class Flusher:
             # What is settled does not wait for it.
             self._free_due = time.monotonic() + self._unfreed.pause(error)
         else:
-            self._free_due = 0.0
+            self._free_due = math.inf
             self._unfreed.over()
 
     def _settle(self, batch: list[Settled]) -> list[Settled]:

@@ -6,60 +6,32 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from umbel.engine.postgres_store import PostgresStore, Step
-from umbel.state.effects import Answer, Claimant, Doubtful, Row, Uncertain, judge
+from umbel.state.effects import Answer, Bid, Effects, Ending, Row, Uncertain, judge
 
 __all__ = ("PostgresEffects",)
 
 
-class PostgresEffects:
+class PostgresEffects(Effects):
     """The effects of one database."""
 
     def __init__(self, store: PostgresStore) -> None:
         self._store: Final = store
 
-    def claim(
-        self, name: str, who: Claimant, seconds: float, *, begun: bool = True, doubtful: Doubtful = "leave"
-    ) -> Answer:
-        """Claim an effect for ``seconds``."""
+    def claim_many(self, bids: Sequence[Bid]) -> list[Answer]:
+        """Claim effects, in one order everywhere, so that two processes never wait for each other."""
+        order = sorted(range(len(bids)), key=lambda at: bids[at].name)
+        found = self._store.run(lambda step: {at: _claim(step, bids[at]) for at in order})
+        return [found[at] for at in range(len(bids))]
 
-        def take(step: Step) -> Answer | None:
-            found = step.rows("effect_find", name)
-            row = Row(*found[0]) if found else None
-            answer, state = judge(row, who, begun=begun, doubtful=doubtful)
-            values = (state, who.owner, who.run, who.token, seconds)
-            if row is None:
-                # Another one may be as new.
-                return answer if step.do("effect_new", name, *values) else None
-            if state == "uncertain":
-                step.do("effect_interrupted", name)
-            elif state is not None:
-                step.do("effect_take", *values, name)
-            return answer
-
-        while True:
-            answer = self._store.run(take)
-            if answer is not None:
-                return answer
-
-    def begin(self, name: str, token: str) -> bool:
-        """Note that from now on the effect may be there; False if the claim was lost."""
-        return self._do("effect_begin", name, token)
+    def end_many(self, endings: Sequence[Ending]) -> list[bool]:
+        """Note what is said of effects; False for those whose claim was lost."""
+        order = sorted(range(len(endings)), key=lambda at: endings[at].name)
+        kept = self._store.run(lambda step: {at: _end(step, endings[at]) for at in order})
+        return [kept[at] for at in range(len(endings))]
 
     def renew(self, held: Sequence[tuple[str, str]], seconds: float) -> list[bool]:
         """Let claims last longer; False for one that was lost."""
         return self._store.run(lambda step: _renew(step, held, seconds))
-
-    def complete(self, name: str, token: str, result: str, seconds: float) -> bool:
-        """Note that the effect is there, and keep its result; False if another one has claimed it."""
-        return self._do("effect_complete", result, seconds, name, token)
-
-    def release(self, name: str, token: str) -> bool:
-        """Note that the effect is not there; False if the claim was lost."""
-        return self._do("effect_release", name, token)
-
-    def doubt(self, name: str, token: str) -> bool:
-        """Note that nobody knows; False if the claim was lost."""
-        return self._do("effect_doubt", name, token)
 
     def uncertain(self, limit: int = 100) -> list[Uncertain]:
         """Return the effects of which nobody knows, the oldest first."""
@@ -73,6 +45,30 @@ class PostgresEffects:
 
     def _do(self, statement: str, *values: Any) -> bool:
         return self._store.run(lambda step: step.do(statement, *values)) > 0
+
+
+def _claim(step: Step, bid: Bid) -> Answer:
+    while True:
+        found = step.rows("effect_find", bid.name)
+        row = Row(*found[0]) if found else None
+        answer, state = judge(row, bid.who, begun=bid.begun, doubtful=bid.doubtful)
+        values = (state, bid.who.owner, bid.who.run, bid.who.token, bid.seconds)
+        if row is None:
+            if step.do("effect_new", bid.name, *values):
+                return answer
+            # Another one is as new.
+            continue
+        if state == "uncertain":
+            step.do("effect_interrupted", bid.name)
+        elif state is not None:
+            step.do("effect_take", *values, bid.name)
+        return answer
+
+
+def _end(step: Step, ending: Ending) -> bool:
+    if ending.said == "complete":
+        return step.do("effect_complete", ending.result, ending.seconds, ending.name, ending.token) > 0
+    return step.do(f"effect_{ending.said}", ending.name, ending.token) > 0
 
 
 def _renew(step: Step, held: Sequence[tuple[str, str]], seconds: float) -> list[bool]:

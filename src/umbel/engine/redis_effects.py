@@ -7,46 +7,36 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from umbel.engine.redis_store import RedisStore
-from umbel.state.effects import Answer, Claimant, Doubtful, Standing, Uncertain
+from umbel.state.effects import Answer, Bid, Effects, Ending, Standing, Uncertain
 
 __all__ = ("RedisEffects",)
 
 
-class RedisEffects:
+class RedisEffects(Effects):
     """The effects of one server."""
 
     def __init__(self, store: RedisStore) -> None:
         self._store: Final = store
 
-    def claim(
-        self, name: str, who: Claimant, seconds: float, *, begun: bool = True, doubtful: Doubtful = "leave"
-    ) -> Answer:
-        """Claim an effect for ``seconds``."""
-        words = (name, who.owner, who.run, who.token, _milliseconds(seconds), int(begun), doubtful)
-        standing, left, held, result = self._store.run("effect_claim", *words)
-        done = standing == b"done"
-        return Answer(Standing(standing.decode()), int(left) / 1000, bool(held), result.decode() if done else None)
+    def claim_many(self, bids: Sequence[Bid]) -> list[Answer]:
+        """Claim effects."""
+        words: list[str | int] = []
+        for one in bids:
+            who = one.who
+            words += (one.name, who.owner, who.run, who.token, _milliseconds(one.seconds), int(one.begun), one.doubtful)
+        return [_answer(*found) for found in self._store.run("effect_claim", *words)]
 
-    def begin(self, name: str, token: str) -> bool:
-        """Note that from now on the effect may be there; False if the claim was lost."""
-        return self._do("effect_end", name, token, "begin")
+    def end_many(self, endings: Sequence[Ending]) -> list[bool]:
+        """Note what is said of effects; False for those whose claim was lost."""
+        words: list[str | int] = []
+        for one in endings:
+            words += (one.name, one.token, one.said, one.result, _milliseconds(one.seconds))
+        return [bool(kept) for kept in self._store.run("effect_end", *words)]
 
     def renew(self, held: Sequence[tuple[str, str]], seconds: float) -> list[bool]:
         """Let claims last longer; False for one that was lost."""
         words = [word for pair in held for word in pair]
         return [bool(lasts) for lasts in self._store.run("effect_renew", _milliseconds(seconds), *words)]
-
-    def complete(self, name: str, token: str, result: str, seconds: float) -> bool:
-        """Note that the effect is there, and keep its result; False if another one has claimed it."""
-        return self._do("effect_end", name, token, "complete", result, _milliseconds(seconds))
-
-    def release(self, name: str, token: str) -> bool:
-        """Note that the effect is not there; False if the claim was lost."""
-        return self._do("effect_end", name, token, "release")
-
-    def doubt(self, name: str, token: str) -> bool:
-        """Note that nobody knows; False if the claim was lost."""
-        return self._do("effect_end", name, token, "doubt")
 
     def uncertain(self, limit: int = 100) -> list[Uncertain]:
         """Return the effects of which nobody knows, the oldest first."""
@@ -66,10 +56,12 @@ class RedisEffects:
     def resolve(self, name: str, result: str | None, seconds: float) -> bool:
         """Say whether an uncertain effect is there; False if it is not uncertain."""
         word = "undone" if result is None else "done"
-        return self._do("effect_resolve", name, word, result or "", _milliseconds(seconds))
+        return bool(self._store.run("effect_resolve", name, word, result or "", _milliseconds(seconds)))
 
-    def _do(self, script: str, *words: Any) -> bool:
-        return bool(self._store.run(script, *words))
+
+def _answer(standing: bytes, left: Any, held: Any, result: bytes) -> Answer:
+    done = standing == b"done"
+    return Answer(Standing(standing.decode()), int(left) / 1000, bool(held), result.decode() if done else None)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile
-from umbel.state.effects import Answer, Claimant, Doubtful, Row, Uncertain, judge
+from umbel.state.effects import Answer, Bid, Effects, Ending, Row, Uncertain, judge
 
 __all__ = ("EffectTable",)
 
 _SQL: Final = statements("effects.sql")
 
 
-class EffectTable:
+class EffectTable(Effects):
     """The effects of one file."""
 
     def __init__(self, file: StoreFile) -> None:
         self._file = file
 
-    def claim(
-        self, name: str, who: Claimant, seconds: float, *, begun: bool = True, doubtful: Doubtful = "leave"
-    ) -> Answer:
-        """Claim an effect for ``seconds``."""
+    def claim_many(self, bids: Sequence[Bid]) -> list[Answer]:
+        """Claim effects."""
         with self._file.write() as connection:
             now = self._file.now()
-            found = connection.execute(_SQL["find"], (name,)).fetchone()
-            answer, state = judge(_row(found, now), who, begun=begun, doubtful=doubtful)
-            if state == "uncertain":
-                connection.execute(_SQL["interrupted"], (name, now))
-            elif state is not None:
-                connection.execute(_SQL["take"], (name, state, who.owner, who.run, who.token, now + seconds))
-        return answer
+            return [_claim(connection, one, now) for one in bids]
 
-    def begin(self, name: str, token: str) -> bool:
-        """Note that from now on the effect may be there; False if the claim was lost."""
-        return self._do("begin", lambda now: (name, token, now))
+    def end_many(self, endings: Sequence[Ending]) -> list[bool]:
+        """Note what is said of effects; False for those whose claim was lost."""
+        with self._file.write() as connection:
+            now = self._file.now()
+            return [connection.execute(_SQL[one.said], _said(one, now)).rowcount > 0 for one in endings]
 
     def renew(self, held: Sequence[tuple[str, str]], seconds: float) -> list[bool]:
         """Let claims last longer; False for one that was lost."""
@@ -46,18 +41,6 @@ class EffectTable:
                 connection.execute(_SQL["renew"], (name, token, now + seconds, now)).rowcount > 0
                 for name, token in held
             ]
-
-    def complete(self, name: str, token: str, result: str, seconds: float) -> bool:
-        """Note that the effect is there, and keep its result; False if another one has claimed it."""
-        return self._do("complete", lambda now: (name, token, result, now + seconds, now))
-
-    def release(self, name: str, token: str) -> bool:
-        """Note that the effect is not there; False if the claim was lost."""
-        return self._do("release", lambda now: (name, token, now))
-
-    def doubt(self, name: str, token: str) -> bool:
-        """Note that nobody knows; False if the claim was lost."""
-        return self._do("doubt", lambda now: (name, token, now))
 
     def uncertain(self, limit: int = 100) -> list[Uncertain]:
         """Return the effects of which nobody knows, the oldest first."""
@@ -85,3 +68,20 @@ def _row(found: tuple[Any, ...] | None, now: float) -> Row | None:
         return None
     state, owner, run, token, ends, result = found
     return Row(state, owner, run, token, ends - now, result)
+
+
+def _claim(connection: sqlite3.Connection, bid: Bid, now: float) -> Answer:
+    found = connection.execute(_SQL["find"], (bid.name,)).fetchone()
+    answer, state = judge(_row(found, now), bid.who, begun=bid.begun, doubtful=bid.doubtful)
+    if state == "uncertain":
+        connection.execute(_SQL["interrupted"], (bid.name, now))
+    elif state is not None:
+        who = bid.who
+        connection.execute(_SQL["take"], (bid.name, state, who.owner, who.run, who.token, now + bid.seconds))
+    return answer
+
+
+def _said(ending: Ending, now: float) -> tuple[Any, ...]:
+    if ending.said == "complete":
+        return ending.name, ending.token, ending.result, now + ending.seconds, now
+    return ending.name, ending.token, now

@@ -21,14 +21,18 @@ from umbel.engine.execution import current_execution
 from umbel.engine.holdings import Candidate, Holding
 from umbel.engine.outcome import is_running
 from umbel.errors import StoreError
+from umbel.jobs.effects import put_off
+from umbel.jobs.job_effects import JobEffect
 from umbel.jobs.locks import Keeper, Lock
+from umbel.state.effects import Answer, Ending, Standing
 
 __all__ = ("CLAIMED", "ClaimBook", "admitted", "finish", "granted", "passage", "try_acquire")
 
 logger = logging.getLogger(__name__)
 
 #: What is asked for, in the order in which it is put around a body: by the options that declare it.
-CLAIMED: Final = ("breaker", "overlap", "limits")
+CLAIMED: Final = ("breaker", "overlap", "limits", "idempotent")
+_LOCKS: Final = ("overlap", "limits")
 #: A breaker that was closed so long ago is asked again, and so many that have opened are remembered.
 _PASSAGE_SECONDS: Final = 1.0
 _OPENED_MOST: Final = 1000
@@ -47,13 +51,14 @@ def admitted(task: Any, run: Callable[..., Any]) -> Callable[..., Any]:
         if holding is None or execution is None:
             return run(*args, **kwargs)
         if holding.refusal is not None and holding.is_refused:
+            # It holds nothing.
             raise holding.refusal(task)
         token = _here.set(holding)
         try:
             return run(*args, **kwargs)
         finally:
             _here.reset(token)
-            execution.give_back(*(one for kind in holding.held.values() for one in kind))
+            execution.close(holding)
 
     return begin
 
@@ -62,11 +67,12 @@ def granted(kind: str) -> list[Any]:
     """Return what the job that begins here was granted with its batch, if it has it still."""
     holding = _here.get()
     found = holding.held.pop(kind, []) if holding is not None else []
-    if any(one.lost for one in found):
-        for one in found:
-            finish(one)
-        return []
-    return found
+    if all(one.usable for one in found):
+        return found
+    execution = current_execution.get()
+    if execution is not None:
+        execution.give_back(*found)
+    return []
 
 
 def passage(task: Any) -> str | None:
@@ -80,10 +86,11 @@ def passage(task: Any) -> str | None:
 
 def try_acquire(lock: Lock, waiter: str | None) -> float:
     """Take ``lock`` for the job that runs here, as :meth:`Lock.try_acquire` does."""
-    left = lock.try_acquire(waiter)
     execution = current_execution.get()
-    if left and execution is not None and execution.owes():
-        # A job of this process may have done with it, and nobody has told the store.
+    told = execution.times_told if execution is not None else 0
+    left = lock.try_acquire(waiter)
+    if left and execution is not None and execution.owed(told):
+        # A job of this process may have done with it, and nobody had told the store.
         left = lock.try_acquire(waiter)
     return left
 
@@ -104,7 +111,7 @@ class _Wish:
     seq: int
     lock: Lock
     waiter: str | None
-    refusal: Callable[[Any, float], Exception]
+    refusal: Callable[..., Exception]
 
 
 class ClaimBook:
@@ -119,15 +126,18 @@ class ClaimBook:
         """Return the tasks whose jobs need something."""
         return {str(name) for name, task in self._app.tasks.items() if any(_declared(task))}
 
-    def claim(self, jobs: Sequence[Candidate]) -> dict[int, Holding]:
+    def claim(
+        self, jobs: Sequence[Candidate], is_wanted: Callable[[str], bool] = lambda _: False
+    ) -> dict[int, Holding]:
         """Ask for all of ``jobs`` in one step for each kind; return what each has, by the number of its message."""
-        step = _Step(jobs)
+        step = _Step(jobs, is_wanted)
         try:
             self._look(jobs, step)
-            for kind in CLAIMED[1:]:
+            for kind in _LOCKS:
                 wishes = [wish for job in jobs if step.goes_on(job.seq) for wish in self._wishes(kind, job, step)]
                 if wishes:
                     step.ask(kind, wishes)
+            self._bid(jobs, step)
             if step.freed:
                 self.give_back(step.freed)
         except StoreError as error:
@@ -161,6 +171,23 @@ class ClaimBook:
                     refusal = self._app.tasks[job.task].declared.breaker.refusal
                     step.pass_by(job.seq, names[job.seq], waits[names[job.seq]], refusal)
 
+    def _bid(self, jobs: Sequence[Candidate], step: _Step) -> None:
+        effects: list[tuple[Candidate, JobEffect]] = []
+        for job in jobs:
+            task = self._app.tasks[job.task]
+            declared = task.declared.idempotent
+            if declared is not None and declared.claims and step.goes_on(job.seq):
+                try:
+                    effect = declared.effect(task, job.args, job.kwargs)
+                    if not step.yields(job.seq, effect.name):
+                        effects.append((job, effect))
+                except Exception:
+                    step.give_up(job.seq)
+        if effects:
+            bids = [effect.bid(job.task_id) for job, effect in effects]
+            here = {one.name for one in self._app.effect_desk.keeper.held()}
+            step.hear(effects, self._app.engine.effects.claim_many(bids), here)
+
     def _wishes(self, kind: str, job: Candidate, step: _Step) -> list[_Wish]:
         task = self._app.tasks[job.task]
         declared = getattr(task.declared, kind)
@@ -169,6 +196,8 @@ class ClaimBook:
         try:
             waiter = declared.waiter(job.task_id)
             locks = declared.locks(task, job.task_id, job.args, job.kwargs)
+            if step.yields(job.seq, *(lock.name for lock in locks)):
+                return []
             return [_Wish(job.seq, lock, waiter, declared.refusal) for lock in locks]
         except Exception:
             # What is wrong with its arguments the job says itself.
@@ -176,24 +205,41 @@ class ClaimBook:
             return []
 
     def give_back(self, held: Sequence[Any]) -> None:
-        """Free locks and slots in one step for each kind. Raises :exc:`StoreError`: then those last for their time."""
-        by_keeper: dict[Keeper[Any], list[Lock]] = defaultdict(list)
+        """Free locks, slots and claims in one step a kind. Raises :exc:`StoreError`: then those last for their time."""
+        unused = [ending for one in held if isinstance(one, JobEffect) and (ending := one.unused()) is not None]
+        by_keeper: dict[Keeper[Any], list[tuple[Lock, int]]] = defaultdict(list)
         for lock in held:
-            by_keeper[lock.keeper].append(lock)
-            lock.keeper.let_go(lock)
-        for keeper, locks in by_keeper.items():
-            pairs = [(lock.name, lock.fence) for lock in locks if lock.fence]
-            if pairs:
-                keeper.store().release_many(pairs)
-            for lock in locks:
+            if isinstance(lock, Lock) and lock.fence:
+                by_keeper[lock.keeper].append((lock, lock.fence))
+                # Nobody renews it meanwhile.
                 lock.fence = 0
+        try:
+            if unused:
+                self._app.engine.effects.end_many(unused)
+            for keeper, locks in by_keeper.items():
+                keeper.store().release_many([(lock.name, fence) for lock, fence in locks])
+        except StoreError:
+            for lock, fence in (pair for locks in by_keeper.values() for pair in locks):
+                lock.fence = fence
+            raise
+        finally:
+            # Only now: until the store knows, others here are to find it held by one of them.
+            for one in held:
+                one.keeper.let_go(one)
+
+    def conclude(self, endings: Sequence[tuple[JobEffect, Ending]]) -> None:
+        """Note what became of effects, in one step. Raises :exc:`StoreError`."""
+        kept = self._app.engine.effects.end_many([ending for _, ending in endings])
+        for (effect, ending), is_kept in zip(endings, kept, strict=True):
+            effect.told(ending, kept=is_kept)
 
 
 class _Step:
     """One batch that is asked for. ``freed``: what goes back at once, because its job was refused something else."""
 
-    def __init__(self, jobs: Sequence[Candidate]) -> None:
+    def __init__(self, jobs: Sequence[Candidate], is_wanted: Callable[[str], bool]) -> None:
         self._asked: Final = time.monotonic()
+        self._is_wanted: Final = is_wanted
         # A job that is there twice is its own rival, and asks when it begins.
         once = {job.task_id: job.seq for job in reversed(jobs)}
         self.holdings: Final = {seq: Holding(self._asked) for seq in once.values()}
@@ -201,20 +247,29 @@ class _Step:
 
     def goes_on(self, seq: int) -> bool:
         """Whether the job has not been refused anything so far."""
-        return seq in self.holdings and self.holdings[seq].refusal is None
+        holding = self.holdings.get(seq)
+        return holding is not None and holding.refusal is None and holding.wanted is None
+
+    def yields(self, seq: int, *names: str) -> bool:
+        """Let a job ask by itself if an earlier one is going to ask for one of ``names``; return whether it does."""
+        wanted = next(filter(self._is_wanted, names), None)
+        if wanted is not None:
+            self._wait(seq, wanted)
+        return wanted is not None
 
     def pass_by(self, seq: int, breaker: str, wait: float | None, refusal: Callable[[Any, float], Exception]) -> None:
         """Note for how long nobody passes the breaker of a job; None for one that it may have to try out."""
         if wait is None:
             self.give_up(seq)
         elif wait:
-            self.holdings[seq].refusal = lambda task: refusal(task, wait)
+            self._refuse(seq, lambda task: refusal(task, wait))
         else:
             self.holdings[seq].passage = breaker
 
     def ask(self, kind: str, wishes: Sequence[_Wish]) -> None:
         """Ask for ``wishes``, all of which are of one kind. Raises :exc:`StoreError`."""
         keeper = wishes[0].lock.keeper
+        before = keeper.held()
         grants = keeper.store().acquire_many([wish.lock.want(wish.waiter) for wish in wishes])
         refused: list[tuple[_Wish, float]] = []
         for wish, grant in zip(wishes, grants, strict=True):
@@ -226,22 +281,44 @@ class _Step:
                 refused.append((wish, max(grant.seconds, 0.001)))
         keeper.keep(*(wish.lock for wish in wishes if wish.lock.fence))
         if refused:
-            here = _by_name(keeper.held())
+            here = _by_name([*before, *(wish.lock for wish in wishes if wish.lock.fence)])
             for wish, left in refused:
-                self._refuse(wish, left, here.get(wish.lock.name, []))
+                rivals = here.get(wish.lock.name, [])
+                for rival in rivals:
+                    rival.batched = False
+                self._refuse(wish.seq, functools.partial(wish.refusal, left=left), wish.lock.name if rivals else None)
 
-    def _refuse(self, wish: _Wish, left: float, rivals: list[Any]) -> None:
-        for rival in rivals:
-            rival.batched = False
-        if rivals:
-            self.give_up(wish.seq)
-        elif self.goes_on(wish.seq):
-            holding = self.holdings[wish.seq]
-            self._free(holding)
-            holding.refusal = lambda task: wish.refusal(task, left)
+    def hear(self, effects: Sequence[tuple[Candidate, JobEffect]], answers: Sequence[Answer], here: set[str]) -> None:
+        """Note the answers to the claims of jobs on their effects; ``here``: what others of this process claim."""
+        for (job, effect), answer in zip(effects, answers, strict=True):
+            if answer.standing is Standing.RUNNING:
+                # One of this process may end before it begins.
+                rivals = effect.name in here
+                self._refuse(job.seq, functools.partial(put_off, left=answer.seconds), effect.name if rivals else None)
+                continue
+            try:
+                effect.answer(answer, self._asked)
+            except Exception:
+                # What is wrong with what was kept its job says itself.
+                self.give_up(job.seq)
+            else:
+                self.holdings[job.seq].held["idempotent"] = [effect]
+                here.add(effect.name)
+
+    def _refuse(self, seq: int, refusal: Callable[[Any], Exception], wanted: str | None = None) -> None:
+        """Let a job wait, which holds nothing meanwhile; or ask again for what one of this process has."""
+        if wanted is not None:
+            self._wait(seq, wanted)
+        elif self.goes_on(seq):
+            self._free(self.holdings[seq])
+            self.holdings[seq].refusal = refusal
+
+    def _wait(self, seq: int, wanted: str) -> None:
+        self._free(self.holdings[seq])
+        self.holdings[seq].refusal, self.holdings[seq].wanted = None, wanted
 
     def give_up(self, seq: int) -> None:
-        """Let a job ask by itself, with nothing in its hands."""
+        """Let a job ask by itself, as if nobody had asked for it."""
         holding = self.holdings.pop(seq, None)
         if holding is not None:
             self._free(holding)

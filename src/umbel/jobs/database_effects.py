@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session, scoped_session
 from umbel.engine.protection import Protection
 from umbel.errors import ConfigurationError
 from umbel.jobs.database_effects_table import EFFECTS
-from umbel.jobs.effects import decoded, encoded
+from umbel.jobs.effect_results import decoded, encoded
 from umbel.jobs.outbox_table import database_time
 from umbel.jobs.outbox_watch import commits_each_statement
 

@@ -19,10 +19,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, ParamSpec, Self, TypeVar
+from typing import Any, Final, Literal, ParamSpec, Self, TypeVar
 
 from celery._state import get_current_task
-from kombu.utils.json import dumps, loads
 
 from umbel.engine.outcome import is_running
 from umbel.engine.protection import Protection
@@ -30,11 +29,12 @@ from umbel.errors import ConfigurationError, EffectRunning, EffectUncertain, Sto
 from umbel.ids import new_id
 from umbel.jobs.again import times_put_off
 from umbel.jobs.doubt import Done, EffectPolicy, NotDone
+from umbel.jobs.effect_results import decoded, encoded
 from umbel.jobs.locks import Keeper
 from umbel.jobs.outcomes import Snooze
-from umbel.state.effects import Answer, Claimant, Effects, Standing
+from umbel.state.effects import Answer, Claimant, Effects, Ending, Standing
 
-__all__ = ("Desk", "Effect", "current_effect", "decoded", "encoded", "entered")
+__all__ = ("Desk", "Effect", "current_effect", "entered", "put_off")
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +47,6 @@ _LONGEST_PAUSE: Final = 0.25
 _FIRST_SECONDS: Final = 0.5
 #: Between the tries to tell the store something: it would not know what has happened.
 _INSISTING: Final = (0.05, 0.2, 0.5, 1.0)
-#: A result that is larger is not stored: a reference to it is what others need.
-_RESULT_MOST: Final = 262_144
 
 _current: Final[ContextVar[Any]] = ContextVar("umbel_effect", default=None)
 
@@ -138,17 +136,8 @@ class Effect:
         if self._done:
             return
         self.result, self._done, self._looked = result, True, True
-        self._desk.keeper.let_go(self)
-        self.fence = ""
         text = encoded(self._desk.protection, self.name, result)
-        keep = self._policy.for_.total_seconds()
-        try:
-            kept = self._insist(lambda: self._effects.complete(self.name, self._token, text, keep))
-        except StoreError as error:
-            logger.error("The effect %r is there, and the store cannot be told: %s", self.name, error)
-            return
-        if not kept:
-            logger.warning("The effect %r is there; another one had been allowed to cause it meanwhile.", self.name)
+        self._tell(Ending(self.name, self._token, "complete", text, self._policy.for_.total_seconds()))
 
     async def abegin(self) -> None:
         """:meth:`begin`, without blocking the event loop."""
@@ -277,8 +266,7 @@ class Effect:
     def _busy(self, left: float) -> Exception:
         if self._task is None or self._task.request.is_eager:
             return EffectRunning.of(self.name, left)
-        pause = _FIRST_SECONDS * 2 ** min(times_put_off(self._task.request), 10)
-        return Snooze(min(max(left, 0.001), pause), "its effect is being caused by another one")
+        return put_off(self._task, left)
 
     def _asked(self) -> Any:
         assert self._ask is not None
@@ -317,15 +305,33 @@ class Effect:
         if self.fence:
             self._end("doubt" if self._doubtful else "release")
 
-    def _end(self, how: str) -> None:
+    def _end(self, how: Literal["release", "doubt"]) -> None:
+        if self._who is None or self._done:
+            self._let_go()
+        else:
+            self._tell(Ending(self.name, self._token, how))
+
+    def _tell(self, ending: Ending) -> None:
+        """Tell the store what became of the effect."""
+        self._let_go()
+        words = {"complete": (ending.result, ending.seconds)}.get(ending.said, ())
+        try:
+            kept = self._insist(lambda: getattr(self._effects, ending.said)(ending.name, ending.token, *words))
+        except StoreError as error:
+            if ending.said == "complete":
+                logger.error("The effect %r is there, and the store cannot be told: %s", self.name, error)
+            else:
+                logger.warning("The effect %r stays uncertain, for the store cannot be told: %s", self.name, error)
+        else:
+            self._told(ending, kept=kept)
+
+    def _told(self, ending: Ending, *, kept: bool) -> None:
+        if ending.said == "complete" and not kept:
+            logger.warning("The effect %r is there; another one had been allowed to cause it meanwhile.", self.name)
+
+    def _let_go(self) -> None:
         self._desk.keeper.let_go(self)
         self.fence = ""
-        if self._who is None or self._done:
-            return
-        try:
-            self._insist(lambda: getattr(self._effects, how)(self.name, self._token))
-        except StoreError as error:
-            logger.warning("The effect %r stays uncertain, for the store cannot be told: %s", self.name, error)
 
     def _insist(self, call: Callable[[], R]) -> R:
         """Ask the store again when its answer was lost: each question may be asked twice."""
@@ -354,6 +360,12 @@ async def _aside(call: Callable[[], R]) -> R:
         raise
 
 
+def put_off(task: Any, left: float) -> Exception:
+    """Return how a job of ``task`` ends whose effect another one has claimed for so many seconds."""
+    pause = _FIRST_SECONDS * 2 ** min(times_put_off(task.request), 10)
+    return Snooze(min(max(left, 0.001), pause), "its effect is being caused by another one")
+
+
 def _claimant(task: Any) -> Claimant:
     token = new_id()
     if task is None:
@@ -361,21 +373,3 @@ def _claimant(task: Any) -> Claimant:
     # The job itself is the owner: when it runs again after a crash, what it had begun is its own.
     run = task.request.__dict__.setdefault("_umbel_run", token)
     return Claimant(str(task.request.id), str(run), token)
-
-
-def encoded(protection: Protection, name: str, result: Any) -> str:
-    """Return a result as it is stored: null for one that cannot be, which is said."""
-    try:
-        text = dumps(result)
-        if len(text) > _RESULT_MOST:
-            raise ValueError(f"it takes {len(text):,} bytes")
-    except (TypeError, ValueError) as error:
-        logger.error("The result of the effect %r is not kept (%s): let it be a reference.", name, error)
-        text = "null"
-    kept = protection.part(f"effect:{name}", text)
-    return kept if isinstance(kept, str) else kept.decode()
-
-
-def decoded(protection: Protection, name: str, text: str) -> Any:
-    """Return a result as it was. Raises :exc:`PayloadRefused`."""
-    return loads(protection.open_part(f"effect:{name}", text))

@@ -2,8 +2,9 @@
 
 Once, when it is written in the key's own database transaction (``transaction=True``), or when the other side knows
 repetitions by the key, or can be asked by it. Otherwise an effect that was interrupted is uncertain, and is held for a
-person. What comes later with the same key gets the first one's result. Costs two round trips a job to the state store,
-before and after its body; with ``transaction=True`` none, and two statements in the transaction.
+person. What comes later with the same key gets the first one's result. Costs one round trip to the state store before
+each body (before a batch of them with ``uncertain="repeat"``), and one for all that have ended since the last
+settlement; with ``transaction=True`` none, and two statements in the transaction.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from typing import Any, Self
 from umbel.engine.bridge import bridged
 from umbel.engine.outcome import is_running
 from umbel.errors import ConfigurationError
+from umbel.jobs.claims import granted
 from umbel.jobs.doubt import EffectPolicy
-from umbel.jobs.effects import Desk, Effect, entered
+from umbel.jobs.effects import Desk, entered
+from umbel.jobs.job_effects import JobEffect
 from umbel.jobs.keys import Key, key_name, unknown_names
 
 __all__ = ("Idempotent",)
@@ -82,14 +85,22 @@ class Idempotent(EffectPolicy):
         def once(*args: Any, **kwargs: Any) -> Any:
             if not is_running(task) or task.request.is_eager:
                 return run(*args, **kwargs)
-            name = f"task:{key_name(task, self.key, args, kwargs)}"
             asks = None if ask is None else lambda key: ask(key, *args, **kwargs)
-            desk: Desk = task.app.effect_desk
-            effect = Effect(desk, name, self, ask=asks)
+            effect = next(iter(granted("idempotent")), None) or self.effect(task, args, kwargs, ask=asks)
             with entered(effect):
                 return effect.call(run, *args, **kwargs)
 
         return once
+
+    @property
+    def claims(self) -> bool:
+        """Whether jobs may claim before they begin: not where one that died then would leave a doubt."""
+        return self.uncertain == "repeat" and self.ask is None and not self.transaction
+
+    def effect(self, task: Any, args: Any, kwargs: Any, *, ask: Callable[[str], Any] | None = None) -> JobEffect:
+        """Return the effect of a job. Raises :exc:`InvalidArguments`."""
+        desk: Desk = task.app.effect_desk
+        return JobEffect(desk, f"task:{key_name(task, self.key, args, kwargs)}", self, ask=ask)
 
     def within(self, task: Any, run: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``run``, which is the body itself, so that it runs once per key, in the key's own transaction."""

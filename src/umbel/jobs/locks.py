@@ -79,6 +79,11 @@ class Lock:
         """Whether it is not, or no longer, held: somebody else may have it."""
         return not self.fence or time.monotonic() >= self._until
 
+    @property
+    def usable(self) -> bool:
+        """Whether what was granted with a batch is still worth something."""
+        return not self.lost
+
     def try_acquire(self, waiter: str | None = None) -> float:
         """Take the lock; return 0.0, or for how many seconds at the most another one has it. Raises StoreError."""
         asked = time.monotonic()

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from umbel.durations import duration
 from umbel.engine.protection import Protection
-from umbel.jobs.effects import encoded
+from umbel.jobs.effect_results import encoded
 from umbel.state.effects import Effects, Uncertain
 
 __all__ = ("UncertainEffects",)

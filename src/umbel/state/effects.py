@@ -2,8 +2,8 @@
 
 An effect is *claimed*, then *begun*, then *done*, or it is released because it was not done. What was begun and not
 ended, by a process that is gone, is *uncertain*: it may be there or not, and stays so until somebody who knows says it.
-A claim is a lease by the store's clock. Costs: one round trip to claim and begin, one to end, and one for all of a
-process's claims to renew them.
+A claim is a lease by the store's clock. Costs: one round trip to claim and begin any number, one to end them, and one
+for all of a process's claims to renew them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol
 
-__all__ = ("Answer", "Claimant", "Doubtful", "Effects", "Row", "Standing", "Uncertain", "judge")
+__all__ = ("Answer", "Bid", "Claimant", "Doubtful", "Effects", "Ending", "Row", "Standing", "Uncertain", "judge")
 
 #: What a claim does with an effect of which nobody knows: leave it, take it to find out, or cause it again.
 Doubtful = Literal["leave", "take", "repeat"]
+#: What a claimant says: it may be there from now on, it is there, it is not, or nobody knows.
+Said = Literal["begin", "complete", "release", "doubt"]
 
 
 class Standing(StrEnum):
@@ -42,8 +44,30 @@ class Claimant:
 
 
 @dataclass(frozen=True, slots=True)
+class Bid:
+    """One claim of :meth:`Effects.claim_many`."""
+
+    name: str
+    who: Claimant
+    seconds: float
+    begun: bool = True
+    doubtful: Doubtful = "leave"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a claimant says of one effect; with ``complete``: its result, and for how many seconds it is kept."""
+
+    name: str
+    token: str
+    said: Said
+    result: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to :meth:`Effects.claim`.
+    """The answer to a :class:`Bid`.
 
     ``seconds``: for how long another one's claim lasts. ``held``: the claim is ours; of one that is uncertain, to find
     out. ``result``: what :meth:`Effects.complete` was given.
@@ -71,9 +95,15 @@ class Effects(Protocol):
         self, name: str, who: Claimant, seconds: float, *, begun: bool = True, doubtful: Doubtful = "leave"
     ) -> Answer:
         """Claim an effect for ``seconds``; asked again with the same token, the answer is the same."""
+        return self.claim_many([Bid(name, who, seconds, begun, doubtful)])[0]
+
+    def claim_many(self, bids: Sequence[Bid]) -> list[Answer]:
+        """Answer each of ``bids`` as :meth:`claim` does, in one step; those of one name in their order."""
+        raise NotImplementedError
 
     def begin(self, name: str, token: str) -> bool:
         """Note that from now on the effect may be there; False if the claim was lost."""
+        return self.end_many([Ending(name, token, "begin")])[0]
 
     def renew(self, held: Sequence[tuple[str, str]], seconds: float) -> list[bool]:
         """Let claims, given as (name, token), last for another ``seconds``; False for one that was lost."""
@@ -83,12 +113,19 @@ class Effects(Protocol):
 
         Who was taken for dead and was not knows better than whoever called it uncertain.
         """
+        return self.end_many([Ending(name, token, "complete", result, seconds)])[0]
 
     def release(self, name: str, token: str) -> bool:
         """Note that the effect is not there: whoever comes next may cause it. False if the claim was lost."""
+        return self.end_many([Ending(name, token, "release")])[0]
 
     def doubt(self, name: str, token: str) -> bool:
         """Note that nobody knows; False if the claim was lost."""
+        return self.end_many([Ending(name, token, "doubt")])[0]
+
+    def end_many(self, endings: Sequence[Ending]) -> list[bool]:
+        """Note what is said of each effect, in one step; False for those whose claim was lost."""
+        raise NotImplementedError
 
     def uncertain(self, limit: int = 100) -> list[Uncertain]:
         """Return the effects of which nobody knows, the oldest first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,16 @@ from typing import Any
 import pytest
 
 from tests.integration.worker.plant import until
-from umbel import Breaker, Concurrency, Snooze, Umbel, WithoutOverlap
+from umbel import Breaker, Concurrency, Idempotent, Snooze, Umbel, WithoutOverlap
 from umbel.engine.flusher import Flusher
-from umbel.engine.holdings import Candidate, Holding
+from umbel.engine.holdings import Candidate, Holding, Holdings
 from umbel.engine.store import Settled
 from umbel.errors import StoreUnreachable
+from umbel.jobs.doubt import EffectPolicy
+from umbel.jobs.job_effects import JobEffect
 from umbel.jobs.locks import Lock
 from umbel.state.breakers import Threshold
+from umbel.state.effects import Answer, Claimant, Ending, Standing
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -35,7 +39,16 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Umbel]:
     @made.task(name="guarded", shared=False, overlap=WithoutOverlap(), breaker=Breaker(failures=1, key="a"))
     def guarded(a: int) -> None: ...
 
+    @made.task(name="again", shared=False, overlap=WithoutOverlap(), idempotent=Idempotent(key="a", uncertain="repeat"))
+    def again(a: int) -> None: ...
+
+    @made.task(name="once", shared=False, idempotent=Idempotent(key="a"))
+    def once(a: int) -> None: ...
+
     yield made
+    for keeper in (made.keeper, made.slot_keeper, made.effect_desk.keeper):
+        for held in keeper.held():
+            keeper.let_go(held)
     made.engine.close()
     made.close()
 
@@ -78,11 +91,24 @@ def test_c31_c34_a_job_takes_all_that_it_needs_or_none(app: Umbel) -> None:
 def test_c31_jobs_of_one_key_in_one_process_ask_one_after_the_other(app: Umbel) -> None:
     first, second, third = jobs_of("both", (1, 1), (1, 2), (2, 3))
     found = app.claims.claim([first, second, third])
-    assert sorted(found) == [1, 3], "the second asks when it begins, and has nothing meanwhile"
-    assert [one.batched for one in all_of(found[1])] == [False, True, True], "and is heard at once then"
+    assert [one.batched for one in all_of(found[1])] == [False, True, True], "it is heard of at once when it ends"
     assert all(one.batched for one in all_of(found[3]))
+    assert not all_of(found[2]), "the second asks when it begins, and has nothing meanwhile"
+    assert found[2].wanted == locks_of(app, "both", 1, 2)[0]
     assert app.engine.slots.holders(locks_of(app, "both", 1, 2)[1]) == []
     app.claims.give_back([*all_of(found[1]), *all_of(found[3])])
+    waiting = Holdings()
+    waiting.keep(found)
+    (later,) = app.claims.claim([Candidate(7, "both", "job-7", [1, 7], {})], waiting.is_wanted).values()
+    assert later.wanted == found[2].wanted, "and none that came later goes before it"
+    waiting.keep({7: later})
+    waiting.drop(2)
+    assert waiting.is_wanted(later.wanted)
+    begun = waiting.take(7)
+    assert begun is not None
+    assert waiting.is_wanted(later.wanted), "until it ends"
+    waiting.close(begun)
+    assert not waiting.is_wanted(later.wanted)
     twice = app.claims.claim([first, Candidate(9, "both", first.task_id, [1, 1], {})])
     assert sorted(twice) == [1], "a message that is there twice takes nothing from itself"
     app.claims.give_back(all_of(twice[1]))
@@ -103,6 +129,24 @@ def test_c29_a_breaker_is_looked_at_with_the_batch_and_opens_for_it_too(app: Umb
     app.claims.opened(names[1])
     assert not app.claims.is_closed(names[1], found[3].asked)
     assert app.claims.is_closed(names[2], found[3].asked)
+
+
+def test_c32_an_effect_is_claimed_with_the_batch_only_where_it_may_be_repeated(app: Umbel) -> None:
+    assert "once" not in app.claims.names()
+    who = Claimant("elsewhere", "run", "token")
+    name = app.tasks["again"].declared.idempotent.effect(app.tasks["again"], [2], {}).name  # type: ignore[attr-defined]
+    for job, said, held in (("job-1", None, True), ("job-2", "running", False), ("job-2", "done", True)):
+        if said == "running":
+            assert app.engine.effects.claim(name, who, 60).held
+        elif said == "done":
+            assert app.engine.effects.complete(name, "token", '"theirs"', 60)
+        (found,) = app.claims.claim([Candidate(1, "again", job, [1 if said is None else 2], {})]).values()
+        assert (found.refusal is None) is held
+        assert [type(one).__name__ for one in all_of(found)] == (["Lock", "JobEffect"] if held else [])
+        assert all(one.usable for one in all_of(found))
+        app.claims.give_back(all_of(found))
+    assert app.claims.claim([Candidate(1, "again", "job-3", [1], {})])[1].refusal is None, "it was given back"
+    assert app.keeper.held()
 
 
 @pytest.fixture
@@ -132,6 +176,20 @@ def test_c31_c34_whatever_becomes_of_a_job_that_never_began_it_holds_nothing(
     assert not app.slot_keeper.held()
 
 
+def test_c34_what_a_job_has_that_waits_for_long_is_for_others(app: Umbel, flusher: Flusher) -> None:
+    fresh, waiting = Holding(time.monotonic() + 3600), Holding(time.monotonic() - 3600)
+    for holding, number in ((fresh, 1), (waiting, 2)):
+        holding.held.update(app.claims.claim(jobs_of("both", (number, number)))[1].held)
+    flusher.holdings.keep({1: fresh, 2: waiting})
+    assert flusher.holdings.loosen()
+    assert not flusher.holdings.loosen()
+    assert [flusher.holdings.take(seq) for seq in (1, 2)] == [fresh, None]
+    flusher.hurry()
+    assert flusher.drain(60.0)
+    held = [app.engine.locks.holder(locks_of(app, "both", number, number)[0]) for number in (1, 2)]
+    assert [one is not None for one in held] == [True, False]
+
+
 def test_c31_what_is_freed_while_the_store_is_away_is_freed_when_it_is_back(
     app: Umbel, flusher: Flusher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +213,35 @@ def test_c31_what_is_freed_while_the_store_is_away_is_freed_when_it_is_back(
     assert len(tries) == 3
     assert app.engine.locks.holder(name) is None
     assert app.engine.slots.holders("x") == []
+
+
+def test_c32_the_store_is_told_of_an_effect_before_it_is_told_of_the_job(
+    app: Umbel, flusher: Flusher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often that fails: whoever runs the job again is to find the effect done."""
+    name, done = "task:once:1", list[object]()
+    app.engine.effects.claim(name, Claimant("job-1", "run", "token"), 60)
+    effect = JobEffect(app.effect_desk, name, EffectPolicy())
+    again = Claimant("job-1", "again", "again")
+    tries, end, settle = list[int](), app.engine.effects.end_many, app.engine.settle
+
+    def failing(endings: Any) -> Any:
+        tries.append(len(endings))
+        if len(tries) < 3:
+            raise StoreUnreachable("the store", "cut")
+        return end(endings)
+
+    def settling(entries: Any) -> Any:
+        done.append(app.engine.effects.claim(name, again, 60))
+        return settle(entries)
+
+    monkeypatch.setattr(app.engine.effects, "end_many", failing)
+    monkeypatch.setattr(app.engine, "settle", settling)
+    flusher.holdings.conclude((effect, Ending(name, "token", "complete", '"first"', 60)))
+    flusher.submit(Settled(1, "ack"))
+    assert flusher.drain(60.0)
+    assert tries == [1, 1, 1]
+    assert done == [Answer(Standing.DONE, result='"first"')]
 
 
 def test_c31_locks_that_come_and_go_keep_none_from_being_renewed(app: Umbel) -> None:

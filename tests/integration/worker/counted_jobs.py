@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
 from tests.integration.worker.jobs import tell
-from umbel import Breaker, Concurrency, RateLimit, Umbel, WithoutOverlap
+from umbel import Breaker, Concurrency, Idempotent, RateLimit, Snooze, Umbel, WithoutOverlap
 from umbel.engine.redis import RedisEngine
 from umbel.engine.redis_breakers import RedisBreakers
+from umbel.engine.redis_effects import RedisEffects
 from umbel.engine.redis_limits import RedisLimits
 from umbel.engine.redis_locks import RedisLocks
 from umbel.engine.redis_slots import RedisSlots
 from umbel.engine.sqlite import SQLiteEngine
 from umbel.engine.sqlite_breakers import BreakerTable
+from umbel.engine.sqlite_effects import EffectTable
 from umbel.engine.sqlite_limits import LimitTable
 from umbel.engine.sqlite_locks import LockTable
 from umbel.engine.sqlite_slots import SlotTable
@@ -25,6 +28,7 @@ _ASKED: Final = {
     "lock": (LockTable, RedisLocks),
     "slot": (SlotTable, RedisSlots),
     "breaker": (BreakerTable, RedisBreakers),
+    "effect": (EffectTable, RedisEffects),
     "limit": (LimitTable, RedisLimits),
 }
 #: What is asked now and then, whatever the jobs are.
@@ -48,6 +52,18 @@ def breaker(number: int) -> int:
     return number
 
 
+@app.task(name="counted.effect", idempotent=Idempotent(key="number"))
+def effect(number: int) -> int:
+    tell("effect", number)
+    return number
+
+
+@app.task(name="counted.repeat", idempotent=Idempotent(key="number", uncertain="repeat"))
+def repeat(number: int) -> int:
+    tell("repeat", number)
+    return number
+
+
 @app.task(
     name="counted.all",
     overlap=WithoutOverlap(key="number"),
@@ -63,7 +79,7 @@ def _told(kind: str, name: str, method: Callable[..., Any]) -> Callable[..., Any
     def telling(*args: Any, **kwargs: Any) -> Any:
         found = method(*args, **kwargs)
         if kind != "batch" or found:
-            tell("asked", kind, name, len(args[1]) if isinstance(args[1], list) else 1)
+            tell("asked", kind, name, threading.current_thread().name)
         return found
 
     return telling
@@ -80,3 +96,4 @@ for _kind, _classes in _ASKED.items():
 for _engine in (SQLiteEngine, RedisEngine):
     _tell_of("batch", _engine, "fetch")
     _tell_of("flush", _engine, "settle")
+_tell_of("put-off", Snooze, "conclude")

@@ -1,11 +1,8 @@
--- Claim an effect: as judge() in state/effects.py says. ARGV: prefix, name, owner, run, token, milliseconds, whether it begins (1 or 0),
--- what to do with one that is uncertain (leave, take, repeat). Returns {standing, milliseconds, whether it is held, result}.
-local name, owner, run, token, milliseconds, begun, doubtful =
-    ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7] == '1', ARGV[8]
+-- Claim effects: as judge() in state/effects.py says. ARGV: prefix, then for each its name, owner, run, token, milliseconds, whether it begins
+-- (1 or 0), what to do with one that is uncertain (leave, take, repeat). Returns for each {standing, milliseconds, whether it is held, result}.
 local now = clock()
-local state, other, other_run, other_token, ends, result = effect_of(name)
 
-local function take(as)
+local function take(name, as, owner, run, token, milliseconds)
     local at = effect_key(name)
     -- With how long it lasts.
     redis.call('DEL', at)
@@ -18,17 +15,28 @@ local function take(as)
     end
 end
 
-local again = state and other == owner and other_run ~= run
-if not state or (state == 'claimed' and again) then
-    take(begun and 'begun' or 'claimed')
-    return {'mine', 0, 1, ''}
+local function claim(name, owner, run, token, milliseconds, begun, doubtful)
+    local state, other, other_run, other_token, ends, result = effect_of(name)
+    local again = state and other == owner and other_run ~= run
+    if not state or (state == 'claimed' and again) then
+        take(name, begun and 'begun' or 'claimed', owner, run, token, milliseconds)
+        return {'mine', 0, 1, ''}
+    end
+    if state == 'done' then return {'done', 0, 0, result or ''} end
+    if other_token == token and state ~= 'uncertain' then return {state == 'asked' and 'uncertain' or 'mine', 0, 1, ''} end
+    if state ~= 'uncertain' and ends > now and not again then return {'running', ends - now, 0, ''} end
+    if doubtful == 'leave' then
+        if state ~= 'uncertain' then mark_effect(name, 'uncertain', math.min(ends, now)) end
+        return {'uncertain', 0, 0, ''}
+    end
+    take(name, doubtful == 'take' and 'asked' or 'begun', owner, run, token, milliseconds)
+    return {doubtful == 'take' and 'uncertain' or 'mine', 0, 1, ''}
 end
-if state == 'done' then return {'done', 0, 0, result or ''} end
-if other_token == token and state ~= 'uncertain' then return {state == 'asked' and 'uncertain' or 'mine', 0, 1, ''} end
-if state ~= 'uncertain' and ends > now and not again then return {'running', ends - now, 0, ''} end
-if doubtful == 'leave' then
-    if state ~= 'uncertain' then mark_effect(name, 'uncertain', math.min(ends, now)) end
-    return {'uncertain', 0, 0, ''}
+
+local answer = {}
+for at = 2, #ARGV, 7 do
+    answer[#answer + 1] = claim(
+        ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]), ARGV[at + 5] == '1', ARGV[at + 6]
+    )
 end
-take(doubtful == 'take' and 'asked' or 'begun')
-return {doubtful == 'take' and 'uncertain' or 'mine', 0, 1, ''}
+return answer

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from umbel.state.effects import Answer, Claimant, Effects, Standing
+from umbel.state.effects import Answer, Bid, Claimant, Effects, Ending, Standing
 from umbel.testing.contract._suite import Suite, until
 
 __all__ = ("EffectPromises", "EngineEffects")
@@ -45,6 +45,26 @@ class EffectPromises:
         assert effects.claim("a", _who("one"), 60) == _MINE
         assert effects.complete("a", "one-1", "1", 60)
         assert effects.complete("a", "one-1", "1", 60)
+
+    def test_c32_many_are_claimed_and_ended_at_once_as_one_by_one(self) -> None:
+        effects = self.effects()
+        assert effects.claim("b", _who("other"), 60) == _MINE
+        bids = [Bid("c", _who("one"), 60), Bid("b", _who("one"), 60), Bid("a", _who("two"), 60, begun=False)]
+        first, running, claimed, again = effects.claim_many([*bids, Bid("c", _who("two"), 60)])
+        assert (first, claimed) == (_MINE, _MINE)
+        assert (running.standing, again.standing) == (Standing.RUNNING, Standing.RUNNING)
+        said = [
+            Ending("c", "one-1", "complete", '"é"', 60),
+            Ending("b", "one-1", "complete", "2", 60),
+            Ending("a", "two-1", "begin"),
+            Ending("a", "two-1", "doubt"),
+            Ending("b", "other-1", "release"),
+            Ending("c", "one-1", "release"),
+        ]
+        assert effects.end_many(said) == [True, False, True, True, True, False]
+        done, free, unknown = effects.claim_many([Bid(name, _who("three"), 60) for name in "cba"])
+        assert (done, free, unknown) == (Answer(Standing.DONE, result='"é"'), _MINE, _UNCERTAIN)
+        assert (effects.claim_many([]), effects.end_many([])) == ([], [])
 
     def test_c32_two_claims_of_one_execution_are_two(self) -> None:
         effects = self.effects()
