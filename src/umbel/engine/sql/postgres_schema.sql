@@ -87,7 +87,12 @@ CREATE TABLE IF NOT EXISTS umbel.breaker (
 -- What counts ends, of batches and of chords. Members are added one by one (total), or announced by their number (size); closed:
 -- nothing more is announced.
 ALTER TABLE IF EXISTS umbel.batch RENAME TO counter;
-ALTER TABLE IF EXISTS umbel.batch_member RENAME TO counter_member;
+DO $$ BEGIN
+    IF to_regclass('umbel.batch_member') IS NOT NULL THEN
+        ALTER TABLE umbel.batch_member RENAME TO counter_member;
+        ALTER TABLE umbel.counter_member RENAME COLUMN batch_id TO counter_id;
+    END IF;
+END $$;
 DROP INDEX IF EXISTS umbel.batch_created;
 DROP INDEX IF EXISTS umbel.batch_unfinished;
 CREATE TABLE IF NOT EXISTS umbel.counter (
@@ -124,6 +129,21 @@ CREATE TABLE IF NOT EXISTS umbel.counter_member (
 ALTER TABLE umbel.counter_member ADD COLUMN IF NOT EXISTS place int;
 ALTER TABLE umbel.counter_member ADD COLUMN IF NOT EXISTS result bytea;
 ALTER TABLE umbel.counter_member ADD COLUMN IF NOT EXISTS is_text boolean;
+-- Chords had tables of their own.
+DO $$ BEGIN
+    IF to_regclass('umbel.chord') IS NOT NULL THEN
+        INSERT INTO umbel.counter
+            (id, kind, name, allowed, share, closed, size, total, done, fired, created, updated, finished, expires)
+        SELECT group_id, 'chord', '', 0, false, size IS NOT NULL, coalesce(size, 0), extra, parts,
+            CASE WHEN fired THEN 'finally' ELSE '' END, extract(epoch FROM clock_timestamp()),
+            extract(epoch FROM clock_timestamp()), CASE WHEN fired THEN extract(epoch FROM clock_timestamp()) END, expires
+        FROM umbel.chord ON CONFLICT DO NOTHING;
+        INSERT INTO umbel.counter_member (counter_id, task_id, state, place, result, is_text)
+        SELECT group_id, task_id, 'd', place, result, is_text FROM umbel.chord_part JOIN umbel.chord USING (group_id)
+        ON CONFLICT DO NOTHING;
+        DROP TABLE umbel.chord_part, umbel.chord;
+    END IF;
+END $$;
 CREATE TABLE IF NOT EXISTS umbel.batch_callback (
     batch_id text NOT NULL REFERENCES umbel.counter ON DELETE CASCADE,
     kind text NOT NULL,
