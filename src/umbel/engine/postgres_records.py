@@ -14,7 +14,7 @@ __all__ = ("store",)
 
 
 def store(step: Step, records: Sequence[Record]) -> None:
-    """Store states; an end is overwritten only by what was queued after it."""
+    """Store states; an end is overwritten only by what was queued after it, and a passing state not by a first one."""
     now = time.time()
     step.each("store", [_record(record, now) for record in records])
 
@@ -23,4 +23,4 @@ def _record(one: Record, now: float) -> tuple[Any, ...]:
     meta, is_text = as_bytes(one.meta)
     left = None if one.expires is None else max(0.001, one.expires - now)
     known = (one.task_id, one.state, one.final, one.attempt, one.task, one.queue, one.owner)
-    return (*known, meta, is_text, left, one.since)
+    return (*known, meta, is_text, left, one.since, one.first)

@@ -131,6 +131,7 @@ def record_fields(record: Record) -> list[Any]:
         record.owner or "",
         str(left),
         f"{record.since:.6f}",
+        int(record.first),
     ]
 
 

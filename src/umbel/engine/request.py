@@ -220,7 +220,8 @@ class Request(celery_request.Request):
         if self.execution is not None and self._task.track_started and not self._ignore_result:
             said = {"pid": pid, "hostname": self._hostname}
             with self.execution.current():
-                self._task.backend.store_result(self.id, said, states.STARTED, request=self._context)
+                # A prefork child may have told more by now.
+                self._task.backend.store_result(self.id, said, states.STARTED, request=self._context, first=True)
 
     def acknowledge(self) -> None:
         """Settle the message as done, with everything gathered so far."""

@@ -75,14 +75,17 @@ class EngineBackend(BaseBackend):
         elif state in states.READY_STATES or state == states.RETRY or task_id != execution.delivery.task_id:
             execution.record(self._record(task_id, result, state, traceback, request))
         elif state == states.STARTED:
-            execution.note(task_id, lambda: self._record(task_id, result, state, traceback, request))
+            first = bool(kwargs.get("first"))
+            execution.note(task_id, lambda: self._record(task_id, result, state, traceback, request, first=first))
         else:
             # Encoded now: what the body does to the object afterwards is not what it reported.
             record = self._record(task_id, result, state, traceback, request)
             execution.note(task_id, lambda: record)
         return result
 
-    def _record(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> Record:
+    def _record(
+        self, task_id: str, result: Any, state: str, traceback: Any, request: Any, *, first: bool = False
+    ) -> Record:
         encoded = self.encode_result(result, state)
         meta = self._get_result_meta(result=encoded, state=state, traceback=traceback, request=request)
         meta["task_id"] = task_id
@@ -102,6 +105,7 @@ class EngineBackend(BaseBackend):
             since=(getattr(request, "properties", None) or {}).get("umbel_since", 0.0),
             # Only an end may leave by itself: a job that runs for longer than results are kept is not unknown.
             expires=time.time() + self.expires if self.expires and state in states.READY_STATES else None,
+            first=first,
         )
 
     def mark_as_done(self, *args: Any, **kwargs: Any) -> None:

@@ -16,7 +16,8 @@ _RESULTS: Final = statements("results.sql")
 
 
 def store_records(connection: sqlite3.Connection, records: Sequence[Record], now: float) -> None:
-    """Write states; an end is overwritten only by what was queued after it."""
+    """Write states; an end is overwritten only by what was queued after it, and a passing state not by a first one."""
+    records = [r for r in records if not (r.first and connection.execute(_RESULTS["passing"], (r.task_id,)).fetchone())]
     if records:
         insert_rows(
             connection,

@@ -1,8 +1,7 @@
 """What an engine is: the batched operations that every store implements, and the shapes they exchange.
 
-An engine moves whole batches: one call is one round trip, however many messages it carries. Everything is
-synchronous and thread-safe; times are unix seconds. What there is one of a job is a ``Struct``, which is made at a
-fraction of a dataclass's cost.
+An engine moves whole batches: one call is one round trip, however many messages it carries. It is synchronous and
+thread-safe; times are unix seconds. What there is one of a job is a ``Struct``, a fraction of a dataclass's cost.
 """
 
 from __future__ import annotations
@@ -84,6 +83,8 @@ class Record(Struct, gc=False):
     expires: float | None = None
     #: When the message behind this state was queued: only a later one may overwrite an end.
     since: float = 0.0
+    #: Whether it gives way to any passing state that is there.
+    first: bool = False
 
 
 class ChordPart(Struct, frozen=True):

@@ -72,15 +72,13 @@ def test_a_repeated_dispatch_is_known_without_a_result_c6(crew: Plant) -> None:
     assert len(crew.lines("unrecorded", "once")) == 1
 
 
-@pytest.mark.parametrize("pool", ["default", "prefork"])
-def test_a_job_that_is_acknowledged_early_is_known_while_it_runs_c20_c21(plant: Plant, pool: str) -> None:
-    plant.start("-P", pool, concurrency=2)
-    job = plant.send("early", "gate")
-    plant.until_told("hold", "gate")
-    until(lambda: plant.app.status(job).progress == Progress(1, 2, "half"), "its progress")
-    assert plant.app.status(job).state is JobState.PROGRESS
-    plant.open("gate")
-    assert plant.ended(job).state is JobState.SUCCEEDED
+def test_a_job_that_is_acknowledged_early_is_known_while_it_runs_c20_c21(crew: Plant) -> None:
+    job = crew.send("early", "gate")
+    crew.until_told("hold", "gate")
+    until(lambda: crew.app.status(job).progress == Progress(1, 2, "half"), "its progress")
+    assert crew.app.status(job).state is JobState.PROGRESS
+    crew.open("gate")
+    assert crew.ended(job).state is JobState.SUCCEEDED
 
 
 def test_progress_never_goes_back_and_ends_at_its_total_c21(crew: Plant) -> None:

@@ -315,10 +315,11 @@ local function write_state(id, text, meta, guard, ttl)
     write_document(id, meta, ttl)
 end
 
--- Store a job's state and its guard; an end is overwritten only by what was queued after it.
+-- Store a job's state and its guard; an end is overwritten only by what was queued after it, and a passing state not by a first one.
 local function store(record, at)
-    local id, state, final, text, meta, attempt, task, queue, owner, ttl, since = unpack(record)
+    local id, state, final, text, meta, attempt, task, queue, owner, ttl, since, first = unpack(record)
     local old = guard_of(id)
+    if old and first == 1 and old[2] ~= 1 then return end
     if old and tonumber(since) <= tonumber(old[3]) then
         -- What an earlier try says of its own end may come after the next one has begun.
         if old[2] == 1 or (final == 0 and tonumber(since) > 0 and attempt < (old[4] or 0)) then return end

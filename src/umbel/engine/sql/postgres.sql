@@ -289,7 +289,7 @@ ON CONFLICT (task_id) DO UPDATE SET
     task = coalesce(excluded.task, umbel.result.task), queue = coalesce(excluded.queue, umbel.result.queue),
     owner = coalesce(excluded.owner, umbel.result.owner), meta = excluded.meta, is_text = excluded.is_text,
     updated = excluded.updated, expires = excluded.expires, since = excluded.since
-WHERE excluded.since > umbel.result.updated OR (NOT umbel.result.final
+WHERE excluded.since > umbel.result.updated OR (NOT umbel.result.final AND NOT %s
     -- What an earlier try says of its own end may come after the next one has begun.
     AND NOT (NOT excluded.final AND excluded.since > 0 AND excluded.attempt < umbel.result.attempt))
 

@@ -11,6 +11,9 @@ WHERE excluded.since > result.updated OR (result.final = 0
     -- What an earlier try says of its own end may come after the next one has begun.
     AND NOT (excluded.final = 0 AND excluded.since > 0 AND excluded.attempt < result.attempt))
 
+-- name: passing
+SELECT 1 FROM result WHERE task_id = ? AND final = 0
+
 -- name: read
 SELECT task_id, state, final, meta, attempt, task, queue, owner, updated
 FROM result WHERE task_id IN (SELECT value FROM json_each(?))

@@ -94,6 +94,21 @@ class Settling(Suite):
         self.finish(delivery)
         assert self.state("a") == "SUCCESS"
 
+    def test_c21_a_first_state_gives_way_to_one_that_is_there(self) -> None:
+        """A prefork child tells how far it is while its parent still says that it has started."""
+        self.put("a")
+        delivery = self.get_one()
+        for state, first in (("STARTED", True), ("PROGRESS", False), ("STARTED", True)):
+            self.engine.settle([Settled(delivery.seq, "keep", records=[passing("a", state, first=first)])])
+        assert self.state("a") == "PROGRESS"
+        self.finish(delivery)
+        # An end before it is that of another run.
+        self.put("a")
+        started = passing("a", first=True)
+        started.since = self.get_one().enqueued
+        self.engine.settle([Settled(records=[started])])
+        assert self.state("a") == "STARTED"
+
     def test_keep_leaves_the_message_where_it_is(self) -> None:
         self.put("a")
         delivery = self.get_one()

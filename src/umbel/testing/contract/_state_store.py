@@ -229,6 +229,8 @@ class StateContract(StateLanes, StateLetters, StateUniques, StatePrimitives, Bat
         self.settle(Settled(records=[Record("a", "STARTED", False, b"\x80", since=stored.updated + 60)]))
         (stored,) = self.state.read(["a"])
         assert (stored.state, stored.meta) == ("STARTED", b"\x80")
+        self.settle(Settled(records=[Record("a", "PROGRESS", False, "{}", first=True)]))
+        assert [one.state for one in self.state.read(["a"])] == ["STARTED"]
         self.state.forget("a")
         assert self.state.read(["a"]) == []
 

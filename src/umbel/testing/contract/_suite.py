@@ -129,6 +129,6 @@ def end(delivery: Delivery, state: str = "SUCCESS") -> Record:
     return Record(delivery.task_id, state, True, json.dumps({"status": state}), since=delivery.enqueued)
 
 
-def passing(task_id: str, state: str = "STARTED") -> Record:
-    """Return a state that another one follows."""
-    return Record(task_id, state, False, json.dumps({"status": state}))
+def passing(task_id: str, state: str = "STARTED", *, first: bool = False) -> Record:
+    """Return a state that another one follows; ``first``: and that gives way to any other one."""
+    return Record(task_id, state, False, json.dumps({"status": state}), first=first)
