@@ -81,9 +81,11 @@ class Consumer(celery_consumer.Consumer):
         if self._flusher is None:
             self.lease_token = engine.open_lease(self.hostname, queues, self._slots())
             engine.on_lease = self._take_lease
+            engine.events.introduce(self.hostname, engine.release)
             engine.reap()
             self._flusher = Flusher(engine)
             self._flusher.discreet = self.app.protection.encrypts
+            self._flusher.in_process = isinstance(self.pool, TaskPool)
             self._flusher.on_chord = getattr(self.app.backend, "complete_chord", None)
             garbage.settle_down()
         settings = self.app.settings

@@ -20,6 +20,7 @@ from umbel.engine.burial import letter_of
 from umbel.engine.failures import FAILURES
 from umbel.engine.headers import PROGRESS
 from umbel.engine.store import Outgoing, Record, ReplayEnd, Settled
+from umbel.engine.telling import ended_of
 
 if TYPE_CHECKING:
     from umbel.engine.flusher import Flusher
@@ -72,7 +73,9 @@ class Execution:
         "owner",
         "progress_told",
         "settled",
+        "started",
         "task",
+        "told_elsewhere",
     )
 
     def __init__(
@@ -94,6 +97,10 @@ class Execution:
         #: Not to be queued again under its id, of which no result tells.
         self.once = unrecorded and bool(headers.get("umbel_once"))
         self.settled = False
+        #: When the job began; 0 while it has not, and while an early acknowledgement is settled, which is no end.
+        self.started = 0.0
+        #: A prefork child stores its state, and tells of it.
+        self.told_elsewhere = not unrecorded and not flusher.in_process
         #: A closed execution is one that was given up: whatever still comes from it is dropped.
         self.closed = False
         self._flusher = flusher
@@ -114,7 +121,8 @@ class Execution:
         other.once, other.carried = self.once, self.carried
         other.batch, other.checkpoints = self.batch, self.checkpoints
         other.entry = Settled(self.delivery.seq)
-        other.settled = self.settled
+        other.settled, other.started = self.settled, self.started
+        other.told_elsewhere = self.told_elsewhere
         other.closed = False
         other._flusher = self._flusher
         other.progress_told, other._progress_carried = self.progress_told, self._progress_carried
@@ -192,6 +200,8 @@ class Execution:
         if self.settled:
             entry.seq = None
         entry.action = action
+        if self._flusher.tells:
+            entry.told = ended_of(self, entry)
         self.settled = True
         self._flusher.submit(entry)
 

@@ -41,6 +41,8 @@ class Flusher:
         self._idle = threading.Event()
         self._idle.set()
         self._stopping = False
+        #: Whether jobs run in this very process.
+        self.in_process = True
         #: Whether dead letters name the types of errors, and nothing that they say.
         self.discreet = False
         #: Builds what a complete chord's callback is; set by the result backend.
@@ -52,6 +54,11 @@ class Flusher:
         self._hurried = False
         self._unfreed = Outage("What ended jobs held could not be freed", "What ended jobs held is freed again")
         self._outage = Outage("Jobs' ends could not be written", "Jobs' ends are written again")
+
+    @property
+    def tells(self) -> bool:
+        """Whether somebody writes the history."""
+        return self._engine.events.known
 
     @property
     def release(self) -> str | None:
@@ -215,7 +222,9 @@ class Flusher:
         outcome = self._engine.settle(first)
         refused = {id(entry) for entry in outcome.refused}
         second = [
-            Settled(entry.seq, entry.action, outgoing=entry.outgoing, end=entry.end, forget=entry.forget)
+            Settled(
+                entry.seq, entry.action, outgoing=entry.outgoing, end=entry.end, forget=entry.forget, told=entry.told
+            )
             for entry, copy in zip(members, first, strict=True)
             if id(copy) not in refused
         ]

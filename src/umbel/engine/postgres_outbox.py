@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from umbel.engine.envelope import decode, headers_of
+from umbel.engine.postgres_events import tell_queued
 from umbel.engine.postgres_store import Step
 from umbel.engine.state import Posted
 from umbel.engine.store import Outgoing
@@ -18,6 +19,7 @@ def post(step: Step, token: str, outgoing: Sequence[Outgoing]) -> tuple[Posted, 
     """Put what is to be published into the outbox."""
     rows = [(token, one.queue, one.payload, one.task_id, one.priority, one.due) for one in outgoing]
     numbers = step.each_row("post", rows)
+    tell_queued(step, [one for one in outgoing if one.task_id is not None])
     step.each("note", note_rows([(one, _key(one)) for one in outgoing if one.task_id is not None]))
     now = time.time()
     return tuple(Posted(number, token, now, one) for (number,), one in zip(numbers, outgoing, strict=True))

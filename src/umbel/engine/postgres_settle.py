@@ -10,6 +10,7 @@ from umbel.engine.postgres_batches import fire
 from umbel.engine.postgres_checkpoints import drop_checkpoints
 from umbel.engine.postgres_claims import Held, free, held_among
 from umbel.engine.postgres_counters import count, finish
+from umbel.engine.postgres_events import PostgresEvents
 from umbel.engine.postgres_letters import end_letter
 from umbel.engine.postgres_outbox import post
 from umbel.engine.postgres_records import store
@@ -20,11 +21,12 @@ from umbel.engine.store import ChordPart, DeadLetter, Outgoing, Record, Settled
 __all__ = ("settle",)
 
 
-def settle(step: Step, token: str, entries: Sequence[Settled], *, crash_limit: int) -> Outcome:
+def settle(step: Step, token: str, entries: Sequence[Settled], events: PostgresEvents, *, crash_limit: int) -> Outcome:
     """Write ``entries``, each guarded by the claim of lease ``token``."""
     held = held_among(step, token, [entry.seq for entry in entries if entry.seq is not None])
     stopped = _cancelled(step, held, entries)
     accepted = [entry for entry in entries if entry.seq is None or entry.seq in held]
+    events.tell(step, events.packed([entry.told for entry in accepted]))
     records: list[Record] = []
     outgoing: list[Outgoing] = []
     unsent = finish(step, [entry.fired for entry in accepted if entry.fired is not None])

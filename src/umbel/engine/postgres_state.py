@@ -20,6 +20,7 @@ from umbel.engine.postgres_breakers import PostgresBreakers
 from umbel.engine.postgres_checkpoints import PostgresCheckpoints
 from umbel.engine.postgres_documents import as_stored
 from umbel.engine.postgres_effects import PostgresEffects
+from umbel.engine.postgres_events import PostgresEvents, tell_queued
 from umbel.engine.postgres_groups import PostgresGroups
 from umbel.engine.postgres_lanes import PostgresLanes
 from umbel.engine.postgres_leader import PostgresLeader
@@ -55,6 +56,7 @@ class PostgresState(State):
 
     groups: PostgresGroups
     checkpoints: PostgresCheckpoints
+    events: PostgresEvents
     leases: PostgresLeases
     letters: PostgresLetters
 
@@ -70,6 +72,7 @@ class PostgresState(State):
         self.lanes = PostgresLanes(self.store)
         self.limits = PostgresLimits(self.store)
         self.slots = PostgresSlots(self.store)
+        self.events = PostgresEvents(self.store)
         self.leases = PostgresLeases(self.store, run_directory(url))
         self._known: set[str] = set()
 
@@ -87,11 +90,14 @@ class PostgresState(State):
         # In one order everywhere, so that two dispatches never wait for each other.
         rows.sort(key=lambda row: str(row["task_id"]))
         new = sorted({one.message.queue for one in messages} - self._known)
+        self.events.refresh()
+        told = [one.message for one in messages]
 
         def work(step: Step) -> None:
             if new:
                 step.do("note_queue", new)
             step.each("note", rows)
+            tell_queued(step, told)
 
         self.store.run(work)
         self._known.update(new)
@@ -101,6 +107,7 @@ class PostgresState(State):
         self.store.run(lambda step: step.do("unnote", ids))
 
     def note_unique(self, messages: Sequence[Keyed]) -> list[str]:
+        self.events.refresh()
         self._note_new({one.message.queue for one in messages})
         return self.store.run(lambda step: postgres_uniques.note_unique(step, messages))
 
@@ -129,7 +136,10 @@ class PostgresState(State):
 
     def settle(self, token: str, entries: Sequence[Settled], *, crash_limit: int) -> Outcome:
         self._note_new({one.queue for entry in entries for one in entry.outgoing})
-        return self.store.run(lambda step: postgres_settle.settle(step, token, entries, crash_limit=crash_limit))
+        self.events.refresh()
+        return self.store.run(
+            lambda step: postgres_settle.settle(step, token, entries, self.events, crash_limit=crash_limit)
+        )
 
     def _note_new(self, names: set[str]) -> None:
         new = sorted(names - self._known)

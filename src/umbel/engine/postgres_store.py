@@ -32,6 +32,8 @@ class PostgresStore:
         self.url: Final = url
         self._sql: Final = {**statements("postgres.sql"), **statements("postgres_effects.sql")}
         self._inherited: list[Any] = []
+        #: Whether somebody records what happens, as it was last heard.
+        self.tells = False
         self._begin()
 
     def _begin(self) -> None:
@@ -57,7 +59,7 @@ class PostgresStore:
         with self._lock:
             for again in (True, False):
                 connection = self._open()
-                step = Step(connection, self._sql)
+                step = Step(connection, self._sql, tells=self.tells)
                 try:
                     with connection.transaction():
                         return work(step)
@@ -125,8 +127,12 @@ def _described(connection: psycopg.Connection[tuple[Any, ...]]) -> str | None:
 class Step:
     """One transaction's statements, by their names in ``sql/postgres.sql``."""
 
-    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], sql: dict[str, str]) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[tuple[Any, ...]], sql: dict[str, str], *, tells: bool = False
+    ) -> None:
         self._connection = connection
+        #: Whether somebody records what happens.
+        self.tells: Final = tells
         self._sql = sql
         #: Whether the server has answered anything, so that this is no connection that was dead before.
         self.answered = False

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from umbel.engine import postgres_outbox
+from umbel.engine.postgres_events import tell_queued
 from umbel.engine.postgres_store import Step
 from umbel.engine.state import Keyed
 from umbel.engine.uniques import UniqueKey
@@ -30,6 +31,7 @@ def note_unique(step: Step, messages: Sequence[Keyed]) -> list[str]:
     rows = postgres_outbox.note_rows([(one.message, one.key) for one in mine])
     rows.sort(key=lambda row: str(row["task_id"]))
     step.each("note", rows)
+    tell_queued(step, [one.message for one in mine])
     return [holders[number] for number in range(len(messages))]
 
 

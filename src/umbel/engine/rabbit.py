@@ -55,7 +55,7 @@ class RabbitEngine(RabbitOperations):
         self.state = state
         self.groups = state.groups
         self.locks, self.breakers, self.checkpoints = state.locks, state.breakers, state.checkpoints
-        self.effects = state.effects
+        self.effects, self.events = state.effects, state.events
         self.batches = RabbitBatches(state.batches, lambda: self.outbox, self._token)
         self.limits, self.slots = state.limits, state.slots
         self.letters = RabbitLetters(state, lambda: self.outbox)

@@ -25,6 +25,7 @@ from redis.exceptions import RedisError
 from umbel.engine.lease import Lease, read_overdue
 from umbel.engine.letters import KEEP, LetterLimits
 from umbel.engine.redis_documents import RedisDocuments
+from umbel.engine.redis_events import RedisEvents
 from umbel.engine.redis_fanout import RedisFanout
 from umbel.engine.redis_groups import RedisGroups
 from umbel.engine.redis_leases import LeaseInfo, Leases, Stale, run_directory
@@ -55,6 +56,7 @@ class RedisEngine(RedisOperations):
     """The engine of ``redis:``, ``rediss:`` and ``unix:`` URLs."""
 
     scheme = "redis"
+    events: RedisEvents
     groups: RedisGroups
     letters: RedisLetters
     bands = (0, 3, 6, 9)
@@ -69,6 +71,7 @@ class RedisEngine(RedisOperations):
         self.names = RedisNames(self.store)
         self.groups = RedisGroups(self.store)
         self.documents: Final = RedisDocuments(self.store)
+        self.events = RedisEvents(self.store)
         self.fanout: Final = RedisFanout(self.store)
         self.crash_limit: Final = crash_limit
         self.run: Final = run or run_directory(url)
@@ -151,7 +154,8 @@ class RedisEngine(RedisOperations):
             self._paused = {name.decode() for name in answer[1]}
             self._watch(queues.keys() - self._paused)
             self._marked = (time.monotonic(), int(answer[2]))
-            found = deliveries(self.prefix, answer[3:], suspect=suspects)
+            self.events.heard.note(bool(answer[3]))
+            found = deliveries(self.prefix, answer[4:], suspect=suspects)
             self._known.update((one.seq, one) for one in found)
             self._doubtful = False
         self._next_due = next_due(answer[0])
@@ -198,7 +202,8 @@ class RedisEngine(RedisOperations):
         token = self._lease.token if self._lease is not None else ""
         plain, others = apart(entries)
         words = settled(self.prefix, others, self._known, self.letters.ending), plain_ends(plain, self._known)
-        refused, complete, refused_plain = self.store.run("settle", token, self.crash_limit, *words)
+        told = self.events.packed([entry.told for entry in (*plain, *others)])
+        refused, complete, refused_plain = self.store.run("settle", token, self.crash_limit, *words, told)
         if self._lease is not None:
             for entry in entries:
                 if entry.seq is not None and entry.action != "keep":

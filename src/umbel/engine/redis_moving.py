@@ -19,7 +19,7 @@ from umbel.engine.redis_leases import Leases
 from umbel.engine.redis_letters import RedisLetters, fields_of, letter_in, old_letter
 from umbel.engine.redis_moving_batches import RedisMovingBatches, doubts, kept, pages
 from umbel.engine.redis_names import RedisNames
-from umbel.engine.redis_store import RedisStore
+from umbel.engine.redis_store import RedisStore, identity
 from umbel.engine.redis_wire import message, pack, queue_of, raw
 from umbel.engine.store import Outgoing
 
@@ -41,9 +41,7 @@ class RedisMoving(RedisMovingBatches):
         self._letters = letters
 
     def identity(self) -> str:
-        with self._store.asking() as client:
-            client.set(self._store.key("identity"), secrets.token_hex(16), nx=True)
-            return str(client.get(self._store.key("identity")).decode())
+        return identity(self._store)
 
     def doubt(self) -> float:
         infos = self._leases.all()

@@ -20,6 +20,7 @@ from umbel.engine.redis_breakers import RedisBreakers
 from umbel.engine.redis_checkpoints import RedisCheckpoints
 from umbel.engine.redis_documents import RedisDocuments
 from umbel.engine.redis_effects import RedisEffects
+from umbel.engine.redis_events import RedisEvents
 from umbel.engine.redis_groups import RedisGroups
 from umbel.engine.redis_lanes import RedisLanes
 from umbel.engine.redis_leader import RedisLeader
@@ -65,6 +66,7 @@ _ANSWER: Final = 6
 class RedisState(State):
     """State beside another broker, in one Redis database."""
 
+    events: RedisEvents
     groups: RedisGroups
     leases: Leases
     letters: RedisLetterBook
@@ -76,6 +78,7 @@ class RedisState(State):
         self.names = RedisNames(self.store)
         self.groups = RedisGroups(self.store)
         self.documents: Final = RedisDocuments(self.store)
+        self.events = RedisEvents(self.store)
         self.locks = RedisLocks(self.store)
         self.breakers = RedisBreakers(self.store)
         self.batches = RedisBesideBatches(self.store, self.names.note, self._in_outbox)
@@ -111,8 +114,8 @@ class RedisState(State):
         return found.decode() or None
 
     def _noted(self, one: Keyed) -> list[Any]:
-        key, _, *rest = message(self.prefix, one.message)
-        return [one.key, key, *rest]
+        key, body, *rest = message(self.prefix, one.message)
+        return [one.key, key, *rest, body if self.events.known else ""]
 
     def unnote(self, messages: Sequence[Keyed]) -> None:
         with self.store.asking() as client:
@@ -147,7 +150,11 @@ class RedisState(State):
     def settle(self, token: str, entries: Sequence[Settled], *, crash_limit: int) -> Outcome:
         self.names.note({one.queue for entry in entries for one in entry.outgoing})
         refused, complete, posted, called = self.store.run(
-            "state_settle", token, crash_limit, settled(self.prefix, entries, {}, self.letters.ending)
+            "state_settle",
+            token,
+            crash_limit,
+            settled(self.prefix, entries, {}, self.letters.ending),
+            self.events.packed([entry.told for entry in entries]),
         )
         last = {part.group_id: part for entry in entries for part in entry.parts}
         now = time.time()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from umbel.engine.redis_line import Line, Lines
 from umbel.engine.redis_wire import pack
 from umbel.errors import StoreDenied, StoreReadOnly, StoreUnreachable
 
-__all__ = ("RedisStore",)
+__all__ = ("RedisStore", "identity")
 
 #: Between the tries of what must have run once, in seconds: Celery's own policy for publishing.
 _PAUSES: Final = (0.0, 0.2, 0.4, 0.0)
@@ -172,6 +173,13 @@ class RedisStore:
             if lines is not None:
                 lines.close()
             client.close()
+
+
+def identity(store: RedisStore) -> str:
+    """Return the database's own name, which it keeps wherever its address leads."""
+    with store.asking() as client:
+        client.set(store.key("identity"), secrets.token_hex(16), nx=True)
+        return str(client.get(store.key("identity")).decode())
 
 
 class _Once:

@@ -24,6 +24,7 @@ __all__ = (
     "pack",
     "queue_of",
     "raw",
+    "read_element",
     "record_fields",
     "safe_id",
     "settled",
@@ -227,6 +228,12 @@ def _read(element: bytes) -> tuple[str, float, int | None, int, str]:
     queued, priority, before, _, task_id = trailer.groups()
     payload = f"{element[: trailer.start()].decode(errors='surrogateescape')}}}"
     return payload, float(queued), int(priority), int(before), task_id.decode()
+
+
+def read_element(element: bytes) -> tuple[str, float, int | None, str]:
+    """Return an element's envelope, when it was queued, its priority and its job's id."""
+    payload, queued, priority, _, task_id = _read(element)
+    return payload, queued, priority, task_id or _id_in(payload) or ""
 
 
 def taken(queue: str, element: bytes) -> Delivery:

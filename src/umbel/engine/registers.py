@@ -8,6 +8,7 @@ from typing import Protocol
 from umbel.state.breakers import Breakers
 from umbel.state.checkpoints import Checkpoints
 from umbel.state.effects import Effects
+from umbel.state.events import EventLog
 from umbel.state.limits import Limits
 from umbel.state.locks import Locks
 from umbel.state.slots import Slots
@@ -69,11 +70,12 @@ class Groups(Protocol):
 
 
 class Primitives:
-    """What jobs' promises stand on, of an engine or of a state store beside a broker: :mod:`umbel.state`."""
+    """What promises and history stand on, of an engine or of a state store beside a broker: :mod:`umbel.state`."""
 
     locks: Locks
     breakers: Breakers
     checkpoints: Checkpoints
     effects: Effects
+    events: EventLog
     limits: Limits
     slots: Slots

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -214,6 +215,8 @@ class Request(celery_request.Request):
             if not self._task.acks_late:
                 self._tell_started(pid)
         super().on_accepted(pid, time_accepted)
+        if self.execution is not None:
+            self.execution.started = time.time()
 
     def _tell_started(self, pid: int) -> None:
         """Leave a state behind when the message goes, so that the job is known while it runs."""

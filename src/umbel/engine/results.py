@@ -35,7 +35,9 @@ from umbel.engine.headers import CALLBACK
 from umbel.engine.protection import Protection, carries
 from umbel.engine.registry import engine_of
 from umbel.engine.store import ChordPart, Record, Settled, Stored
+from umbel.engine.telling import end_in_child
 from umbel.errors import StoreError
+from umbel.state.events import Ended
 
 __all__ = ("EngineBackend", "end_in_chord")
 
@@ -71,7 +73,7 @@ class EngineBackend(BaseBackend):
             record = self._record(task_id, result, state, traceback, request)
             # In a prefork child, which knows what its job has saved.
             forget = task_id if state == states.SUCCESS and getattr(request, "umbel_checkpoints", False) else None
-            self.engine.settle([Settled(records=[record], forget=forget)])
+            self.engine.settle([Settled(records=[record], forget=forget, told=self._told(record, request))])
         elif state in states.READY_STATES or state == states.RETRY or task_id != execution.delivery.task_id:
             execution.record(self._record(task_id, result, state, traceback, request))
         elif state == states.STARTED:
@@ -82,6 +84,22 @@ class EngineBackend(BaseBackend):
             record = self._record(task_id, result, state, traceback, request)
             execution.note(task_id, lambda: record)
         return result
+
+    def _told(self, record: Record, request: Any) -> Ended | None:
+        """Return what the history is to know of a prefork child's job: its parent knows less."""
+        if request is None or getattr(request, "id", None) != record.task_id:
+            return None
+        if record.state == states.STARTED:
+            self._began = (record.task_id, time.time())
+            return None
+        if not self.engine.events.known:
+            return None
+        task_id, began = self._began
+        queue = (getattr(request, "delivery_info", None) or {}).get("routing_key") or ""
+        return end_in_child(record, queue, began if task_id == record.task_id else 0.0)
+
+    #: Which job has begun in a prefork child, and when: it runs one at a time.
+    _began: tuple[str | None, float] = (None, 0.0)
 
     def _record(
         self, task_id: str, result: Any, state: str, traceback: Any, request: Any, *, first: bool = False

@@ -141,7 +141,7 @@ class PlainRequest(Request):
         """The job starts."""
         assert self.execution is not None
         self.worker_pid = pid
-        self.time_start = time.time()
+        self.time_start = self.execution.started = time.time()
         self._channel.engine.started(self.execution.delivery.seq, self._hard)
         worker_state.requests[self.id] = self
         worker_state.active_requests.add(self)

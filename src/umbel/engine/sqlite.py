@@ -213,9 +213,9 @@ class SQLiteEngine(SQLitePrimitives):
 
     def settle(self, entries: Sequence[Settled]) -> Settlement:
         self._here()
-        now = time.time()
         with self.file.write() as connection:
-            outcome = settle_entries(connection, entries, self._lease_id, now, self._row, self.crash_limit)
+            settled_by = connection, entries, self._lease_id, self._row, self.events
+            outcome = settle_entries(*settled_by, crash_limit=self.crash_limit)
         if self._lease is not None:
             for entry in entries:
                 if entry.seq is not None and entry.action != "keep":

@@ -19,7 +19,7 @@ from umbel.engine.sqlite_names import QueueNames
 from umbel.engine.store import Outgoing, Stored
 from umbel.engine.values import insert_rows
 
-__all__ = ("SQLiteMoving",)
+__all__ = ("SQLiteMoving", "identity")
 
 _SQL: Final = statements("moving.sql")
 _PAGE: Final = 500
@@ -42,7 +42,7 @@ class SQLiteMoving(SQLiteMovingBatches):
 
     def identity(self) -> str:
         with self._file.write() as connection:
-            return _identity(connection)
+            return identity(connection)
 
     def doubt(self) -> float:
         return 0.0
@@ -141,7 +141,7 @@ class SQLiteMoving(SQLiteMovingBatches):
             for letter in crate.letters:
                 bury(connection, letter, letter.died)
             _cancel(connection, [one.cancelled for one in crate.parcels if one.cancelled])
-            self._admit_companions(connection, crate, _identity(connection))
+            self._admit_companions(connection, crate, identity(connection))
         return True
 
     def keep(self, belongings: Belongings) -> None:
@@ -170,11 +170,6 @@ def _pack_messages(connection: sqlite3.Connection, limit: int) -> int:
     if packed < limit:
         packed += connection.execute(_SQL["pack_delayed"], (limit - packed,)).rowcount
     return packed
-
-
-def _identity(connection: sqlite3.Connection) -> str:
-    connection.execute(_SQL["identify"], (secrets.token_hex(16),))
-    return str(connection.execute(_SQL["identity"]).fetchone()[0])
 
 
 def _parcel(row: tuple[Any, ...]) -> Parcel:
@@ -232,3 +227,9 @@ def _keep_chord(connection: sqlite3.Connection, chord: Chord) -> None:
     for part in chord.parts:
         connection.execute(_SQL["keep_chord_part"], (chord.group_id, *part))
     connection.execute(_SQL["count_chord_parts"], (chord.group_id,))
+
+
+def identity(connection: sqlite3.Connection) -> str:
+    """Return the file's own name, inside the caller's transaction."""
+    connection.execute(_SQL["identify"], (secrets.token_hex(16),))
+    return str(connection.execute(_SQL["identity"]).fetchone()[0])

@@ -12,6 +12,7 @@ from umbel.engine.sqlite_batches import BatchTable
 from umbel.engine.sqlite_breakers import BreakerTable
 from umbel.engine.sqlite_checkpoints import CheckpointTable
 from umbel.engine.sqlite_effects import EffectTable
+from umbel.engine.sqlite_events import EventTable
 from umbel.engine.sqlite_file import StoreFile
 from umbel.engine.sqlite_limits import LimitTable
 from umbel.engine.sqlite_locks import LockTable
@@ -69,6 +70,11 @@ class SQLitePrimitives(SQLiteSchedule):
     def slots(self) -> SlotTable:  # type: ignore[override]
         """Slots that several share."""
         return SlotTable(self.file, self._ring_due)
+
+    @cached_property
+    def events(self) -> EventTable:  # type: ignore[override]
+        """What happened to jobs."""
+        return EventTable(self.file)
 
     def sweep_primitives(self) -> None:
         """Drop what has ended."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 import time
 from abc import abstractmethod
@@ -29,7 +30,9 @@ class SQLiteSchedule(Engine):
     file: StoreFile
 
     def leader(self, name: str) -> Leader:
-        return KernelLeader(self.path.with_name(self.path.name + ".run") / "beat.lock")
+        # Several applications may share a file, and each has schedulers of its own.
+        known = hashlib.sha256(name.encode()).hexdigest()[:16]
+        return KernelLeader(self.path.with_name(self.path.name + ".run") / f"leader-{known}.lock")
 
     def tick(self, leader: Leader, messages: Sequence[Outgoing], entry: str, last_run: float, runs: int) -> bool:
         """Store the messages of a tick together with the fact that it has run. A leader here is never a stale one."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from umbel.engine.sql import statements
 from umbel.engine.sqlite_batches import fire
 from umbel.engine.sqlite_checkpoints import drop_checkpoints
 from umbel.engine.sqlite_counters import count, finish
+from umbel.engine.sqlite_events import EventTable
 from umbel.engine.sqlite_letters import end_letter
 from umbel.engine.sqlite_records import store_records
 from umbel.engine.sqlite_strike import strike
@@ -34,13 +36,22 @@ _Row = Callable[[sqlite3.Connection, Outgoing, float], tuple[Any, ...]]
 
 
 def settle(
-    connection: sqlite3.Connection, entries: Sequence[Settled], lease: int, now: float, row: _Row, crash_limit: int
+    connection: sqlite3.Connection,
+    entries: Sequence[Settled],
+    lease: int,
+    row: _Row,
+    events: EventTable,
+    *,
+    crash_limit: int,
 ) -> Settlement:
     """Write ``entries`` inside the caller's transaction."""
+    now = time.time()
     refused = _refused(connection, entries, lease)
     if refused:
         gone = {id(entry) for entry in refused}
         entries = [entry for entry in entries if id(entry) not in gone]
+    # Before what follows from it is queued, and tells of itself.
+    events.tell(connection, entries, now)
     _stop_cancelled(connection, entries)
     for entry in entries:
         _call_once(connection, entry, now)

@@ -19,6 +19,7 @@ from umbel.engine.letters import DeadLetter, Letters, ReplayEnd
 from umbel.engine.moving import Moving
 from umbel.engine.registers import Groups, Names, Primitives
 from umbel.engine.uniques import UniqueKey, Uniques
+from umbel.state.events import Ended
 
 __all__ = (
     "ChordPart",
@@ -112,12 +113,11 @@ class Settled(Struct, eq=False):
     records: list[Record] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
     parts: list[ChordPart] = field(default_factory=list)
-    #: Chords whose callback is among ``outgoing``: it goes out once however often this is tried.
-    fired: str | None = None
-    #: The end of a batch's member.
+    fired: str | None = None  # the chord whose callback is among ``outgoing``, which goes out once
     end: MemberEnd | None = None
     #: A job whose checkpoints are dropped.
     forget: str | None = None
+    told: Ended | None = None
 
 
 @dataclass(frozen=True, slots=True)

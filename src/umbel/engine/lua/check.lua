@@ -11,7 +11,7 @@ for _, words in ipairs({
     {'HLEN', trial}, {'HRANDFIELD', trial}, {'HEXISTS', trial, 'x'}, {'HINCRBY', trial, 'x', 1}, {'HDEL', trial, 'x'},
     {'SADD', other, 'x'}, {'SISMEMBER', other, 'x'}, {'DEL', other},
     {'ZADD', other, 1, 'x'}, {'ZSCORE', other, 'x'}, {'ZCARD', other}, {'ZCOUNT', other, 0, 1}, {'ZRANGE', other, 0, 0}, {'ZRANGEBYSCORE', other, 0, 0}, {'ZREM', other, 'y'},
-    {'ZREMRANGEBYSCORE', other, 0, 1}, {'PUBLISH', trial, ''}, {'TIME'}, {'DEL', other},
+    {'ZREMRANGEBYSCORE', other, 0, 1}, {'DEL', other}, {'XADD', other, '*', 'x', 1}, {'XLEN', other}, {'XRANGE', other, '-', '+'}, {'XTRIM', other, 'MINID', 1}, {'DEL', other}, {'PUBLISH', trial, ''}, {'TIME'}, {'DEL', other},
 }) do
     local answer = redis.pcall(unpack(words))
     if type(answer) == 'table' and answer.err then

@@ -1,5 +1,5 @@
 -- ARGV: prefix, token, epoch, limit, suspects (0 or 1), then pairs of queue and share.
--- Returns [in how many seconds the next delayed one is due and its score, or "", [the paused ones of the queues], how often something was cancelled, one entry a list that was
+-- Returns [in how many seconds the next delayed one is due and its score, or "", [the paused ones of the queues], how often something was cancelled, whether what happens is told (0 or 1), one entry a list that was
 -- taken from, …]; an entry is [list, verdict or "", seq of the first, [elements], [numbers of the cancelled ones, from 0]].
 -- Nil if the lease has ended, or this was asked in an earlier epoch of it and has been under way until now.
 local token, limit, suspects = ARGV[2], tonumber(ARGV[4]), ARGV[5] == '1'
@@ -18,7 +18,7 @@ local rings = {}
 for at = 6, #ARGV, 2 do rings[#rings + 1] = key('ring:' .. ARGV[at]) end
 local any_rings = #rings > 0 and redis.call('EXISTS', unpack(rings)) > 0
 local paused = {}
-local answer = {due_in, paused, tonumber(redis.call('GET', key('cancels')) or 0)}
+local answer = {due_in, paused, tonumber(redis.call('GET', key('cancels')) or 0), is_told() and 1 or 0}
 local taken = 0
 
 -- Which of ``elements`` have been cancelled, as numbers from 0.

@@ -42,6 +42,10 @@
 --   umbel:line:NAME              string  "CALL\nNEW": the last call of a sender's connection, and how many jobs it brought
 --   umbel:about:ID               string  the guard beside a result document that is no JSON object (MessagePack)
 --   umbel:cancelled              hash    ID -> "AT RUNNING"
+--   umbel:recorder               string  there while a recorder is expected: what happens to jobs is told then
+--   umbel:events                 stream  what happened: q "LIST\nDUE\nELEMENT" of a message queued, e what one step settled (MessagePack, as
+--                                       state/events.py packs it) and r the numbers of those among it that were refused
+--   umbel:events-lost            counter of what found no room there
 --   umbel:leaders                hash    application -> "NUMBER:TOKEN BEAT" of the scheduler that leads
 --   umbel:ticks                  hash    schedule entry, as APPLICATION/NAME -> "LAST-RUN RUNS"
 --   umbel:dead:order             zset    number of a dead letter -> the same, so that the newest come first
@@ -188,9 +192,42 @@ local function postpone(list, element, id, due)
     return member
 end
 
+local MOST_EVENTS = 1000000
+
+-- Whether what happens is told: nil until it is asked for.
+local told
+
+local function is_told()
+    if told == nil then told = redis.call('EXISTS', key('recorder')) == 1 end
+    return told
+end
+
+-- What is told at the end of this step, if it waits for something; its order is that of the telling.
+local tellings
+
+local function tell(...)
+    if not is_told() then return end
+    if tellings then
+        tellings[#tellings + 1] = {...}
+    elseif redis.call('XLEN', key('events')) < MOST_EVENTS then
+        redis.call('XADD', key('events'), '*', ...)
+    else
+        redis.call('INCR', key('events-lost'))
+    end
+end
+
+-- Tell what has ended in this step, but for what was refused, and then what follows from it.
+local function tell_all(ended, refused)
+    local following = tellings
+    tellings = nil
+    if ended ~= '' then tell('e', ended, 'r', table.concat(refused, ' ')) end
+    for _, one in ipairs(following) do tell(unpack(one)) end
+end
+
 -- Put one message into its list, or among the delayed.
 local function push(list, body, priority, id, info, due, at)
     local element = write(body, at, priority, 0, 0, id)
+    tell('q', list .. '\n' .. due .. '\n' .. element)
     if due == 0 then
         enlist('LPUSH', list, element)
         remember(id, info, 'q' .. list, at)

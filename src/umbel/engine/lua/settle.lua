@@ -2,14 +2,15 @@
 -- ARGV: prefix, token, crash limit, MessagePack [[seq or 0, action, dead letter or "", records, outgoing, parts, fired, id, queued, rest], …],
 -- MessagePack [[[what ends of one kind have in common: state, attempt, task, queue, owner, then their guard as text but for the time, in two
 -- pieces], …], [seq, id, queued, kind from 1 or 0 for no record, record's id or false for the same one, document without its last brace, ttl,
--- since or false for when it was queued, …]] of plain jobs that have just ended, or "".
+-- since or false for when it was queued, …]] of plain jobs that have just ended, or "",
+-- what state/events.py has packed of the plain ones and then of the others, or "".
 -- id and queued are what the message of seq says of itself: its task id and when it was queued, as text; rest is "" or
 -- [batch or "", member, outcome, a job whose checkpoints are dropped or ""].
 -- Returns [refused, complete, refused plain ones]: numbers of refused entries from 0, and group ids of complete chords.
 local token, limit = ARGV[2], tonumber(ARGV[3])
 local held = key('held:' .. token)
 local at = now()
-local refused, refused_plain = {}, {}
+local refused, refused_plain, plain_count = {}, {}, 0
 
 -- Jobs whose message has gone, as pairs of id and when it was queued.
 local gone = {}
@@ -66,6 +67,7 @@ end
 -- Most ends are plain: one flat list, nothing packed here, no number written out.
 local function settle_plain(kinds, flat)
     local stamps = {}
+    plain_count = #flat / 8
     for number, kind in ipairs(kinds) do stamps[number] = kind[6] .. at .. kind[7] end
     for start = 1, #flat, 8 do
         local seq, id, queued, number, name, meta, ttl, since = unpack(flat, start, start + 7)
@@ -80,6 +82,9 @@ local function settle_plain(kinds, flat)
         end
     end
 end
+
+-- What has ended is told before what follows from it.
+tellings = {}
 
 local function send(message) push(message[1], message[2], message[3], message[4], message[5], message[6], at) end
 
@@ -122,4 +127,8 @@ for number, entry in ipairs(entries) do
 end
 for number = #backwards, 1, -1 do act(unpack(backwards[number])) end
 forget()
-return {refused, fire_touched(at, send), refused_plain}
+local complete = fire_touched(at, send)
+local untold = {unpack(refused_plain)}
+for _, number in ipairs(refused) do untold[#untold + 1] = number + plain_count end
+tell_all(ARGV[6], untold)
+return {refused, complete, refused_plain}

@@ -59,13 +59,15 @@ local function post(token, message, at)
     local list, body, priority, id, info, due = unpack(message)
     local number = redis.call('INCR', key('seq'))
     redis.call('HSET', key('outbox'), number, cmsgpack.pack({token, at, list, body, priority, id, due}))
+    tell('q', list .. '\n' .. due .. '\n' .. write(body, at, priority, 0, 0, id))
     remember(id, info, due == 0 and 'b' or 'b' .. due, at)
     return number
 end
 
 -- Know a job whose message is about to be published, unless it is not to be queued again and is known.
-local function know(named_as, list, id, info, due, once, at)
+local function know(named_as, list, priority, id, info, due, once, body, at)
     if once and id ~= '' and redis.call('EXISTS', key('job:' .. id)) == 1 then return end
+    if body ~= '' then tell('q', list .. '\n' .. due .. '\n' .. write(body, at, priority, 0, 0, id)) end
     if due == 0 then
         remember(id, info, 'b', at)
     else

@@ -1,5 +1,5 @@
 -- What a batch of executions leaves behind, in one step.
--- ARGV: prefix, token, crash limit, entries as for settle.lua.
+-- ARGV: prefix, token, crash limit, entries as for settle.lua, what state/events.py has packed of them or "".
 -- Returns [refused, complete, posted, called]; posted is a list of (entry, number in it, number in the outbox), called one of
 -- (number in the outbox, what stands there).
 local token, limit = ARGV[2], tonumber(ARGV[3])
@@ -45,6 +45,7 @@ local function send(message)
     called[#called + 1] = redis.call('HGET', key('outbox'), number)
 end
 
+tellings = {}
 relieve()
 for number, entry in ipairs(entries) do
     local seq, action, ending, records, outgoing, parts, fired, _, _, rest = unpack(entry)
@@ -75,4 +76,6 @@ for number, entry in ipairs(entries) do
         end
     end
 end
-return {refused, fire_touched(at, send), posted, called}
+local complete = fire_touched(at, send)
+tell_all(ARGV[5], refused)
+return {refused, complete, posted, called}

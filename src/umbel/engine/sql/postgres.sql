@@ -629,3 +629,41 @@ DELETE FROM umbel.checkpoint_fence WHERE task_id = ANY(%s)
 
 -- name: checkpoint_sweep
 DELETE FROM umbel.checkpoint_fence WHERE expires < extract(epoch FROM clock_timestamp())
+
+-- name: event_expect
+INSERT INTO umbel.recorder AS r (id, until) VALUES (1, extract(epoch FROM clock_timestamp()) + %s)
+ON CONFLICT (id) DO UPDATE SET until = greatest(r.until, excluded.until)
+
+-- name: event_identity
+INSERT INTO umbel.recorder AS r (id, until) VALUES (1, 0) ON CONFLICT (id) DO UPDATE SET until = r.until RETURNING identity
+
+-- name: event_kept
+SELECT until > extract(epoch FROM clock_timestamp()) FROM umbel.recorder
+
+-- name: event_room
+SELECT r.until > extract(epoch FROM clock_timestamp()),
+    coalesce((SELECT max(number) - min(number) FROM umbel.event), 0) < %s FROM umbel.recorder AS r
+
+-- name: event_lose
+UPDATE umbel.recorder SET lost = lost + %s
+
+-- name: event_queued
+INSERT INTO umbel.event (at, task_id, queue, priority, due, payload)
+VALUES (extract(epoch FROM clock_timestamp()), %s, %s, %s, %s, %s)
+
+-- name: event_ended
+INSERT INTO umbel.event (at, ends) VALUES (extract(epoch FROM clock_timestamp()), %s)
+
+-- name: event_read
+SELECT xact::text, number, at, task_id, queue, priority, due, payload, ends FROM umbel.event
+WHERE xact < pg_snapshot_xmin(pg_current_snapshot()) AND (xact, number) > (%s::text::xid8, %s)
+ORDER BY xact, number LIMIT %s
+
+-- name: event_drop
+DELETE FROM umbel.event WHERE (xact, number) <= (%s::text::xid8, %s)
+
+-- name: event_lost
+SELECT lost FROM umbel.recorder
+
+-- name: event_size
+SELECT count(*) FROM umbel.event

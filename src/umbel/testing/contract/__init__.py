@@ -20,6 +20,7 @@ from umbel.testing.contract._cancelling import Cancelling
 from umbel.testing.contract._checkpoints import EngineCheckpoints
 from umbel.testing.contract._crashes import Crashes
 from umbel.testing.contract._effects import EngineEffects
+from umbel.testing.contract._events import Events
 from umbel.testing.contract._fair import Fairness
 from umbel.testing.contract._leases import Leases
 from umbel.testing.contract._letters import Letters
@@ -59,6 +60,7 @@ class EngineContract(
     EngineEffects,
     EngineLimits,
     EngineSlots,
+    Events,
     Fairness,
 ):
     """All that an engine promises. Set ``url`` before each test, or override ``open_engine``."""

@@ -14,6 +14,7 @@ from umbel.engine.headers import CALLBACK
 from umbel.engine.state import Claim, Keyed, LeaseEnded, Verdict
 from umbel.engine.store import ChordPart, Outgoing, Record, Settled
 from umbel.testing.contract._batches import BatchPromises, BesideBatches
+from umbel.testing.contract._state_events import StateEvents
 from umbel.testing.contract._state_lanes import StateLanes
 from umbel.testing.contract._state_letters import StateLetters
 from umbel.testing.contract._state_primitives import StatePrimitives
@@ -25,7 +26,7 @@ __all__ = ("StateContract",)
 _QUEUE: Final = "default"
 
 
-class StateContract(StateLanes, StateLetters, StateUniques, StatePrimitives, BatchPromises):
+class StateContract(StateLanes, StateLetters, StateUniques, StateEvents, StatePrimitives, BatchPromises):
     """All that a state store promises. Set ``url`` before each test to an empty store."""
 
     def forget(self, task_id: str) -> None:

@@ -1,0 +1,70 @@
+"""What the history is told of one execution's end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from celery import states
+
+from umbel.engine.letters import DeadLetter
+from umbel.state.events import Ended
+
+if TYPE_CHECKING:
+    from umbel.engine.execution import Execution
+    from umbel.engine.store import Record, Settled
+
+__all__ = ("end_in_child", "ended_of")
+
+#: An execution that was given back, and one that took its process with it.
+_GIVEN_BACK = {"requeue": "REQUEUED", "crash": "CRASHED"}
+
+
+def ended_of(execution: Execution, entry: Settled) -> Ended | None:
+    """Return what ``entry`` says of how ``execution`` has ended; None when that is no end of a try."""
+    delivery = execution.delivery
+    own = delivery.task_id
+    if own is None:
+        return None
+    record = next((one for one in entry.records if one.task_id == own and _ends(one)), None)
+    state = record.state if record is not None else _unrecorded(execution, entry, own)
+    if state is None:
+        return None
+    return Ended(
+        own,
+        delivery.queue,
+        execution.attempt,
+        state,
+        delivery.enqueued,
+        execution.started,
+        time.time(),
+        record.meta if record is not None and isinstance(record.meta, str) else None,
+        None if delivery.enqueued else delivery.payload,
+    )
+
+
+def end_in_child(record: Record, queue: str, started: float) -> Ended | None:
+    """Return what a prefork child tells of its job, with the state that it stores; None for a passing one."""
+    if not _ends(record):
+        return None
+    document = record.meta if isinstance(record.meta, str) else None
+    return Ended(record.task_id, queue, record.attempt, record.state, record.since, started, time.time(), document)
+
+
+def _ends(record: Record) -> bool:
+    return record.final or record.state == states.RETRY
+
+
+def _unrecorded(execution: Execution, entry: Settled, own: str) -> str | None:
+    """Return how a try has ended of which no state is stored here; None where somebody else tells it, or it is none."""
+    if execution.told_elsewhere and entry.action not in _GIVEN_BACK:
+        return None
+    if isinstance(entry.letter, DeadLetter):
+        return str(states.FAILURE)
+    if not execution.started or entry.action == "keep":
+        # Put off, or given back, before it began; or something that came after its end.
+        return None
+    if entry.action in _GIVEN_BACK:
+        return _GIVEN_BACK[entry.action]
+    # Its next try goes out under its own id.
+    return str(states.RETRY if any(one.task_id == own for one in entry.outgoing) else states.SUCCESS)
