@@ -1,5 +1,6 @@
 """One drain: a worker meets a full queue, and an observer sees the last result stored."""
 
+import time
 from typing import Any
 
 from benchmarks.meter import metered
@@ -9,10 +10,11 @@ from benchmarks.subjects import Variant
 __all__ = ["drain"]
 
 
-def drain(here: Site, variant: Variant, jobs: int, more_waits: bool = False) -> dict[str, Any]:
+def drain(here: Site, variant: Variant, jobs: int, more_waits: bool = False, then: str = "") -> dict[str, Any]:
     """Drain ``jobs`` in ``here``; the rate runs from when every process works to the last result stored.
 
     With ``more_waits`` these are not all: it ends with their bodies, and the worker gives back what it holds.
+    ``then`` is a verb of the client that waits for something more while the worker runs; timed from the first job.
     """
     here.forget()
     with (
@@ -21,6 +23,9 @@ def drain(here: Site, variant: Variant, jobs: int, more_waits: bool = False) -> 
         here.worker(variant, graceful=more_waits) as worker,
     ):
         seen = _watched(watch, worker)
+        if then:
+            here.client(then)
+            seen["then"] = time.monotonic()
     at, already = seen["active"]
     timed = seen["jobs"] - already
     if timed <= 0:
@@ -38,6 +43,7 @@ def drain(here: Site, variant: Variant, jobs: int, more_waits: bool = False) -> 
         "boot_cpu_seconds": seen["boot_cpu_seconds"],
         "cpu_us_per_job": seen["cpu_seconds"] / timed * 1e6,
         "rss_mb": seen["rss_mb"],
+        "then_seconds": seen.get("then", end) - seen["first"],
     } | meter.per_job(seen["jobs"])
 
 

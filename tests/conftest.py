@@ -183,6 +183,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A worker process starts in half the processor time.
     """
+    # Tests of the history begin it themselves: most others start many workers, and each would start a recorder.
+    os.environ["UMBEL_HISTORY"] = "0"
     if not hasattr(config, "workerinput"):
         for folder in ("src", "services", "tests"):
             compileall.compile_dir(_ROOT / folder, quiet=2)

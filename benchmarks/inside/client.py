@@ -122,6 +122,11 @@ def _await_bodies(options: argparse.Namespace, deadline: float) -> tuple[tally.T
         time.sleep(_POLL)
 
 
+def _recorded(jobs: Any, options: argparse.Namespace) -> dict[str, Any]:
+    _until(jobs.recorded, options.deadline, "the history to be written")
+    return {}
+
+
 def _versions(jobs: Any, options: argparse.Namespace) -> dict[str, Any]:
     import sqlite3
 
@@ -144,6 +149,7 @@ _VERBS: dict[str, Callable[[Any, argparse.Namespace], dict[str, Any]]] = {
     "dispatch": _dispatch,
     "fill": _fill,
     "naps": _naps,
+    "recorded": _recorded,
     "latency": _latency,
     "watch": _watch,
     "versions": _versions,

@@ -18,6 +18,7 @@ __all__ = [
     "nap_async",
     "nap_threads",
     "noop",
+    "recorded",
     "send_stamp",
     "settled",
     "stamp",
@@ -67,6 +68,9 @@ def dispatch(number: int) -> object:
 
 
 def fill(count: int, delay: float | None) -> None:
+    if jobs.settings.history:
+        # The recorder comes with the worker, and what is dispatched now is to be its work as well.
+        jobs.engine.events.expect()
     if _DECLARED.fill is not None:
         _DECLARED.fill(noop, range(count))
         return
@@ -87,6 +91,11 @@ def send_stamp(sent: float) -> object:
 def settled(count: int) -> bool:
     """Results are stored in the same transaction as the acknowledgement, so an empty queue says both."""
     return not any(queue.ready or queue.leased for queue in jobs.engine.queues())
+
+
+def recorded() -> bool:
+    """Whether all that happened is in the history."""
+    return jobs.engine.events.size() == 0
 
 
 def versions() -> dict[str, str]:

@@ -6,6 +6,7 @@ from benchmarks.bench import Bench
 from benchmarks.measures.crowd import crowd
 from benchmarks.measures.declarations import declarations
 from benchmarks.measures.embedded import embedded
+from benchmarks.measures.history import history
 from benchmarks.measures.latency import latency
 from benchmarks.measures.million import million
 from benchmarks.measures.redis import on_redis
@@ -21,4 +22,5 @@ MEASURES: dict[str, Callable[[Bench], None]] = {
     "worker": worker,
     "million": million,
     "declarations": declarations,
+    "history": history,
 }

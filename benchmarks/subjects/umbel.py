@@ -1,4 +1,4 @@
-"""Umbel on its embedded engine and on Redis, with its defaults."""
+"""Umbel on its embedded engine and on Redis, with its defaults, but for the history."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,10 @@ from pathlib import Path
 from benchmarks.inside.declarations import DECLARE, KEYS, Declaration
 from benchmarks.subjects.subject import Subject, Variant
 
-__all__ = ["DURABLE", "ON_REDIS", "UMBEL", "declaring"]
+__all__ = ["DURABLE", "ON_REDIS", "RECORDED", "UMBEL", "declaring"]
+
+
+_HISTORY = {"UMBEL_HISTORY": "1", "UMBEL_DATA_DIR": "history"}
 
 
 class _Umbel(Subject):
@@ -22,7 +25,8 @@ class _Umbel(Subject):
         self.name = name
         self.title = title
         self.server = server
-        self.environment = environment
+        # What it costs to record everything is a measure of its own.
+        self.environment = {"UMBEL_HISTORY": "0", **environment}
         self.less = less
         self.pace, self.dispatch_pace = (16_000, 7_000) if server else (12_000, 15_000)
         self.pace = pace or self.pace
@@ -37,6 +41,13 @@ UMBEL = _Umbel(
 )
 DURABLE = _Umbel("umbel-full", "Umbel, one file, every commit synced", {"UMBEL_DURABILITY": "full"})
 ON_REDIS = _Umbel("umbel-redis", "Umbel", {}, server="redis")
+
+
+#: With everything recorded, by where its messages are.
+RECORDED = {
+    "embedded": _Umbel("umbel-recorded", "Umbel, one file, recorded", _HISTORY),
+    "redis": _Umbel("umbel-redis-recorded", "Umbel, recorded", _HISTORY, server="redis"),
+}
 
 
 def declaring(name: str, declaration: Declaration, server: str) -> Subject:

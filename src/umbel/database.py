@@ -1,4 +1,4 @@
-"""What an application offers for its own database: transactional dispatch, and sessions in jobs.
+"""What an application offers for its databases: transactional dispatch, sessions in jobs, and the history of its jobs.
 
 SQLAlchemy is imported when something of this is used, and not before.
 """
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from celery import signals
 
 from umbel.errors import ConfigurationError
+from umbel.settings import data_directory
 
 if TYPE_CHECKING:
     from umbel.jobs.databases import Databases
     from umbel.jobs.outbox import AnySession, InTransaction, Outbox
     from umbel.jobs.sessions import AsyncSessions, Sessions
+    from umbel.monitor.history import History
 
 __all__ = ("WithDatabase", "extra")
 
@@ -71,10 +73,20 @@ class WithDatabase:
             signal.connect(lambda **_: databases.dispose(), weak=False)
         return databases
 
+    @cached_property
+    def history(self) -> History:
+        """The history of this application's jobs, at ``UMBEL_HISTORY_URL``. See :mod:`umbel.monitor.history`."""
+        with extra("jobs.history"):
+            from umbel.monitor.history import History
+        app: Any = self
+        return History(app.settings.history_url, data_directory(app.settings))
+
     def close_databases(self) -> None:
-        """Close the connections of ``session`` and ``async_session`` that nobody uses."""
+        """Close the connections of ``session``, ``async_session`` and ``history`` that nobody uses."""
         if "_databases" in self.__dict__:
             self._databases.dispose()
+        if "history" in self.__dict__:
+            self.history.close()
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from umbel.durations import duration
 from umbel.errors import ConfigurationError
 
-__all__ = ("Explained", "Settings", "data_directory")
+__all__ = ("Explained", "Settings", "data_directory", "history_place")
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 #: Written as ``a,b`` in the environment.
@@ -97,6 +97,20 @@ class Settings(BaseSettings):
     )
     database_url: str | None = Field(
         None, description="The application's own database: sessions in jobs and the outbox. SQLite or PostgreSQL."
+    )
+    history: bool = Field(True, description="Whether workers record what becomes of every job.")
+    history_url: str | None = Field(
+        None, description="Where that is written: SQLite, or PostgreSQL. Default: history.db in the data directory."
+    )
+    history_age: Duration = Field(
+        timedelta(days=7),
+        description="How long jobs that succeeded, or were cancelled or expired, stay in the history.",
+    )
+    history_failures_age: Duration = Field(
+        timedelta(days=30), description="How long jobs that failed stay in the history."
+    )
+    history_most: int = Field(
+        1_000_000, ge=1, le=100_000_000, description="How many ended jobs of each state the history keeps at most."
     )
     result_backend: str | None = Field(None, description="Where results are kept. Default: beside the messages.")
     data_dir: Path | None = Field(
@@ -247,6 +261,11 @@ def data_directory(settings: Settings, start: Path | None = None) -> Path:
         if (folder / "pyproject.toml").is_file():
             return folder / ".umbel"
     return here / ".umbel"
+
+
+def history_place(settings: Settings) -> str:
+    """Return the URL of the history's database."""
+    return settings.history_url or f"sqlite:///{data_directory(settings) / 'history.db'}"
 
 
 def _report_unknown(cls: type[Settings]) -> None:

@@ -20,6 +20,7 @@ from tests.chaos.fair import FairCampaign, Place
 from tests.chaos.limits import LimitCampaign
 from tests.chaos.rabbit_site import RabbitSite
 from tests.chaos.races import Races, RacesVerdict
+from tests.chaos.recording import RecordingCampaign
 from tests.chaos.redis_campaign import RedisCampaign
 from tests.chaos.redis_site import RedisSite
 from tests.chaos.site import EmbeddedSite, Site
@@ -106,6 +107,10 @@ def _fair(options: argparse.Namespace, site: Callable[[Path], Place], jobs: int 
     return FairCampaign(site=site, jobs=options.jobs or jobs, **common).run()
 
 
+def _recording(options: argparse.Namespace, **common: Any) -> Verdict:
+    return RecordingCampaign(jobs=options.jobs or 50_000, kills=options.kills or 20, **common).run()
+
+
 _CAMPAIGNS: Final[dict[str, Callable[..., Verdict | RacesVerdict]]] = {
     "embedded": _embedded,
     "redis": _redis,
@@ -117,6 +122,7 @@ _CAMPAIGNS: Final[dict[str, Callable[..., Verdict | RacesVerdict]]] = {
     "effects-redis": partial(_effects, site=partial(RedisSite, append=False)),
     "limits": partial(_limits, site=EmbeddedSite),
     "limits-redis": partial(_limits, site=partial(RedisSite, append=False)),
+    "recording": _recording,
     "fair": partial(_fair, site=partial(RedisSite, append=False)),
     "fair-embedded": partial(_fair, site=EmbeddedSite),
     "fair-rabbit": partial(_fair, site=RabbitSite, jobs=100_000),

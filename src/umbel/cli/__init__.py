@@ -21,6 +21,7 @@ from umbel.cli.enqueue import enqueue
 from umbel.cli.group import UmbelGroup
 from umbel.cli.init import init
 from umbel.cli.invocation import Invocation, app_options
+from umbel.cli.jobs import jobs
 from umbel.cli.key import key
 from umbel.cli.limits import limits
 from umbel.cli.migrate import migrate
@@ -76,6 +77,7 @@ for _command in (
     call,
     cancel,
     why,
+    jobs,
     batch,
     dead,
     config,

@@ -96,10 +96,11 @@ def _check(options: dict[str, Any]) -> None:
 def _run(spec: str, options: dict[str, Any]) -> int:
     from umbel.engine.supervisor import SupervisorOptions, run
     from umbel.jobs.outbox_companion import RelayCompanion
+    from umbel.monitor.companion import RecorderCompanion
 
     if options["grace"] is not None:
         options["grace"] = timedelta(seconds=options["grace"])
-    return run(SupervisorOptions(app=spec, **options), RelayCompanion())
+    return run(SupervisorOptions(app=spec, **options), RelayCompanion(), RecorderCompanion(options["loglevel"]))
 
 
 def _reload_on_change() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from umbel.engine.registry import address_of, is_embedded, is_served, options_of
 from umbel.errors import StoreError, StoreReadOnly, StoreUnreachable, UmbelError
+from umbel.settings import Settings, history_place
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -50,6 +51,7 @@ def main(text: str, load: Callable[[str], Any]) -> int:
             grace=told.grace.total_seconds(),
             engine=options_of(app),
             outbox={"database": told.database_url, "app": app.main or ""} if told.database_url else None,
+            history=_history(told) if told.history and is_served(app.conf.broker_url) else None,
         )
         console.install()
         app.conf.worker_log_format = app.conf.worker_task_log_format = console.FORMAT
@@ -102,6 +104,16 @@ def _work(app: Umbel, settings: dict[str, Any], status: _Status) -> int:
     if getattr(worker, "dismissed", False):
         status.tell(leaving=True)
     return int(worker.exitcode or 0)
+
+
+def _history(told: Settings) -> dict[str, Any]:
+    """Return what the recorder is to know."""
+    return {
+        "url": history_place(told),
+        "age": told.history_age.total_seconds(),
+        "failures_age": told.history_failures_age.total_seconds(),
+        "most": told.history_most,
+    }
 
 
 def _own_limits(worker: Any, settings: dict[str, Any]) -> None:

@@ -97,9 +97,9 @@ class SupervisorOptions:
 class Supervisor:
     """Keeps ``processes`` children running until told to stop."""
 
-    def __init__(self, options: SupervisorOptions, companion: Companion | None = None) -> None:
+    def __init__(self, options: SupervisorOptions, *companions: Companion) -> None:
         self.options: Final = options
-        self._companion = companion
+        self._companions: Final = companions
         #: Until the first child has read the application's settings, it is the only one.
         self.processes = options.processes or 1
         #: How many processes were shut down by remote control since the last reload, and are not replaced.
@@ -146,8 +146,8 @@ class Supervisor:
         finally:
             for child in self.children.values():
                 child.kill()
-            if self._companion is not None:
-                self._companion.stop()
+            for companion in self._companions:
+                companion.stop()
             if self.options.pidfile:
                 self.options.pidfile.unlink(missing_ok=True)
         return self._exit_code
@@ -218,8 +218,8 @@ class Supervisor:
 
     def _on_status(self, child: Child) -> None:
         for message in child.messages():
-            if self._companion is not None:
-                self._companion.hear(message)
+            for companion in self._companions:
+                companion.hear(message)
             if "url" in message:
                 self._url = message["url"]
             self._engine_options = message.get("engine", self._engine_options)
@@ -383,9 +383,9 @@ def _said(code: int) -> str:
     return f"exit code {code}"
 
 
-def run(options: SupervisorOptions, companion: Companion | None = None) -> int:
+def run(options: SupervisorOptions, *companions: Companion) -> int:
     """Supervise workers until a signal ends them; return the exit code."""
     logging.basicConfig(
         level=options.loglevel, format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr, force=True
     )
-    return Supervisor(options, companion).run()
+    return Supervisor(options, *companions).run()

@@ -43,7 +43,7 @@ def options(name: str) -> set[str]:
 
 def test_all_commands_of_the_design_are_there() -> None:
     wanted = (
-        "init up worker beat web status enqueue call cancel why batch dead config key pause resume purge limits "
+        "init up worker beat web status enqueue call cancel why jobs batch dead config key pause resume purge limits "
         "effects migrate release outbox doctor bench"
     )
     assert list(umbel_command.list_commands(click.Context(umbel_command))) == wanted.split()

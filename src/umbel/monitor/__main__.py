@@ -1,0 +1,85 @@
+"""The recorder's process: ``python -m umbel.monitor``, started by the supervisor of ``umbel worker`` only.
+
+What it is to know comes as one line of JSON over its input, which ends when the supervisor does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import Any, Final
+
+from umbel.engine.registry import open_engine
+from umbel.errors import StoreError, UmbelError
+from umbel.monitor.history import History
+from umbel.monitor.recorder import Recorder
+from umbel.monitor.retention import usual
+
+logger = logging.getLogger("umbel.monitor")
+
+#: Where cores are scarce the history waits, and no job does.
+_NICE: Final = 10
+_EX_CONFIG: Final = 78
+_INPUT: Final = 0
+
+
+def main() -> int:
+    """Record until a signal comes, or the supervisor is gone."""
+    told = json.loads(_first_line())
+    stop = threading.Event()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    logging.basicConfig(
+        level=told["loglevel"], format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr, force=True
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with contextlib.suppress(OSError):
+        os.nice(_NICE)
+    _watch_life(stop)
+    try:
+        _record(told, stop)
+    except UmbelError as error:
+        logger.error("There is no history: %s", error)
+        return _EX_CONFIG
+    return 0
+
+
+def _record(told: dict[str, Any], stop: threading.Event) -> None:
+    engine = open_engine(told["url"], **told["engine"])
+    place = told["history"]
+    kept = usual(place["age"], place["failures_age"], place["most"])
+    recorder = Recorder(engine, History(place["url"]), kept)
+    try:
+        recorder.run(stop)
+    finally:
+        with contextlib.suppress(StoreError):
+            recorder.resign()
+        with contextlib.suppress(StoreError):
+            engine.close()
+
+
+def _first_line() -> bytes:
+    # Not through the buffered reader, whose lock the thread below would hold while the interpreter ends.
+    text = b""
+    while not text.endswith(b"\n") and (byte := os.read(_INPUT, 1)):
+        text += byte
+    return text
+
+
+def _watch_life(stop: threading.Event) -> None:
+    def wait() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(_INPUT, 1):
+                pass
+        stop.set()
+
+    threading.Thread(target=wait, name="umbel-life", daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""The history's database: SQLite in a file of its own, or PostgreSQL.
+
+SQLite runs in WAL mode, so whoever reads never waits for whoever writes. One transaction writes at a time, on
+either database; who finds another one at it waits, and tries again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from umbel.errors import ConfigurationError, StoreCorrupt, StoreUnreachable
+
+__all__ = ("Database", "history_address")
+
+_T = TypeVar("_T")
+_DRIVERS: Final = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
+_BUSY_SECONDS: Final = 2.0
+_BUSY_TRIES: Final = 15
+_WRITES: Final = "umbel_writes"
+_PRAGMAS: Final = (
+    # Only before the first table is made.
+    "PRAGMA auto_vacuum = INCREMENTAL",
+    "PRAGMA journal_mode = WAL",
+    # A power loss may cost what the last moments have told, never the file.
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA temp_store = MEMORY",
+    # In KiB.
+    "PRAGMA cache_size = -65536",
+    "PRAGMA wal_autocheckpoint = 4000",
+    "PRAGMA journal_size_limit = 67108864",
+)
+_ADVICE: Final = "write postgresql+psycopg://user:password@host/name or sqlite:////absolute/file.db."
+
+
+def history_address(url: str | None, folder: Path) -> URL:
+    """Return where the history is: what ``UMBEL_HISTORY_URL`` says, else ``history.db`` in ``folder``.
+
+    Raises :exc:`ConfigurationError` if that is neither SQLite nor PostgreSQL.
+    """
+    if url is None:
+        return URL.create("sqlite", database=str(folder / "history.db"))
+    try:
+        place = make_url(url.replace("postgres:", "postgresql:", 1) if url.startswith("postgres:") else url)
+    except ArgumentError:
+        raise ConfigurationError(f"UMBEL_HISTORY_URL is not a database's URL: {_ADVICE}") from None
+    kind = place.get_backend_name()
+    if kind not in _DRIVERS:
+        raise ConfigurationError(
+            f"UMBEL_HISTORY_URL names {kind}, and the history needs SQLite or PostgreSQL: {_ADVICE}"
+        )
+    if kind == "sqlite" and place.database in (None, "", ":memory:"):
+        raise ConfigurationError(f"UMBEL_HISTORY_URL names no file, and several processes share the history: {_ADVICE}")
+    return place if place.drivername in _DRIVERS.values() else place.set(drivername=_DRIVERS[kind])
+
+
+class Database:
+    """Connections to the history, made when first used; none is carried over a fork."""
+
+    def __init__(self, address: URL) -> None:
+        self.address: Final = address
+        self.is_sqlite: Final = address.get_backend_name() == "sqlite"
+        self.engine: Final[Engine] = self._made()
+
+    def _made(self) -> Engine:
+        if not self.is_sqlite:
+            return create_engine(self.address, pool_pre_ping=True, pool_size=2, max_overflow=8)
+        engine = create_engine(self.address, connect_args={"timeout": _BUSY_SECONDS}, pool_size=2, max_overflow=8)
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+        return engine
+
+    def make_folder(self) -> None:
+        """Make the folder of the file, where there is one."""
+        if self.is_sqlite:
+            folder = Path(str(self.address.database)).parent
+            if not folder.exists():
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                (folder / ".gitignore").write_text("*\n")
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection that sees one state of the history. Raises a :exc:`StoreError`."""
+        with self._named_errors(), self.engine.connect() as connection, connection.begin():
+            if not self.is_sqlite:
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield connection
+
+    def write(self, step: Callable[[Connection], _T]) -> _T:
+        """Run ``step`` in a transaction of its own and return what it does; again, while another one is writing.
+
+        Raises a :exc:`StoreError`; nothing of the step was written then, unless the server went away while it answered.
+        """
+        with self._named_errors():
+            for _ in range(_BUSY_TRIES - 1):
+                with contextlib.suppress(_Busy):
+                    return self._try(step)
+            return self._try(step)
+
+    def _try(self, step: Callable[[Connection], _T]) -> _T:
+        with contextlib.ExitStack() as open_:
+            try:
+                connection = open_.enter_context(self.engine.connect().execution_options(**{_WRITES: True}))
+                open_.enter_context(connection.begin())
+            except OperationalError as error:
+                if _is_busy(error):
+                    raise _Busy(str(error.orig)) from error
+                raise
+            return step(connection)
+
+    @contextlib.contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except _Busy as error:
+            raise StoreUnreachable(
+                self._name(),
+                str(error),
+                "Another process has been writing to it for long: which one is it?",
+                unsure=False,
+            ) from error
+        except DBAPIError as error:
+            reason = str(error.orig).strip().partition("\n")[0]
+            if isinstance(error.orig, sqlite3.DatabaseError) and error.orig.sqlite_errorname in _DAMAGED:
+                raise StoreCorrupt(str(self.address.database), reason) from error
+            if isinstance(error, OperationalError):
+                raise StoreUnreachable(self._name(), reason, "Is UMBEL_HISTORY_URL right?") from error
+            raise
+
+    def _name(self) -> str:
+        return self.address.render_as_string(hide_password=True)
+
+    def give_back(self) -> None:
+        """Let a file have fewer of the pages that hold nothing; a server looks after that itself."""
+        if self.is_sqlite:
+            # Whoever comes next may do it.
+            busy = contextlib.suppress(sqlite3.OperationalError)
+            with self._named_errors(), self.engine.connect() as connection, busy:
+                driver: Any = connection.connection.driver_connection
+                # A script, because each step of this statement frees one page and gives no row.
+                driver.executescript("PRAGMA incremental_vacuum(2000)")
+
+    def close(self) -> None:
+        """Close the connections; using the database again opens new ones."""
+        self.engine.dispose()
+
+
+class _Busy(Exception):
+    """Another transaction is writing."""
+
+
+_DAMAGED: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+
+def _is_busy(error: DBAPIError) -> bool:
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return isinstance(code, int) and code & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def _prepare(driver: Any, record: Any) -> None:
+    # Transactions begin where we say, and not with the first change.
+    driver.isolation_level = None
+    for pragma in _PRAGMAS:
+        driver.execute(pragma).close()
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,74 @@
+"""Failures that are alike, as one: of one type, at one place of the project's own code, whichever release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import func, select
+
+from umbel.monitor.database import Database
+from umbel.monitor.names import Names
+from umbel.monitor.tables import JOBS
+
+__all__ = ("FailureGroup", "FailureGroups")
+
+_MOST: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureGroup:
+    """Jobs that have failed, or are retrying, alike; what is said of one is the newest's."""
+
+    fingerprint: str
+    jobs: int
+    #: The job that was dispatched first of them, and the newest: numbers.
+    first: int
+    last: int
+    #: When that one failed last, if it has ended.
+    ended_at: float | None
+    task: str | None
+    release: str | None
+    error_type: str | None
+    error_message: str | None
+
+
+class FailureGroups:
+    """Reads groups of failures."""
+
+    def __init__(self, database: Database) -> None:
+        self._database: Final = database
+
+    def find(self, *, limit: int = 100) -> tuple[FailureGroup, ...]:
+        """Return groups of all jobs that have failed or are retrying, the largest first."""
+        groups = (
+            select(
+                JOBS.c.fingerprint,
+                func.count().label("jobs"),
+                func.min(JOBS.c.number).label("first"),
+                func.max(JOBS.c.number).label("last"),
+            )
+            .where(JOBS.c.fingerprint.is_not(None))
+            .group_by(JOBS.c.fingerprint)
+            .order_by(func.count().desc(), func.max(JOBS.c.number).desc())
+            .limit(max(1, min(limit, _MOST)))
+            .subquery("groups")
+        )
+        about = (JOBS.c.ended_at, JOBS.c.task, JOBS.c.release, JOBS.c.error_type, JOBS.c.error_message)
+        found = select(groups, *about).join(JOBS, JOBS.c.number == groups.c.last)
+        with self._database.reading() as connection:
+            names = Names()
+            return tuple(
+                FailureGroup(
+                    fingerprint=row.fingerprint,
+                    jobs=row.jobs,
+                    first=row.first,
+                    last=row.last,
+                    ended_at=row.ended_at,
+                    task=names.name(connection, row.task),
+                    release=names.name(connection, row.release),
+                    error_type=row.error_type,
+                    error_message=row.error_message,
+                )
+                for row in connection.execute(found.order_by(groups.c.jobs.desc(), groups.c.last.desc())).all()
+            )

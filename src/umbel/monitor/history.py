@@ -1,0 +1,69 @@
+"""The history of all jobs: to write into it, to shorten it, and with ``jobs``, ``failures`` and ``charts`` to read it.
+
+    history = History("sqlite:////srv/shop/.umbel/history.db")
+    after = history.cursor("shop")
+    logged = log.read(500, after)
+    if logged is not None:
+        history.write("shop", logged, after=after)
+        log.drop(logged.last)
+
+Safe to end at any moment: an event is written once, whether it was dropped from its log or not.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import select
+
+from umbel.monitor.charts import Charts
+from umbel.monitor.database import Database, history_address
+from umbel.monitor.failure_groups import FailureGroups
+from umbel.monitor.jobs_view import JobsView
+from umbel.monitor.retention import Retention, prune
+from umbel.monitor.schema import prepare
+from umbel.monitor.tables import CURSORS
+from umbel.monitor.writer import Writer
+from umbel.state.events import Logged
+
+__all__ = ("History",)
+
+
+class History:
+    """The history at ``url``; without one, in ``history.db`` in ``folder``. Its tables are made where they are missing.
+
+    Raises :exc:`ConfigurationError`, and a :exc:`StoreError` when the database cannot be used.
+    """
+
+    def __init__(self, url: str | None = None, folder: Path | None = None) -> None:
+        self.database: Final = Database(history_address(url, folder or Path()))
+        self._writer: Final = Writer()
+        self.jobs: Final = JobsView(self.database)
+        self.failures: Final = FailureGroups(self.database)
+        self.charts: Final = Charts(self.database)
+        try:
+            prepare(self.database)
+        except BaseException:
+            self.close()
+            raise
+
+    def cursor(self, store: str) -> str | None:
+        """Return the number of the last event of ``store`` that has been written; None before the first one."""
+        with self.database.reading() as connection:
+            return connection.scalar(select(CURSORS.c.position).where(CURSORS.c.store == store))
+
+    def write(self, store: str, logged: Logged, *, after: str | None) -> None:
+        """Write events down and move the cursor of ``store`` from ``after``, in one transaction.
+
+        Raises :exc:`CursorMoved` when it does not stand there: somebody else has written them, or some of them.
+        """
+        self.database.write(lambda connection: self._writer.write(connection, store, logged, after))
+
+    def prune(self, retention: Retention) -> int:
+        """Drop what is above its limits; return how many jobs those were."""
+        return prune(self.database, retention)
+
+    def close(self) -> None:
+        """Close the connections; using the history again opens new ones."""
+        self.database.close()

@@ -1,0 +1,167 @@
+"""Which jobs of the history are meant, and how the database finds them without looking at all of them.
+
+One of the conditions is looked up in an index, in the order of numbers; the others are looked at on the rows that it
+finds, :data:`LOOKED_AT` of them at a time. Numbers grow with time, so a range of times is a range of numbers, found by
+bisection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, select
+
+from umbel.monitor.names import Kind, number_of
+from umbel.monitor.tables import JOBS, TAGS
+from umbel.states import JobState
+
+__all__ = ("EVERY", "LOOKED_AT", "JobFilter", "Stretch", "stretch_of")
+
+#: Clocks of those who dispatch differ, and stores are read one after the other.
+_SLACK: Final = 300.0
+_TEXT_MOST: Final = 200
+#: So many rows one page looks at, and one count.
+LOOKED_AT: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Jobs that fit everything that is given. Times are unix seconds."""
+
+    states: frozenset[JobState] = frozenset()
+    task: str | None = None
+    queue: str | None = None
+    tag: str | None = None
+    owner: str | None = None
+    release: str | None = None
+    worker: str | None = None
+    parent_id: str | None = None
+    root_id: str | None = None
+    group_id: str | None = None
+    batch_id: str | None = None
+    fingerprint: str | None = None
+    #: Dispatched at this time or later.
+    since: float | None = None
+    #: Dispatched earlier than this.
+    until: float | None = None
+    #: In the id, the arguments or the error, whatever the case of its letters.
+    text: str | None = None
+
+
+EVERY: Final = JobFilter()
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The rows that one page looks at: those of an index between two numbers."""
+
+    #: Selects the columns that are asked for, of all rows that fit.
+    conditions: tuple[ColumnElement[bool], ...]
+    #: The number of a row: the job's own, or that in the table which is looked up.
+    number: ColumnElement[int]
+    #: Whether there may be more behind it: the lowest number that it looks at.
+    last: int | None
+
+
+def stretch_of(connection: Connection, wanted: JobFilter, before: int | None) -> Stretch:
+    """Return what to look at for the page of ``wanted`` that comes ``before`` a number."""
+    by_tag = wanted.tag is not None
+    number = TAGS.c.job if by_tag else JOBS.c.number
+    indexed = [TAGS.c.tag == wanted.tag] if by_tag else []
+    found = list(_indexed(connection, wanted))
+    if not indexed:
+        indexed, found = found[:1], found[1:]
+    others = [*found, *_others(connection, wanted)]
+    bounds = list(_bounds(connection, wanted, number, before))
+    last = _last(connection, number, indexed, bounds, before) if others else None
+    if last is not None:
+        bounds.append(number >= last)
+    joined = [JOBS.c.number == TAGS.c.job] if by_tag else []
+    return Stretch((*joined, *indexed, *others, *bounds), number, last)
+
+
+def _bounds(
+    connection: Connection, wanted: JobFilter, number: ColumnElement[int], before: int | None
+) -> Iterator[ColumnElement[bool]]:
+    if before is not None:
+        yield number < before
+    # Bisected with some slack; looked at exactly afterwards.
+    if wanted.since is not None:
+        yield number > _number_at(connection, wanted.since - _SLACK)
+    if wanted.until is not None:
+        yield number <= _number_at(connection, wanted.until + _SLACK)
+
+
+def _last(
+    connection: Connection,
+    number: ColumnElement[int],
+    indexed: Sequence[ColumnElement[bool]],
+    bounds: Sequence[ColumnElement[bool]],
+    before: int | None,
+) -> int | None:
+    """Return the lowest number that a page looks at; None if it comes to the end."""
+    there = select(number).where(*indexed, *bounds).order_by(number.desc())
+    if indexed:
+        return connection.scalar(there.offset(LOOKED_AT - 1).limit(1))
+    # All rows, so that there are no more of them than numbers.
+    newest = connection.scalar(there.limit(1))
+    last = (newest or 0) - LOOKED_AT + 1
+    return last if last > 1 else None
+
+
+def _indexed(connection: Connection, wanted: JobFilter) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions that an index serves, the one that most likely leaves least first."""
+    for name in ("parent_id", "group_id", "batch_id", "root_id", "fingerprint", "owner"):
+        value = getattr(wanted, name)
+        if value is not None:
+            yield JOBS.c[name] == value
+    state = next(iter(wanted.states)) if len(wanted.states) == 1 else None
+    if state not in (None, JobState.SUCCEEDED):
+        yield JOBS.c.state == str(state)
+    if wanted.task is not None:
+        yield _named(connection, "task", wanted.task)
+    if wanted.queue is not None:
+        yield _named(connection, "queue", wanted.queue)
+    if state is JobState.SUCCEEDED:
+        yield JOBS.c.state == state.value
+
+
+def _others(connection: Connection, wanted: JobFilter) -> Iterator[ColumnElement[bool]]:
+    if len(wanted.states) > 1:
+        # No stretch of one index.
+        yield JOBS.c.state.in_(sorted(state.value for state in wanted.states))
+    if wanted.release is not None:
+        yield _named(connection, "release", wanted.release)
+    if wanted.worker is not None:
+        yield _named(connection, "worker", wanted.worker)
+    if wanted.since is not None:
+        yield JOBS.c.queued_at >= wanted.since
+    if wanted.until is not None:
+        yield JOBS.c.queued_at < wanted.until
+    if wanted.text:
+        columns = (JOBS.c.task_id, JOBS.c.arguments, JOBS.c.error_message, JOBS.c.error_type)
+        yield or_(*[one.icontains(wanted.text[:_TEXT_MOST], autoescape=True) for one in columns])
+
+
+def _named(connection: Connection, kind: Kind, name: str) -> ColumnElement[bool]:
+    number = number_of(connection, kind, name)
+    return false() if number is None else JOBS.c[kind] == number
+
+
+def _number_at(connection: Connection, time: float) -> int:
+    """Return about the last number whose job was dispatched before ``time``; 0 if all were later."""
+    low, high = 0, connection.scalar(select(func.max(JOBS.c.number))) or 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        below = select(JOBS.c.number, JOBS.c.queued_at).where(and_(JOBS.c.number > low, JOBS.c.number <= middle))
+        row = connection.execute(below.order_by(JOBS.c.number.desc()).limit(1)).one_or_none()
+        if row is None:
+            # Nothing is left between them.
+            low = middle
+        elif row.queued_at < time:
+            low = middle
+        else:
+            high = row.number - 1
+    return low

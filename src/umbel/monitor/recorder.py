@@ -1,0 +1,147 @@
+"""The recorder: moves events out of a store's log into the history, in bulk.
+
+Any number of recorders may run, on any hosts; one is elected, the others wait until it is gone. Each batch is written
+in one transaction together with the number of its last event, and only then dropped from the log: a recorder that dies
+anywhere between leaves events that the next one knows by their numbers. While the history cannot be written events
+stay in the log, as far as its bound; the log counts what found no room, and that is said here.
+Costs while idle: a look every half second.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Final
+
+from umbel.engine.leader import Leader
+from umbel.engine.outage import Outage
+from umbel.engine.store import Engine
+from umbel.errors import ConfigurationError, UmbelError
+from umbel.monitor.history import History
+from umbel.monitor.hosts import other_host
+from umbel.monitor.retention import Retention
+from umbel.monitor.writer import CursorMoved
+from umbel.state.events import EventLog
+
+__all__ = ("Recorder",)
+
+logger = logging.getLogger(__name__)
+
+#: So many entries are read at a time: one a message queued, one a batch settled.
+_BATCH: Final = 2000
+_IDLE_SECONDS: Final = 0.5
+#: How often it says that it lives, to the log and to other recorders.
+_WORD_SECONDS: Final = 1.0
+_EXPECT_SECONDS: Final = 60.0
+_PRUNE_SECONDS: Final = 60.0
+#: What recorders elect their leader by; no application is called so.
+_LEADERS: Final = "umbel:recorder"
+
+
+class Recorder:
+    """Records the events of one store."""
+
+    def __init__(self, engine: Engine, history: History, retention: Retention | None = None) -> None:
+        """``retention``: what the history keeps; without it all that is recorded."""
+        self._log: Final[EventLog] = engine.events
+        self._history: Final = history
+        self._engine: Final = engine
+        #: What the history knows this store by, however it is reached.
+        self._store: str | None = None
+        self._leader: Final[Leader] = engine.leader(_LEADERS)
+        self._leads = False
+        self._looked = self._expected = float("-inf")
+        self._retention: Final = retention
+        self._pruned = time.monotonic()
+        self._cursor: str | None = None
+        self._lost: int | None = None
+
+    def step(self) -> bool:
+        """Record one batch, if this is the recorder that does; return whether there may be more.
+
+        Raises :exc:`UmbelError` while the store or the history cannot be used.
+        """
+        if not self._lead():
+            return False
+        self._say()
+        logged = self._log.read(_BATCH, self._cursor)
+        if logged is None:
+            return False
+        try:
+            self._history.write(self._name, logged, after=self._cursor)
+        except CursorMoved:
+            # Another one wrote while this one was taken for dead.
+            self._leads = False
+            return True
+        self._cursor = logged.last
+        self._log.drop(logged.last)
+        return True
+
+    def _lead(self) -> bool:
+        if self._leads and time.monotonic() - self._looked < _WORD_SECONDS:
+            return True
+        leads = self._leader.leads()
+        self._looked = time.monotonic()
+        if leads and not self._leads:
+            self._cursor = self._history.cursor(self._name)
+            if self._cursor is not None:
+                # What the last one had written and not dropped.
+                self._log.drop(self._cursor)
+        self._leads = leads
+        return leads
+
+    @property
+    def _name(self) -> str:
+        if self._store is None:
+            self._store = self._log.identity()
+        return self._store
+
+    def _say(self) -> None:
+        now = time.monotonic()
+        if now - self._expected > _EXPECT_SECONDS:
+            self._refuse_to_split()
+            self._log.expect()
+            self._expected = now
+            self._complain()
+
+    def _refuse_to_split(self) -> None:
+        stranger = other_host(self._engine) if self._history.database.is_sqlite else None
+        if stranger is not None:
+            raise ConfigurationError(
+                f"the history is a file of this host, and {stranger} works on another one: "
+                "set UMBEL_HISTORY_URL to a PostgreSQL that all of them reach"
+            )
+
+    def _complain(self) -> None:
+        lost, self._lost = self._lost, self._log.lost()
+        if self._lost > (lost or 0):
+            logger.error(
+                "The history has a hole: the log was full, and %d of its entries found no room. Is the history's "
+                "database too slow, or was it away for long?",
+                self._lost - (lost or 0),
+            )
+
+    def run(self, stop: threading.Event) -> None:
+        """Record until told to stop."""
+        outage = Outage("The history cannot be written", "The history is written again")
+        while not stop.is_set():
+            try:
+                more = self.step()
+                self._prune()
+            except UmbelError as error:
+                self._leads = False
+                stop.wait(outage.pause(error))
+            else:
+                outage.over()
+                if not more:
+                    stop.wait(_IDLE_SECONDS)
+
+    def _prune(self) -> None:
+        if self._leads and self._retention is not None and time.monotonic() - self._pruned > _PRUNE_SECONDS:
+            self._pruned = time.monotonic()
+            self._history.prune(self._retention)
+
+    def resign(self) -> None:
+        """Let another one record."""
+        self._leader.resign()

@@ -1,0 +1,93 @@
+"""How long the history keeps what: by age and by count, for each state, and for each step of the rollups.
+
+Jobs go in steps of a thousand, each a transaction of its own, so that whoever records waits a moment at most; a job
+goes with all that hangs on it. A job that has not ended is kept, unless a limit names its state.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, delete, select
+
+from umbel.monitor.bulk import among
+from umbel.monitor.database import Database
+from umbel.monitor.tables import ATTEMPTS, JOBS, MESSAGES, ROLLUPS, TAGS
+from umbel.states import JobState
+
+__all__ = ("Limit", "Retention", "prune", "usual")
+
+_AT_A_TIME: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """How long jobs of one state are kept after they ended, and how many of them; None is without end."""
+
+    age: timedelta | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """What is kept."""
+
+    jobs: Mapping[JobState, Limit] = field(
+        default_factory=lambda: {
+            JobState.SUCCEEDED: Limit(age=timedelta(days=7), most=1_000_000),
+            JobState.CANCELLED: Limit(age=timedelta(days=7), most=1_000_000),
+            JobState.EXPIRED: Limit(age=timedelta(days=7), most=1_000_000),
+            JobState.FAILED: Limit(age=timedelta(days=30), most=1_000_000),
+        }
+    )
+    #: By the seconds of a step.
+    rollups: Mapping[int, timedelta] = field(
+        default_factory=lambda: {60: timedelta(days=2), 3600: timedelta(days=60), 86_400: timedelta(days=730)}
+    )
+
+
+def usual(age: float, failures_age: float, most: int) -> Retention:
+    """Return what is kept by three numbers: seconds for what failed and for the rest, and how many of each state."""
+    ages = {state: failures_age if state is JobState.FAILED else age for state in JobState if state.finished}
+    return Retention(jobs={state: Limit(age=timedelta(seconds=age), most=most) for state, age in ages.items()})
+
+
+def prune(database: Database, retention: Retention) -> int:
+    """Drop what is above the limits; return how many jobs those were."""
+    now = time.time()
+    dropped = 0
+    for state, limit in retention.jobs.items():
+        for wanted in _too_many(state, limit, now):
+            step = _AT_A_TIME
+            while step == _AT_A_TIME:
+                step = database.write(lambda connection, wanted=wanted: _drop(connection, wanted))  # type: ignore[misc]
+                dropped += step
+    for seconds, age in retention.rollups.items():
+        old = (ROLLUPS.c.step == seconds) & (ROLLUPS.c.start < now - age.total_seconds())
+        database.write(lambda connection, old=old: connection.execute(delete(ROLLUPS).where(old)))  # type: ignore[misc]
+    database.give_back()
+    return dropped
+
+
+def _too_many(state: JobState, limit: Limit, now: float) -> Iterator[Select[int]]:
+    """Yield statements that find the numbers of jobs that are to go."""
+    in_state = select(JOBS.c.number).where(JOBS.c.state == state.value)
+    if limit.age is not None:
+        since = JOBS.c.ended_at if state.finished else JOBS.c.queued_at
+        yield in_state.where(since < now - limit.age.total_seconds()).order_by(since)
+    if limit.most is not None:
+        newest = in_state.order_by(JOBS.c.number.desc())
+        last = newest.offset(limit.most).limit(1).scalar_subquery()
+        yield in_state.where(JOBS.c.number <= last).order_by(JOBS.c.number)
+
+
+def _drop(connection: Connection, wanted: Select[int]) -> int:
+    numbers: Sequence[Any] = connection.scalars(wanted.limit(_AT_A_TIME).with_for_update(skip_locked=True)).all()
+    if numbers:
+        for one in (ATTEMPTS.c.job, TAGS.c.job, MESSAGES.c.job, JOBS.c.number):
+            connection.execute(delete(one.table).where(among(connection, one, numbers)))
+    return len(numbers)

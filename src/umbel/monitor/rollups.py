@@ -1,0 +1,119 @@
+"""Rollups: what ended in each minute, hour and day, by task and queue, counted when it is written.
+
+A chart reads a few hundred rows of them, however many jobs these stand for. They outlive the jobs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import Connection, select
+
+from umbel.monitor.bulk import Insert, among
+from umbel.monitor.histograms import Histogram
+from umbel.monitor.lives import DEFERRED, INTERRUPTED, Execution
+from umbel.monitor.tables import ROLLUPS
+from umbel.states import JobState
+
+__all__ = ("COUNTS", "STEPS", "Rollups", "Sum")
+
+#: Seconds.
+STEPS: Final = (60, 3600, 86_400)
+#: What is counted, as the columns are called.
+COUNTS: Final = ("queued", "succeeded", "failed", "retried", "cancelled", "expired", "interrupted")
+
+_COLUMN: Final = {
+    JobState.SUCCEEDED.value: "succeeded",
+    JobState.FAILED.value: "failed",
+    JobState.RETRYING.value: "retried",
+    JobState.CANCELLED.value: "cancelled",
+    JobState.EXPIRED.value: "expired",
+    INTERRUPTED: "interrupted",
+}
+#: Minute, task, queue.
+_Cell: TypeAlias = tuple[int, int, int]
+#: Step, start, task, queue.
+_Key: TypeAlias = tuple[int, int, int, int]
+_REPLACE: Final = Insert(ROLLUPS, known="replace")
+_TRIES: Final = frozenset({JobState.SUCCEEDED.value, JobState.FAILED.value, JobState.RETRYING.value})
+
+
+class Sum:
+    """What is counted in one cell, or in several together."""
+
+    __slots__ = ("counts", "ran", "waited")
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(COUNTS, 0)
+        self.waited, self.ran = Histogram(), Histogram()
+
+    def add(self, other: Sum) -> None:
+        """Add what another one has counted."""
+        for name, number in other.counts.items():
+            self.counts[name] += number
+        self.waited.add(other.waited)
+        self.ran.add(other.ran)
+
+    def add_row(self, row: Any) -> None:
+        """Add a row of the table."""
+        for name in COUNTS:
+            self.counts[name] += getattr(row, name)
+        self.waited.add(Histogram.of(row.waited))
+        self.ran.add(Histogram.of(row.ran))
+
+    def as_row(self, key: _Key) -> tuple[Any, ...]:
+        """Return it as a row of the table."""
+        return (*key, *self.counts.values(), self.waited.as_text(), self.ran.as_text())
+
+
+class Rollups:
+    """What the events of one transaction add to the rollups."""
+
+    def __init__(self) -> None:
+        self._cells: dict[_Cell, Sum] = {}
+
+    def count_queued(self, at: float, task: int, queue: int) -> None:
+        """Count a job that was dispatched."""
+        self._cell(at, task, queue).counts["queued"] += 1
+
+    def count_end(self, at: float, task: int, queue: int, execution: Execution) -> None:
+        """Count the end of an execution."""
+        if execution.word == DEFERRED:
+            return
+        cell = self._cell(at, task, queue)
+        cell.counts[_COLUMN[execution.word]] += 1
+        if execution.word in _TRIES:
+            if execution.waited is not None:
+                cell.waited.count(execution.waited)
+            if execution.ran is not None:
+                cell.ran.count(execution.ran)
+
+    def _cell(self, at: float, task: int, queue: int) -> Sum:
+        key = (int(at // 60) * 60, task, queue)
+        cell = self._cells.get(key)
+        if cell is None:
+            cell = self._cells[key] = Sum()
+        return cell
+
+    def write(self, connection: Connection) -> None:
+        """Add it to what is there. Only for who may write now."""
+        sums: dict[_Key, Sum] = {}
+        for (minute, task, queue), cell in self._cells.items():
+            for step in STEPS:
+                sums.setdefault((step, minute // step * step, task, queue), Sum()).add(cell)
+        for row in _known(connection, sums):
+            sums[row.step, row.start, row.task, row.queue].add_row(row)
+        _REPLACE.run(connection, [one.as_row(key) for key, one in sorted(sums.items(), key=lambda pair: pair[0])])
+
+
+def _known(connection: Connection, keys: Iterable[_Key]) -> Iterable[Any]:
+    """Return the rows of ``keys`` that are there, a step and its times a statement."""
+    wanted = set(keys)
+    for step, group in itertools.groupby(sorted(wanted), key=lambda key: key[0]):
+        starts = sorted({start for _, start, _, _ in group})
+        found = select(ROLLUPS).where(ROLLUPS.c.step == step, among(connection, ROLLUPS.c.start, starts))
+        for row in connection.execute(found):
+            if (row.step, row.start, row.task, row.queue) in wanted:
+                yield row

@@ -1,0 +1,256 @@
+"""The recorder moves each event into the history once, whatever happens to it, to the store and to the history."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.postgres import PostgresServer
+from umbel.engine.burial import letter_of
+from umbel.engine.redis import RedisEngine
+from umbel.engine.sqlite import SQLiteEngine
+from umbel.engine.store import Engine, Outgoing, Record, Settled
+from umbel.errors import ConfigurationError, StoreError, UmbelError
+from umbel.monitor import recorder as recorder_module
+from umbel.monitor.history import History
+from umbel.monitor.job_filter import JobFilter
+from umbel.monitor.recorder import Recorder
+from umbel.state.events import Ended
+from umbel.states import JobState
+from umbel.testing.contract._suite import payload
+
+QUEUE = "default"
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    made: Engine
+    if request.param == "sqlite":
+        made = SQLiteEngine(tmp_path / "jobs.db")
+    else:
+        made = RedisEngine(request.getfixturevalue("redis_url"), run=tmp_path)
+    made.open_lease("here@test", [QUEUE], 10)
+    made.events.introduce("here@test", "r1")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    opened = History(f"sqlite:///{tmp_path / 'history.db'}")
+    yield opened
+    opened.close()
+
+
+def record(recorder: Recorder) -> None:
+    """Record until there is nothing more."""
+    while recorder.step():
+        pass
+
+
+def put(engine: Engine, *ids: str) -> None:
+    engine.enqueue([Outgoing(QUEUE, payload(one), one) for one in ids])
+
+
+def run(engine: Engine, state: str = "SUCCESS") -> None:
+    """Let everything that waits run, and end in ``state``."""
+    for one in engine.fetch({QUEUE: 0}, 1000):
+        assert one.task_id is not None
+        document = f'{{"status": "{state}", "result": 1}}'
+        told = Ended(one.task_id, QUEUE, 0, state, one.enqueued, time.time(), time.time(), document)
+        engine.settle([Settled(one.seq, "ack", records=[Record(one.task_id, state, True, document)], told=told)])
+
+
+def states(history: History) -> dict[str, str]:
+    return {job.id: job.state.value for job in history.jobs.find(limit=500).jobs}
+
+
+def attempts(history: History) -> list[int]:
+    return [job.attempts for job in history.jobs.find(limit=500).jobs]
+
+
+def test_c23_what_happens_is_recorded_and_dropped_from_the_log(engine: Engine, history: History) -> None:
+    recorder = Recorder(engine, history)
+    put(engine, "before")
+    record(recorder)
+    assert states(history) == {}, "nobody recorded then"
+    put(engine, "a", "b")
+    record(recorder)
+    assert states(history) == {"a": "queued", "b": "queued"}
+    run(engine)
+    record(recorder)
+    assert states(history) == {"a": "succeeded", "b": "succeeded", "before": "succeeded"}
+    assert engine.events.size() == 0
+
+
+@pytest.mark.parametrize("when", ["written", "dropped"])
+def test_c14_a_recorder_that_dies_anywhere_tells_nothing_twice_and_loses_nothing(
+    engine: Engine, history: History, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.events.expect()
+    put(engine, "a", "b", "c")
+    run(engine)
+    first = Recorder(engine, history)
+    log = type(engine.events)
+    dropped = log.drop
+
+    def die(self: Any, last: str) -> None:
+        if when == "dropped":
+            dropped(self, last)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "drop", die)
+        with pytest.raises(KeyboardInterrupt):
+            record(first)
+    first.resign()
+    second = Recorder(engine, history)
+    put(engine, "d")
+    record(second)
+    assert states(history) == {"a": "succeeded", "b": "succeeded", "c": "succeeded", "d": "queued"}
+    assert sorted(attempts(history)) == [0, 1, 1, 1]
+    assert engine.events.size() == 0
+
+
+# On SQLite it is the kernel's lock on a file that decides, which a process has only once.
+@pytest.mark.parametrize("engine", ["redis"], indirect=True)
+def test_c14_of_two_recorders_one_records_and_the_other_takes_over(
+    engine: Engine, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "_WORD_SECONDS", 0.0)
+    first, second = Recorder(engine, history), Recorder(engine, history)
+    record(first)
+    put(engine, "a")
+    assert not second.step()
+    assert states(history) == {}
+    record(first)
+    first.resign()
+    put(engine, "b")
+    record(second)
+    assert states(history) == {"a": "queued", "b": "queued"}
+
+
+def test_c23_a_recorder_that_was_taken_for_dead_writes_nothing_twice(
+    engine: Engine, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on believing that it leads; the cursor in the history knows better."""
+    first, second = Recorder(engine, history), Recorder(engine, history)
+    record(first)
+    monkeypatch.setattr(second, "_lead", lambda: True)
+    monkeypatch.setattr(recorder_module, "_WORD_SECONDS", 1e9)
+    put(engine, "a")
+    run(engine)
+    record(first)
+    put(engine, "b")
+    run(engine)
+    second._cursor = None
+    second.step()
+    record(first)
+    assert states(history) == {"a": "succeeded", "b": "succeeded"}
+    assert attempts(history) == [1, 1]
+
+
+def test_c14_while_the_history_is_away_events_wait_in_the_log(
+    engine: Engine, postgres: PostgresServer, new_database: Callable[[str], str]
+) -> None:
+    history = History(new_database("postgresql"))
+    recorder = Recorder(engine, history)
+    record(recorder)
+    put(engine, *(f"a{number}" for number in range(50)))
+    postgres.stop()
+    try:
+        with pytest.raises(StoreError):
+            record(recorder)
+        run(engine)
+    finally:
+        postgres.start()
+    stop = threading.Event()
+    thread = threading.Thread(target=recorder.run, args=(stop,))
+    thread.start()
+    deadline = time.monotonic() + 60
+    while engine.events.size() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    stop.set()
+    thread.join()
+    found = history.jobs.find(JobFilter(states=frozenset({JobState.SUCCEEDED})), limit=500)
+    assert len(found.jobs) == 50
+    history.close()
+
+
+def test_c35_a_failure_is_recorded_with_its_message(engine: Engine, history: History) -> None:
+    recorder = Recorder(engine, history)
+    record(recorder)
+    put(engine, "a")
+    (one,) = engine.fetch({QUEUE: 0}, 10)
+    document = (
+        '{"status": "FAILURE", "result": {"exc_type": "ValueError", "exc_message": ["no"], "exc_module": "builtins"}, '
+        '"traceback": "Traceback: here"}'
+    )
+    told = Ended("a", QUEUE, 0, "FAILURE", one.enqueued, time.time(), time.time(), document)
+    engine.settle([Settled(one.seq, "ack", letter_of(one, "why", error=ValueError("no")), told=told)])
+    record(recorder)
+    found = history.jobs.job("a")
+    assert (found.job.state, found.job.error_type, found.job.error_message) == (JobState.FAILED, "ValueError", "no")
+    assert found.has_message
+    assert [attempt.traceback for attempt in found.attempts] == ["Traceback: here"]
+    assert history.failures.find()[0].jobs == 1
+
+
+def test_a_file_of_one_host_is_no_history_of_several(redis_url: str, tmp_path: Path, history: History) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    here = RedisEngine(redis_url, run=tmp_path / "one")
+    there = RedisEngine(redis_url, run=tmp_path / "two")
+    there.open_lease("there@test", [QUEUE], 10)
+    try:
+        with pytest.raises(ConfigurationError, match="UMBEL_HISTORY_URL"):
+            Recorder(here, history).step()
+        there.close_lease()
+        Recorder(here, history).step()
+    finally:
+        here.close()
+        there.close()
+
+
+def test_a_hole_in_the_history_is_said(
+    engine: Engine, history: History, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(engine, history)
+    record(recorder)
+    monkeypatch.setattr(engine.events, "lost", lambda: 7)
+    monkeypatch.setattr(recorder, "_expected", float("-inf"))
+    recorder.step()
+    assert "7 of its entries" in caplog.text
+
+
+def test_it_goes_on_after_an_error(engine: Engine, history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(engine, history)
+    stop, failed = threading.Event(), threading.Event()
+    read = engine.events.read
+
+    def fail(*args: Any) -> Any:
+        if not failed.is_set():
+            failed.set()
+            raise _Away("the store is away")
+        return read(*args)
+
+    monkeypatch.setattr(engine.events, "read", fail)
+    engine.events.expect()
+    put(engine, "a")
+    thread = threading.Thread(target=recorder.run, args=(stop,))
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not states(history) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    stop.set()
+    thread.join()
+    assert states(history) == {"a": "queued"}
+
+
+class _Away(UmbelError):
+    pass
