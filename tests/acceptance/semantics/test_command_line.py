@@ -16,7 +16,7 @@ _ROOT = Path(__file__).parents[3]
 
 def celery(world: World, *words: str, code: int = 0) -> str:
     command = [sys.executable, "-m", "celery", "-A", MODULE, *words]
-    done = subprocess.run(command, cwd=_ROOT, env=environment(world), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=_ROOT, env=environment(world), capture_output=True, text=True, timeout=150)
     assert done.returncode == code, done.stderr + done.stdout
     return done.stdout
 

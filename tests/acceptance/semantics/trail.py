@@ -21,7 +21,7 @@ __all__ = ("VARIABLE", "Trail", "note", "pass_gate", "pass_gate_async", "read")
 VARIABLE: Final = "SEMANTICS_TRAIL"
 
 _STEP: Final = 0.02
-_GATE_SECONDS: Final = 60.0
+_GATE_SECONDS: Final = 170.0
 
 
 def note(key: str, what: str, **facts: Any) -> None:
