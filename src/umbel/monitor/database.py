@@ -7,6 +7,7 @@ either database; who finds another one at it waits, and tries again.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,7 +67,18 @@ class Database:
     def __init__(self, address: URL) -> None:
         self.address: Final = address
         self.is_sqlite: Final = address.get_backend_name() == "sqlite"
-        self.engine: Final[Engine] = self._made()
+        self._inherited: list[Engine] = []
+        self._engine = self._made()
+        self._pid = os.getpid()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of this process."""
+        if self._pid != os.getpid():
+            # Closing what the parent has open would end the parent's sessions.
+            self._inherited.append(self._engine)
+            self._engine, self._pid = self._made(), os.getpid()
+        return self._engine
 
     def _made(self) -> Engine:
         if not self.is_sqlite:

@@ -4,8 +4,8 @@ The jobs that the events are about are looked up, the events are told to them in
 job that was dispatched and ended within one read is one insert. Who writes holds off who else wants to from the first
 statement on, so that no two ever add to one row, and moves the cursor from where it was when the log was read, so that
 no event counts twice.
-Costs: on SQLite about 30 microseconds for a job that was dispatched and succeeded within one read, twice that for one
-in two reads.
+Costs: on SQLite about 25 microseconds for a job that was dispatched and succeeded within one read, twice that for one
+in two reads; on PostgreSQL as much here, and as much again on the server.
 """
 
 from __future__ import annotations

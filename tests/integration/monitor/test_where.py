@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from pathlib import Path
 
@@ -83,3 +85,20 @@ def test_who_reads_does_not_wait_for_who_writes(history: History) -> None:
     found: list[JobState] = []
     history.database.write(lambda _: found.append(history.jobs.job("a").job.state))
     assert found == [JobState.SUCCEEDED]
+
+
+def test_a_child_does_not_use_what_it_inherited(history: History) -> None:
+    """And its parent goes on with what it had open."""
+    recorder = Recorder(history)
+    with history.database.reading() as connection:
+        child = os.fork()
+        if not child:
+            code = 1
+            with contextlib.suppress(BaseException):
+                Recorder(history, "child").tell(queued("b"))
+                code = 0
+            os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert connection.exec_driver_sql("SELECT count(*) FROM umbel_cursors").scalar() in (0, 1)
+    recorder.tell(queued("a"))
+    assert {one.id for one in history.jobs.find().jobs} == {"a", "b"}
