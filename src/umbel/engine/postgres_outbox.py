@@ -19,8 +19,9 @@ def post(step: Step, token: str, outgoing: Sequence[Outgoing]) -> tuple[Posted, 
     """Put what is to be published into the outbox."""
     rows = [(token, one.queue, one.payload, one.task_id, one.priority, one.due) for one in outgoing]
     numbers = step.each_row("post", rows)
-    tell_queued(step, [one for one in outgoing if one.task_id is not None])
     step.each("note", note_rows([(one, _key(one)) for one in outgoing if one.task_id is not None]))
+    # Known now, and from when on.
+    tell_queued(step, [one for one in outgoing if one.task_id is not None])
     now = time.time()
     return tuple(Posted(number, token, now, one) for (number,), one in zip(numbers, outgoing, strict=True))
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING
 
 from celery import states
 
+from umbel.engine.failures import failures_in
 from umbel.engine.letters import DeadLetter
 from umbel.state.events import Ended
 
@@ -38,9 +40,24 @@ def ended_of(execution: Execution, entry: Settled) -> Ended | None:
         delivery.enqueued,
         execution.started,
         time.time(),
-        record.meta if record is not None and isinstance(record.meta, str) else None,
+        _document(entry) if record is None else record.meta if isinstance(record.meta, str) else None,
         None if delivery.enqueued else delivery.payload,
     )
+
+
+def _document(entry: Settled) -> str | None:
+    """Return what there is to say of a failure whose result nobody wants: its dead letter."""
+    letter = entry.letter
+    if not isinstance(letter, DeadLetter):
+        return None
+    module, _, name = (letter.exception or "").rpartition(".")
+    error = {"exc_type": name or None, "exc_message": [letter.reason], "exc_module": module}
+    return json.dumps({"status": states.FAILURE, "result": error, "traceback": _traceback_in(letter)})
+
+
+def _traceback_in(letter: DeadLetter) -> str | None:
+    failures = failures_in(letter.failures)
+    return failures[-1].traceback or None if failures else None
 
 
 def end_in_child(record: Record, queue: str, started: float) -> Ended | None:

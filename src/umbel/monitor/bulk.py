@@ -1,7 +1,7 @@
 """Many rows in one statement, made from the tables' own columns.
 
-On SQLite the driver runs a prepared statement for each row: 2 to 3 times as fast as values that SQLAlchemy puts
-together. On PostgreSQL all rows go as one JSON text, which the server makes rows of: one round trip, and one parameter.
+On SQLite the driver runs a prepared statement for each row, without values that SQLAlchemy puts together. On PostgreSQL
+all rows go as one JSON text, which the server makes rows of: one round trip, and one parameter.
 """
 
 from __future__ import annotations

@@ -22,14 +22,16 @@ from umbel.monitor.history import History
 from umbel.monitor.hosts import other_host
 from umbel.monitor.retention import Retention
 from umbel.monitor.writer import CursorMoved
-from umbel.state.events import EventLog
+from umbel.state.events import Ends, EventLog
 
 __all__ = ("Recorder",)
 
 logger = logging.getLogger(__name__)
 
-#: So many entries are read at a time: one a message queued, one a batch settled.
-_BATCH: Final = 2000
+#: So many entries are read at a time, between the two: one a message queued, one a batch settled.
+_FEWEST, _MOST = 1, 2000
+#: So many events are written in one transaction, about.
+_FEW, _MANY = 2000, 10_000
 _IDLE_SECONDS: Final = 0.5
 #: How often it says that it lives, to the log and to other recorders.
 _WORD_SECONDS: Final = 1.0
@@ -55,6 +57,7 @@ class Recorder:
         self._retention: Final = retention
         self._pruned = time.monotonic()
         self._cursor: str | None = None
+        self._limit = 100
         self._lost: int | None = None
 
     def step(self) -> bool:
@@ -65,7 +68,7 @@ class Recorder:
         if not self._lead():
             return False
         self._say()
-        logged = self._log.read(_BATCH, self._cursor)
+        logged = self._log.read(self._limit, self._cursor)
         if logged is None:
             return False
         try:
@@ -76,7 +79,14 @@ class Recorder:
             return True
         self._cursor = logged.last
         self._log.drop(logged.last)
+        self._adapt(sum(len(one.ends) if isinstance(one, Ends) else 1 for one in logged.events))
         return True
+
+    def _adapt(self, events: int) -> None:
+        if events > _MANY:
+            self._limit = max(_FEWEST, self._limit // 2)
+        elif events < _FEW:
+            self._limit = min(_MOST, self._limit * 2)
 
     def _lead(self) -> bool:
         if self._leads and time.monotonic() - self._looked < _WORD_SECONDS:

@@ -201,6 +201,23 @@ def test_c35_a_failure_is_recorded_with_its_message(engine: Engine, history: His
     assert history.failures.find()[0].jobs == 1
 
 
+def test_few_entries_are_read_at_a_time_when_they_hold_many_events(
+    engine: Engine, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "_FEW", 5)
+    monkeypatch.setattr(recorder_module, "_MANY", 10)
+    recorder = Recorder(engine, history)
+    record(recorder)
+    put(engine, *(f"a{number}" for number in range(90)))
+    record(recorder)
+    assert recorder._limit < 100
+    assert len(states(history)) == 90
+    fewest = recorder._limit
+    put(engine, "b")
+    record(recorder)
+    assert recorder._limit > fewest
+
+
 def test_a_file_of_one_host_is_no_history_of_several(redis_url: str, tmp_path: Path, history: History) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

@@ -649,7 +649,9 @@ UPDATE umbel.recorder SET lost = lost + %s
 
 -- name: event_queued
 INSERT INTO umbel.event (at, task_id, queue, priority, due, payload)
-VALUES (extract(epoch FROM clock_timestamp()), %s, %s, %s, %s, %s)
+SELECT coalesce((SELECT enqueued FROM umbel.job WHERE task_id = m.task_id), extract(epoch FROM clock_timestamp())), m.*
+FROM (VALUES (%s::text, %s::text, %s::integer, %s::double precision, %s::text))
+    AS m (task_id, queue, priority, due, payload)
 
 -- name: event_ended
 INSERT INTO umbel.event (at, ends) VALUES (extract(epoch FROM clock_timestamp()), %s)

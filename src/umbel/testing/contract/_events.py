@@ -78,6 +78,14 @@ class Events(Suite):
         assert abs(second.due - due) < 0.001
         assert third.task_id == "c", "and the second one with its id was none"
 
+    def test_c23_a_message_and_its_delivery_tell_one_moment(self) -> None:
+        """By it the history knows which message an end is about."""
+        self.engine.events.expect()
+        self.put("a")
+        (queued,) = self.told()
+        assert isinstance(queued, Queued)
+        assert self.get_one().enqueued == queued.at
+
     def test_c23_an_end_is_told_of_with_its_worker_and_before_what_follows(self) -> None:
         self.engine.events.introduce("here@test", "abc123")
         self.record()

@@ -70,6 +70,14 @@ class StateEvents(StateSuite):
         assert isinstance(after, Queued)
         assert after.task_id == "next"
 
+    def test_c23_a_message_and_its_claim_tell_one_moment(self) -> None:
+        """By it the history knows which message an end is about."""
+        self.record()
+        self.note("a")
+        assert self.claim("a").enqueued == _when(self.told())
+        self.settle(Settled(1, "ack", outgoing=[Outgoing(STATE_QUEUE, _keyed("next"), "next")]))
+        assert self.claim("next", seq=2).enqueued == _when(self.told())
+
     def test_c23_of_jobs_with_a_key_the_one_that_has_it_is_told_of(self) -> None:
         self.record()
         key = UniqueKey("k", 60.0, until_start=False)
@@ -133,3 +141,8 @@ def _keyed(task_id: str) -> str:
 def names(events: Sequence[Event]) -> list[str]:
     """Return the ids of the messages that were queued."""
     return [one.task_id for one in events if isinstance(one, Queued)]
+
+
+def _when(events: Sequence[Event]) -> float:
+    (queued,) = (one for one in events if isinstance(one, Queued))
+    return queued.at
