@@ -135,7 +135,7 @@ class Holdings:
         Behind a job that takes its time they would keep from others what these could use elsewhere.
         """
         late = time.monotonic() - _WAIT_SECONDS
-        old = [seq for seq, holding in self._of.copy().items() if holding.asked < late]
+        old = [seq for seq, holding in self._of.copy().items() if holding.asked < late and holding.held]
         return sum(self.drop(seq) for seq in old) > 0
 
     def refuses(self, seq: int) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -269,8 +269,9 @@ class _Step:
     def ask(self, kind: str, wishes: Sequence[_Wish]) -> None:
         """Ask for ``wishes``, all of which are of one kind. Raises :exc:`StoreError`."""
         keeper = wishes[0].lock.keeper
-        before = keeper.held()
-        grants = keeper.store().acquire_many([wish.lock.want(wish.waiter) for wish in wishes])
+        here = _by_name(keeper.held())
+        wishes = self._uncrowded(wishes, here)
+        grants = keeper.store().acquire_many([wish.lock.want(wish.waiter) for wish in wishes]) if wishes else []
         refused: list[tuple[_Wish, float]] = []
         for wish, grant in zip(wishes, grants, strict=True):
             if grant.fence:
@@ -280,13 +281,25 @@ class _Step:
             else:
                 refused.append((wish, max(grant.seconds, 0.001)))
         keeper.keep(*(wish.lock for wish in wishes if wish.lock.fence))
-        if refused:
-            here = _by_name([*before, *(wish.lock for wish in wishes if wish.lock.fence)])
-            for wish, left in refused:
-                rivals = here.get(wish.lock.name, [])
-                for rival in rivals:
+        for wish, left in refused:
+            rivals = here.get(wish.lock.name, [])
+            for rival in rivals:
+                rival.batched = False
+            self._refuse(wish.seq, functools.partial(wish.refusal, left=left), wish.lock.name if rivals else None)
+
+    def _uncrowded(self, wishes: Sequence[_Wish], here: dict[str, list[Any]]) -> list[_Wish]:
+        """Let those ask by themselves of whom too many are here: they follow each other, as they begin.
+
+        Of slots half: what waits in the pool would keep from others what these have done with before it begins.
+        """
+        crowd = Counter(wish.lock.name for wish in wishes)
+        for wish in wishes:
+            name = wish.lock.name
+            if crowd[name] + len(here.get(name, ())) > max(1, wish.lock.want(None).most // 2):
+                for rival in here.get(name, ()):
                     rival.batched = False
-                self._refuse(wish.seq, functools.partial(wish.refusal, left=left), wish.lock.name if rivals else None)
+                self._wait(wish.seq, name)
+        return [wish for wish in wishes if self.goes_on(wish.seq)]
 
     def hear(self, effects: Sequence[tuple[Candidate, JobEffect]], answers: Sequence[Answer], here: set[str]) -> None:
         """Note the answers to the claims of jobs on their effects; ``here``: what others of this process claim."""

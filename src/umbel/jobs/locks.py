@@ -111,13 +111,15 @@ class Lock:
 
     def release(self) -> None:
         """Free the lock. What the store does not hear of ends by itself."""
-        self.keeper.let_go(self)
         fence, self.fence = self.fence, 0
-        if fence:
-            try:
+        try:
+            if fence:
                 self.keeper.store().release_many([(self.name, fence)])
-            except StoreError as error:
-                logger.warning("The lock %r could not be released and ends in %g s: %s", self.name, self.seconds, error)
+        except StoreError as error:
+            logger.warning("The lock %r could not be released and ends in %g s: %s", self.name, self.seconds, error)
+        finally:
+            # Only now: until the store knows, it is this process that has it.
+            self.keeper.let_go(self)
 
     def __enter__(self) -> Self:
         """Raises :exc:`LockTaken` when another one has it for longer than ``wait``."""

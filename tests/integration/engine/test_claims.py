@@ -90,7 +90,8 @@ def test_c31_c34_a_job_takes_all_that_it_needs_or_none(app: Umbel) -> None:
 
 def test_c31_jobs_of_one_key_in_one_process_ask_one_after_the_other(app: Umbel) -> None:
     first, second, third = jobs_of("both", (1, 1), (1, 2), (2, 3))
-    found = app.claims.claim([first, second, third])
+    found = app.claims.claim([first])
+    found.update(app.claims.claim([second, third]))
     assert [one.batched for one in all_of(found[1])] == [False, True, True], "it is heard of at once when it ends"
     assert all(one.batched for one in all_of(found[3]))
     assert not all_of(found[2]), "the second asks when it begins, and has nothing meanwhile"
