@@ -16,7 +16,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Final
 
@@ -88,6 +88,7 @@ class RedisEngine(RedisOperations):
         self._losses = 0
         self._shares = Shares()
         self._watched: list[bytes] = []
+        self._watching: Set[str] = frozenset()
         #: Of the queues of the last fetch.
         self._paused: set[str] = set()
         self._next_due: tuple[float, float] | None = None
@@ -177,7 +178,10 @@ class RedisEngine(RedisOperations):
         rest = [(name, 0) for name in queues if name not in waiting]
         return [*self._shares.split(waiting, limit), *rest]
 
-    def _watch(self, queues: Iterable[str]) -> None:
+    def _watch(self, queues: Set[str]) -> None:
+        if queues == self._watching:
+            return
+        self._watching = queues
         lists = [self.store.kombu(name + band) for name in queues for band in _BANDS]
         self._watched = lists + [self.store.key(f"{side}:{name}") for name in queues for side in ("front", "ring")]
 

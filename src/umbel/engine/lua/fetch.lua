@@ -6,14 +6,21 @@ local token, limit, suspects = ARGV[2], tonumber(ARGV[4]), ARGV[5] == '1'
 if redis.call('HGET', key('epochs'), token) ~= ARGV[3] then return false end
 local held = key('held:' .. token)
 relieve()
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('delayed'), '-inf', now(), 'LIMIT', 0, 1000)) do
-    undelay(member)
+local moment = tonumber(now())
+local function next_due() return redis.call('ZRANGE', key('delayed'), 0, 0, 'WITHSCORES')[2] or '' end
+local due_in = next_due()
+if due_in ~= '' and tonumber(due_in) <= moment then
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('delayed'), '-inf', moment, 'LIMIT', 0, 1000)) do
+        undelay(member)
+    end
+    due_in = next_due()
 end
-local due_in = redis.call('ZRANGE', key('delayed'), 0, 0, 'WITHSCORES')[2] or ''
-if due_in ~= '' then due_in = string.format('%.6f ', tonumber(due_in) - tonumber(now())) .. due_in end
-local any_cancelled = redis.call('EXISTS', key('cancelled')) == 1
-local any_paused = redis.call('EXISTS', key('paused')) == 1
-local any_waits = redis.call('EXISTS', key('waits')) == 1
+if due_in ~= '' then due_in = string.format('%.6f ', tonumber(due_in) - moment) .. due_in end
+-- Mostly none of them is there, and one question is enough.
+local any = redis.call('EXISTS', key('cancelled'), key('paused'), key('waits')) > 0
+local any_cancelled = any and redis.call('EXISTS', key('cancelled')) == 1
+local any_paused = any and redis.call('EXISTS', key('paused')) == 1
+local any_waits = any and redis.call('EXISTS', key('waits')) == 1
 local rings = {}
 for at = 6, #ARGV, 2 do rings[#rings + 1] = key('ring:' .. ARGV[at]) end
 local any_rings = #rings > 0 and redis.call('EXISTS', unpack(rings)) > 0
@@ -131,8 +138,13 @@ local function from_lines(queue, band, plain, most)
 end
 
 local function from_queue(queue, most)
-    most = from_side(key('front:' .. queue), 'f', most)
     local any_lines = any_rings and redis.call('EXISTS', key('ring:' .. queue)) == 1
+    local plain = P .. queue
+    if not any_lines and redis.call('EXISTS', key('front:' .. queue), plain .. BAND .. '9', plain .. BAND .. '6', plain .. BAND .. '3') == 0 then
+        from_list(plain, most)
+        return
+    end
+    most = from_side(key('front:' .. queue), 'f', most)
     for _, band in ipairs({9, 6, 3, 0}) do
         if most <= 0 then return end
         local list = P .. queue .. (band == 0 and '' or BAND .. band)
