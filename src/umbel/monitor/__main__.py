@@ -15,7 +15,7 @@ import threading
 from typing import Any, Final
 
 from umbel.engine.registry import open_engine
-from umbel.errors import StoreError, UmbelError
+from umbel.errors import StoreError, StoreReadOnly, StoreUnreachable, UmbelError
 from umbel.monitor.history import History
 from umbel.monitor.recorder import Recorder
 from umbel.monitor.retention import usual
@@ -24,6 +24,7 @@ logger = logging.getLogger("umbel.monitor")
 
 #: Where cores are scarce the history waits, and no job does.
 _NICE: Final = 10
+_EX_UNAVAILABLE: Final = 69
 _EX_CONFIG: Final = 78
 _INPUT: Final = 0
 
@@ -43,8 +44,14 @@ def main() -> int:
     _watch_life(stop)
     try:
         _record(told, stop)
+    except (StoreUnreachable, StoreReadOnly) as error:
+        logger.error("There is no history for now: %s", error)
+        return _EX_UNAVAILABLE
     except UmbelError as error:
         logger.error("There is no history: %s", error)
+        return _EX_CONFIG
+    except ImportError as error:
+        logger.error("There is no history: it needs %s: pip install 'umbel[postgres]'.", error.name)
         return _EX_CONFIG
     return 0
 

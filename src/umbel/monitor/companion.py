@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 _STOP_SECONDS: Final = 5.0
 #: Between the ends of one process and the start of the next one.
 _PAUSES: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
+_NEEDED: Final = ("alembic", "sqlalchemy")
 #: Exit codes that mean that starting again cannot help: what is wrong is in the configuration.
 _HOPELESS: Final = frozenset({78})
 
@@ -42,7 +43,7 @@ class RecorderCompanion:
         """Take note of what a worker process said."""
         self._told.update({key: message[key] for key in ("url", "engine", "history") if key in message})
         if self._thread is None and self._told.get("history") and self._told.get("url"):
-            if importlib.util.find_spec("sqlalchemy") is None:
+            if not all(map(importlib.util.find_spec, _NEEDED)):
                 logger.info("There is no history of jobs: pip install 'umbel[sqlalchemy]', or set UMBEL_HISTORY=0.")
                 self._told["history"] = None
                 return
