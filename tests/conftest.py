@@ -88,6 +88,8 @@ def _no_umbel_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("UMBEL_", "CELERY_")) or name == "DATABASE_URL":
             monkeypatch.delenv(name)
+    # Tests of the history begin it themselves: most others start many workers, and each would start a recorder.
+    monkeypatch.setenv("UMBEL_HISTORY", "0")
 
 
 @pytest.fixture
@@ -183,7 +185,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A worker process starts in half the processor time.
     """
-    # Tests of the history begin it themselves: most others start many workers, and each would start a recorder.
+    # As below, for what is started for a whole module.
     os.environ["UMBEL_HISTORY"] = "0"
     if not hasattr(config, "workerinput"):
         for folder in ("src", "services", "tests"):

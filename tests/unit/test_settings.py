@@ -76,6 +76,7 @@ def test_c2_every_variable_is_read(variable: str, where: str, monkeypatch: pytes
     text, value = VALUES[variable]
     name = variable.removeprefix("UMBEL_").lower()
     given: dict[str, Any] = {}
+    monkeypatch.delenv(variable, raising=False)
     if where == "environment":
         monkeypatch.setenv(variable, text)
     elif where == ".env":

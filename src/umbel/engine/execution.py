@@ -75,7 +75,7 @@ class Execution:
         "settled",
         "started",
         "task",
-        "told_elsewhere",
+        "unrecorded",
     )
 
     def __init__(
@@ -99,8 +99,7 @@ class Execution:
         self.settled = False
         #: When the job began; 0 while it has not, and while an early acknowledgement is settled, which is no end.
         self.started = 0.0
-        #: A prefork child stores its state, and tells of it.
-        self.told_elsewhere = not unrecorded and not flusher.in_process
+        self.unrecorded = unrecorded
         #: A closed execution is one that was given up: whatever still comes from it is dropped.
         self.closed = False
         self._flusher = flusher
@@ -112,6 +111,11 @@ class Execution:
         """How far the job is, or was in an earlier try: done, total, message."""
         return progress_of(self.progress_told, self._progress_carried)
 
+    @property
+    def told_elsewhere(self) -> bool:
+        """Whether a prefork child stores the state of this job, and tells of it."""
+        return not self.unrecorded and not self._flusher.in_process
+
     def successor(self) -> Execution:
         """Close this execution and return another for the same delivery."""
         self.closed = True
@@ -122,7 +126,7 @@ class Execution:
         other.batch, other.checkpoints = self.batch, self.checkpoints
         other.entry = Settled(self.delivery.seq)
         other.settled, other.started = self.settled, self.started
-        other.told_elsewhere = self.told_elsewhere
+        other.unrecorded = self.unrecorded
         other.closed = False
         other._flusher = self._flusher
         other.progress_told, other._progress_carried = self.progress_told, self._progress_carried

@@ -226,6 +226,7 @@ def environment(world: World) -> dict[str, str]:
     return {
         **kept,
         **addresses,
+        "UMBEL_HISTORY": "0",
         "PYTHONPATH": os.pathsep.join((str(_ROOT), str(_ROOT / "src"))),
         "PYTHONUNBUFFERED": "1",
         "SEMANTICS_KIND": world.plan.kind,

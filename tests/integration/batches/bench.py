@@ -168,6 +168,7 @@ class _Direct:
 
     release = None
     discreet = False
+    tells = False
 
     def __init__(self, app: Umbel) -> None:
         self._flusher = Flusher(app.engine)

@@ -124,6 +124,7 @@ class Shop:
         environ = known | {
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
             "SHOP_WORKER": "yes" if worker else "no",
+            "UMBEL_HISTORY": "0",
         }
         self.log = folder / "log"
         with self.log.open("ab") as log:
