@@ -217,7 +217,8 @@ class Plant:
         if not self.trail.exists():
             return []
         wanted = tuple(map(str, words))
-        lines = [Line.parse(text) for text in self.trail.read_text().splitlines()]
+        # What follows the last newline is being written.
+        lines = [Line.parse(text) for text in self.trail.read_text().split("\n")[:-1]]
         return [line for line in lines if line.words[: len(wanted)] == wanted]
 
     def until_told(self, *words: object, times: int = 1, seconds: float = DEADLINE) -> list[Line]:
