@@ -9,6 +9,7 @@ Costs while idle: a look every half second.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -37,6 +38,8 @@ _IDLE_SECONDS: Final = 0.5
 _WORD_SECONDS: Final = 1.0
 _EXPECT_SECONDS: Final = 60.0
 _PRUNE_SECONDS: Final = 60.0
+#: The supervisor waits a little longer for the process.
+_LAST_SECONDS: Final = 3.0
 #: What recorders elect their leader by; no application is called so.
 _LEADERS: Final = "umbel:recorder"
 
@@ -146,6 +149,14 @@ class Recorder:
                 outage.over()
                 if not more:
                     stop.wait(_IDLE_SECONDS)
+        self._finish()
+
+    def _finish(self) -> None:
+        """Write what the last jobs have told, as far as that is quickly done; the next recorder writes the rest."""
+        end = time.monotonic() + _LAST_SECONDS
+        with contextlib.suppress(UmbelError):
+            while self.step() and time.monotonic() < end:
+                pass
 
     def _prune(self) -> None:
         if self._leads and self._retention is not None and time.monotonic() - self._pruned > _PRUNE_SECONDS:

@@ -245,6 +245,17 @@ def test_a_hole_in_the_history_is_said(
     assert "7 of its entries" in caplog.text
 
 
+def test_what_the_last_jobs_told_is_written_at_its_end(engine: Engine, history: History) -> None:
+    recorder = Recorder(engine, history)
+    record(recorder)
+    put(engine, "a", "b")
+    stop = threading.Event()
+    stop.set()
+    recorder.run(stop)
+    assert states(history) == {"a": "queued", "b": "queued"}
+    assert engine.events.size() == 0
+
+
 def test_it_goes_on_after_an_error(engine: Engine, history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder(engine, history)
     stop, failed = threading.Event(), threading.Event()
