@@ -23,7 +23,7 @@ from umbel.monitor.retention import usual
 logger = logging.getLogger("umbel.monitor")
 
 #: Where cores are scarce the history waits, and no job does.
-_NICE: Final = 10
+_NICE: Final = 19
 _EX_UNAVAILABLE: Final = 69
 _EX_CONFIG: Final = 78
 _INPUT: Final = 0
