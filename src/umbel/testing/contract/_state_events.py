@@ -25,12 +25,21 @@ class StateEvents(StateSuite):
         until(lambda: self.state.events.known, "this process to hear of the recorder")
 
     def told(self, limit: int = 1000) -> tuple[Event, ...]:
-        """Take everything that has been told."""
-        found = self.state.events.read(limit)
-        if found is None:
-            return ()
-        self.state.events.drop(found.last)
-        return found.events
+        """Take everything that has been told, or ``limit`` of it at least.
+
+        In PostgreSQL it waits for transactions that are open on the same server, whosever they are.
+        """
+        found: list[Event] = []
+
+        def take() -> bool:
+            logged = self.state.events.read(limit)
+            if logged is not None:
+                found.extend(logged.events)
+                self.state.events.drop(logged.last)
+            return len(found) >= limit or self.state.events.size() == 0
+
+        until(take, "what was told to be read")
+        return tuple(found)
 
     def test_c23_a_store_keeps_its_name(self) -> None:
         name = self.state.events.identity()
@@ -92,6 +101,12 @@ class StateEvents(StateSuite):
         for number in range(5):
             self.note(f"j{number}")
         log = self.state.events
+
+        def all_there() -> bool:
+            there = log.read(9)
+            return there is not None and len(there.events) == 5
+
+        until(all_there, "all to be read")
         first = log.read(3)
         assert first is not None
         assert names(first.events) == ["j0", "j1", "j2"]
