@@ -11,6 +11,7 @@ from umbel.engine.burial import letter_of
 from umbel.engine.execution import Execution
 from umbel.engine.store import Delivery, Outgoing, Record, Settled
 from umbel.engine.telling import ended_of
+from umbel.state.events import pack_ends
 
 
 class _Flusher:
@@ -69,3 +70,13 @@ def test_c35_a_failure_without_a_result_is_told_with_its_error() -> None:
         "Traceback: here",
     )
     assert "no" in document["result"]["exc_message"][0]
+
+
+def test_c18_a_plain_clients_message_that_is_no_text_keeps_no_end_from_being_written() -> None:
+    flusher: Any = _Flusher()
+    plain = Execution(Delivery(1, "default", "\udcff", 1, task_id="a"), flusher, {}, unrecorded=True)
+    plain.started = 5.0
+    told = ended_of(plain, Settled(1, "ack"))
+    assert told is not None
+    assert told.payload == "?"
+    assert pack_ends("worker", None, [told])

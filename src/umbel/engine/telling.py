@@ -41,7 +41,8 @@ def ended_of(execution: Execution, entry: Settled) -> Ended | None:
         execution.started,
         time.time(),
         _document(entry) if record is None else record.meta if isinstance(record.meta, str) else None,
-        None if delivery.enqueued else delivery.payload,
+        # What a plain client has sent may be no text: it must not keep the end from being written.
+        None if delivery.enqueued else delivery.payload.encode(errors="replace").decode(),
     )
 
 

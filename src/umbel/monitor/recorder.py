@@ -23,7 +23,7 @@ from umbel.monitor.history import History
 from umbel.monitor.hosts import other_host
 from umbel.monitor.retention import Retention
 from umbel.monitor.writer import CursorMoved
-from umbel.state.events import Ends, EventLog
+from umbel.state.events import Ends, EventLog, Logged
 
 __all__ = ("Recorder",)
 
@@ -80,6 +80,15 @@ class Recorder:
             # Another one wrote while this one was taken for dead.
             self._leads = False
             return True
+        except UmbelError:
+            raise
+        except Exception:
+            # What cannot be written must not keep the rest from it: it is found one by one, and left out.
+            if self._limit > _FEWEST:
+                self._limit = _FEWEST
+                return True
+            logger.exception("An entry of the log could not be recorded: it is left out of the history.")
+            self._history.write(self._name, Logged(logged.last, ()), after=self._cursor)
         self._cursor = logged.last
         self._log.drop(logged.last)
         self._adapt(sum(len(one.ends) if isinstance(one, Ends) else 1 for one in logged.events))

@@ -256,6 +256,26 @@ def test_what_the_last_jobs_told_is_written_at_its_end(engine: Engine, history: 
     assert engine.events.size() == 0
 
 
+def test_what_cannot_be_written_is_left_out_and_the_rest_is_not(
+    engine: Engine, history: History, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder(engine, history)
+    record(recorder)
+    put(engine, "a", "poison", "b")
+    write = history.write
+
+    def refuse(store: str, logged: Any, *, after: str | None) -> None:
+        if any(getattr(one, "task_id", None) == "poison" for one in logged.events):
+            raise ValueError("no")
+        write(store, logged, after=after)
+
+    monkeypatch.setattr(history, "write", refuse)
+    record(recorder)
+    assert states(history) == {"a": "queued", "b": "queued"}
+    assert "left out of the history" in caplog.text
+    assert engine.events.size() == 0
+
+
 def test_it_goes_on_after_an_error(engine: Engine, history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder(engine, history)
     stop, failed = threading.Event(), threading.Event()
