@@ -269,7 +269,7 @@ def declared(*extras: str) -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
     names = {re.split(r"[^A-Za-z0-9_.-]", line)[0].lower().replace("_", "-") for line in lines}
-    companions = {"celery": {"billiard", "vine"}, "fastapi": {"starlette"}}
+    companions = {"celery": {"billiard", "vine"}, "fastapi": {"starlette"}, "jinja2": {"markupsafe"}}
     return names.union(*(more for name, more in companions.items() if name in names))
 
 
