@@ -7,14 +7,15 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from umbel.cli.console import duration
 from umbel.cli.finding import Finding
 from umbel.cli.outbox_check import check_outbox
+from umbel.monitor.publishable import publishable
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -69,7 +70,7 @@ def check_redis(settings: Mapping[str, str]) -> Iterator[Finding]:
 
 def check_queues(app: Celery, engine: Engine) -> Iterator[Finding]:
     """C4: whatever can be published to has a live consumer."""
-    publishable = _publishable(app)
+    users_of = publishable(app)
     consumed = {name for worker in engine.workers() for name in worker.queues}
     waiting = {queue.name: queue.ready + queue.delayed + queue.suspect for queue in engine.queues()}
     consumed |= {queue.name for queue in engine.queues() if queue.consumers}
@@ -78,43 +79,17 @@ def check_queues(app: Celery, engine: Engine) -> Iterator[Finding]:
             yield Finding(
                 "queues", "note", f"{queue.name!r} is paused: 'umbel resume {queue.name}' lets its jobs start again."
             )
-    for name in sorted(publishable.keys() | {name for name, count in waiting.items() if count}):
+    for name in sorted(users_of.keys() | {name for name, count in waiting.items() if count}):
         if name in consumed:
             continue
-        users = publishable.get(name, [])
+        users = users_of.get(name, [])
         by = f", used by {', '.join(users[:3])}{' and more' if len(users) > 3 else ''}," if users else ""
         count = waiting.get(name, 0)
         jobs = "; one job waits in it" if count == 1 else f"; {count} jobs wait in it" if count else ""
         yield Finding("queues", "problem", f"{name!r}{by} has no consumer{jobs}: start 'umbel worker -Q {name}'.")
-    covered = sorted(publishable.keys() & consumed)
+    covered = sorted(users_of.keys() & consumed)
     if covered:
         yield Finding("queues", "ok", f"{', '.join(covered)} {'has' if len(covered) == 1 else 'have'} a consumer.")
-
-
-def _publishable(app: Celery) -> dict[str, list[str]]:
-    """Map every queue that a task, a route, a schedule or a declaration can publish to, to those who do."""
-    found: dict[str, list[str]] = {str(app.conf.task_default_queue): []}
-    for declared in app.conf.task_queues or ():
-        found.setdefault(str(getattr(declared, "name", declared)), [])
-    for name, task in sorted(app.tasks.items()):
-        if not name.startswith("celery."):
-            for queue in _routed(app, name):
-                found.setdefault(queue, []).append(str(task.name))
-    for entry, content in (app.conf.beat_schedule or {}).items():
-        chosen = (content.get("options") or {}).get("queue")
-        if chosen:
-            found.setdefault(str(getattr(chosen, "name", chosen)), []).append(f"schedule {entry}")
-    return found
-
-
-def _routed(app: Celery, name: str) -> Iterator[str]:
-    task: Any = app.tasks[name]
-    options = {key: value for key, value in task._get_exec_options().items() if value is not None}
-    # A routing function may look at arguments that only a real dispatch has.
-    with suppress(Exception):
-        queue = app.amqp.router.route(options, name, (), {}, task).get("queue")
-        if queue is not None:
-            yield str(getattr(queue, "name", queue))
 
 
 def check_limits(app: Celery) -> Iterator[Finding]:

@@ -10,11 +10,14 @@ from typing import Any
 
 from celery.worker import control, state
 
+from umbel.engine import profile
 from umbel.engine.delivered import Fed
 
 logger = logging.getLogger("celery.worker.control")
 
 __all__ = ("rate_limit", "revoke", "shutdown")
+
+assert profile  # registers its own
 
 
 @control.control_command(  # type: ignore[untyped-decorator]

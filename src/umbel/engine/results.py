@@ -305,7 +305,8 @@ class EngineBackend(BaseBackend):
             results = self._chord_results(request.group)
             owner = current_owner(request)
             headers = {**(callback.options.get("headers") or {}), **({"umbel_owner": owner} if owner else {})}
-            callback.apply_async((results,), **({"headers": headers} if headers else {}))
+            options = {"headers": headers} if headers else {}
+            callback.apply_async((results,), **options, **_lineage(request))
         except ChordError as error:
             self.chord_error_from_stack(callback, error)
         except StoreError:
@@ -362,3 +363,9 @@ class _NoDelivery:
 
 
 _NO_DELIVERY: Final = _NoDelivery()
+
+
+def _lineage(request: Context) -> dict[str, Any]:
+    """Return whose child a chord's callback is: the last member's, as with Celery, where that is still known."""
+    last = getattr(request, "id", None)
+    return {"parent_id": last, "root_id": getattr(request, "root_id", None) or last} if last else {}

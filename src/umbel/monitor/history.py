@@ -24,6 +24,8 @@ from umbel.monitor.jobs_view import JobsView
 from umbel.monitor.retention import Retention, prune
 from umbel.monitor.schema import prepare
 from umbel.monitor.tables import CURSORS
+from umbel.monitor.totals import Totals
+from umbel.monitor.workflows import Workflows
 from umbel.monitor.writer import Writer
 from umbel.state.events import Logged
 
@@ -42,6 +44,8 @@ class History:
         self.jobs: Final = JobsView(self.database)
         self.failures: Final = FailureGroups(self.database)
         self.charts: Final = Charts(self.database)
+        self.totals: Final = Totals(self.database)
+        self.workflows: Final = Workflows(self.database)
         try:
             prepare(self.database)
         except BaseException:

@@ -19,13 +19,14 @@ from umbel.monitor.names import Names
 from umbel.monitor.tables import ATTEMPTS, JOBS, MESSAGES, TAGS
 from umbel.states import JobState
 
-__all__ = ("Count", "JobDetails", "JobPage", "JobRow", "JobsView", "PastAttempt")
+__all__ = ("NARROW", "Count", "JobDetails", "JobPage", "JobRow", "JobsView", "PastAttempt", "shown")
 
 _PAGE_MOST: Final = 500
 _COUNT_MOST: Final = 10_000
 _FAMILY_MOST: Final = 100
 _WIDE: Final = frozenset({"arguments", "result"})
-_NARROW: Final = tuple(one for one in JOBS.columns if one.name not in _WIDE)
+#: The columns that a row of a list needs.
+NARROW: Final = tuple(one for one in JOBS.columns if one.name not in _WIDE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,10 +121,10 @@ class JobsView:
         limit = max(1, min(limit, _PAGE_MOST))
         with self._database.reading() as connection:
             stretch = stretch_of(connection, wanted, before)
-            found = select(*_NARROW).where(*stretch.conditions).order_by(stretch.number.desc()).limit(limit)
+            found = select(*NARROW).where(*stretch.conditions).order_by(stretch.number.desc()).limit(limit)
             rows = connection.execute(found).all()
             return JobPage(
-                jobs=_shown(connection, rows),
+                jobs=shown(connection, rows),
                 next=rows[-1].number if len(rows) == limit else stretch.last,
             )
 
@@ -141,7 +142,7 @@ class JobsView:
             row = connection.execute(select(JOBS).where(JOBS.c.task_id == task_id)).one_or_none()
             if row is None:
                 raise JobNotFound(task_id)
-            job = _shown(connection, [row])[0]
+            job = shown(connection, [row])[0]
             tags = connection.scalars(select(TAGS.c.tag).where(TAGS.c.job == row.number).order_by(TAGS.c.tag)).all()
             kept = select(func.count()).select_from(MESSAGES).where(MESSAGES.c.job == row.number)
             return JobDetails(
@@ -163,8 +164,8 @@ class JobsView:
 
 
 def _family(connection: Connection, condition: ColumnElement[bool]) -> tuple[JobRow, ...]:
-    found = select(*_NARROW).where(condition).order_by(JOBS.c.number).limit(_FAMILY_MOST)
-    return _shown(connection, connection.execute(found).all())
+    found = select(*NARROW).where(condition).order_by(JOBS.c.number).limit(_FAMILY_MOST)
+    return shown(connection, connection.execute(found).all())
 
 
 def _first(rows: Sequence[JobRow]) -> JobRow | None:
@@ -205,7 +206,8 @@ _AS_IT_IS: Final = tuple(
 )
 
 
-def _shown(connection: Connection, rows: Sequence[Any]) -> tuple[JobRow, ...]:
+def shown(connection: Connection, rows: Sequence[Any]) -> tuple[JobRow, ...]:
+    """Return rows of :data:`NARROW` as jobs."""
     names = Names()
     return tuple(
         JobRow(

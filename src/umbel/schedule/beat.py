@@ -22,6 +22,7 @@ from umbel.engine.leader import KernelLeader, Leader
 from umbel.engine.registry import is_served
 from umbel.engine.store import Outgoing
 from umbel.errors import StoreError
+from umbel.schedule.leading import Presence
 from umbel.settings import data_directory
 
 __all__ = ("LeaderScheduler",)
@@ -41,6 +42,7 @@ class LeaderScheduler(beat.Scheduler):
 
     def __init__(self, app: Any, *args: Any, lazy: bool = False, **kwargs: Any) -> None:
         self._leader = _leader(app)
+        self._presence: Presence | None = None
         self._leads = False
         self._looked = 0.0
         self._told = False
@@ -71,6 +73,7 @@ class LeaderScheduler(beat.Scheduler):
         self._looked = time.monotonic()
         if leads and not led:
             logger.info("This scheduler leads.")
+            self._presence = _presence(self.app)
             self._remember()
         elif led and not leads:
             raise _Superseded
@@ -78,6 +81,8 @@ class LeaderScheduler(beat.Scheduler):
             self._told = True
             logger.info("Another scheduler leads; this one takes over when it ends.")
         self._leads = leads
+        if leads and self._presence is not None:
+            self._presence.tell()
         return leads
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
@@ -110,6 +115,8 @@ class LeaderScheduler(beat.Scheduler):
         self._leads = False
         try:
             self._leader.resign()
+            if self._presence is not None:
+                self._presence.leave()
         except StoreError as error:
             logger.warning("The other schedulers must find out by themselves that this one ends: %s", error)
 
@@ -130,3 +137,7 @@ def _leader(app: Any) -> Leader:
         leader: Leader = app.engine.leader(app.main or "")
         return leader
     return KernelLeader(data_directory(app.settings) / "beat.run" / "beat.lock")
+
+
+def _presence(app: Any) -> Presence | None:
+    return Presence(app.engine.locks, app.main or "") if is_served(app.conf.broker_url) else None
