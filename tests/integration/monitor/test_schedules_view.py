@@ -54,7 +54,7 @@ def test_without_a_scheduler_it_is_silent_and_says_when_what_would_be_due(app: U
     assert (nightly.last_run, nightly.runs, nightly.is_late) == (None, 0, False)
     # One interval after a scheduler begins, and nobody knows when that is.
     assert entries["daily"].next_run is None
-    assert [entry.name for entry in found.entries][0] == "nightly"
+    assert found.entries[0].name == "nightly"
 
 
 def test_a_queue_is_that_of_the_entry_or_of_its_task(app: Umbel) -> None:
