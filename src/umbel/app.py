@@ -35,17 +35,13 @@ from umbel.jobs.locks import Lock, LockKeeper
 from umbel.jobs.status import JobStatus, read_status
 from umbel.jobs.webhooks import Webhooks
 from umbel.limiting import WithLimits
+from umbel.serving import WithWeb
 from umbel.settings import Settings, data_directory
 from umbel.states import JobState
 from umbel.task import Task
 from umbel.task_class import concealing, fit, fitting_base, fitting_body, never_retried, places_of, unshadowed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from contextlib import AbstractAsyncContextManager
-
-    from fastapi import APIRouter, FastAPI
-
     from umbel.engine.store import Engine
 
 __all__ = ("Umbel",)
@@ -72,7 +68,7 @@ _RABBIT_DEFAULTS: Final = {"task_default_queue_type": "quorum", "task_create_mis
 _ROUTING: Final = ("queue", "exchange", "exchange_type", "routing_key", "delivery_mode", "priority")
 
 
-class Umbel(WithBatches, WithEffects, WithDatabase, WithEndings, WithLimits, Celery):
+class Umbel(WithBatches, WithEffects, WithDatabase, WithEndings, WithLimits, WithWeb, Celery):
     """A Celery application that needs nothing but a name.
 
         from umbel import Umbel
@@ -334,33 +330,6 @@ class Umbel(WithBatches, WithEffects, WithDatabase, WithEndings, WithLimits, Cel
     def dead_letters(self) -> DeadLetters:
         """The jobs that failed for good, to find, replay and drop."""
         return DeadLetters(lambda: self.engine)
-
-    # -- web applications -------------------------------------------------------------------------------------
-
-    def router(self, **options: Any) -> APIRouter:
-        """Return a FastAPI router with status, result, events and cancel of jobs. See :mod:`umbel.web.router`."""
-        from umbel.web.router import build_router
-
-        return build_router(self, **options)
-
-    def lifespan(self, **options: Any) -> Callable[[FastAPI], AbstractAsyncContextManager[AsyncIterator[None]]]:
-        """Return a FastAPI lifespan; ``worker=True`` runs a worker as long as the web process lives."""
-        from umbel.web.lifespan import build_lifespan
-
-        return build_lifespan(self, **options)
-
-    def after_response(self) -> Callable[..., AsyncIterator[None]]:
-        """Return a FastAPI dependency: what the request dispatches goes out after its response, if that succeeds.
-
-        See :mod:`umbel.web.after_response`.
-        """
-        return self._after_response
-
-    @cached_property
-    def _after_response(self) -> Callable[..., AsyncIterator[None]]:
-        from umbel.web.after_response import build_after_response
-
-        return build_after_response(self)
 
     def import_path(self) -> str:
         """Return ``module:name`` under which this application can be imported. Raises :exc:`ConfigurationError`."""

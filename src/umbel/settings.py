@@ -161,7 +161,23 @@ class Settings(BaseSettings):
     webhook_timeout: Duration = Field(timedelta(seconds=15), description="How long sending a webhook may take.")
     external_tasks: Names = Field((), description="Tasks of other services that routes and schedules may name.")
     external_queues: Names = Field((), description="Queues that other services consume.")
-    web_token: str | None = Field(None, min_length=16, description="Token for the status page; needed beyond loopback.")
+    web_token: str | None = Field(
+        None, min_length=16, description="Token of those who may act on the dashboard; new,old while it is changed."
+    )
+    web_viewer_token: str | None = Field(None, min_length=16, description="Token of those who may look at it only.")
+    web_secret: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="What sessions are signed with; new,old while it is changed. Default: the tokens.",
+    )
+    web_session_age: Duration = Field(timedelta(hours=12), description="How long somebody stays signed in.")
+    web_url: str | None = Field(None, description="Where people reach the dashboard: https://ops.example.org/umbel.")
+    web_oidc_issuer: str | None = Field(None, description="The OpenID Connect provider that people sign in at.")
+    web_oidc_client_id: str | None = Field(None, description="What the provider knows the dashboard by.")
+    web_oidc_client_secret: SecretStr | None = Field(None, description="The secret beside it, where there is one.")
+    web_oidc_scopes: Names = Field(("openid", "profile", "email"), description="What the provider is asked for.")
+    web_oidc_operators: Names = Field((), description="Who may act, by claim: groups=ops,email=ann@example.org, or *.")
+    web_oidc_viewers: Names = Field((), description="Who may look, likewise.")
 
     @classmethod
     def settings_customise_sources(

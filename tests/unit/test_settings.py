@@ -56,6 +56,16 @@ VALUES: dict[str, tuple[str, Any]] = {
     "UMBEL_EXTERNAL_TASKS": ("billing.charge, mail.send", ("billing.charge", "mail.send")),
     "UMBEL_EXTERNAL_QUEUES": ("billing", ("billing",)),
     "UMBEL_WEB_TOKEN": ("0123456789abcdef", "0123456789abcdef"),
+    "UMBEL_WEB_VIEWER_TOKEN": ("fedcba9876543210", "fedcba9876543210"),
+    "UMBEL_WEB_SECRET": (SECRET, SecretStr(SECRET)),
+    "UMBEL_WEB_SESSION_AGE": ("8h", timedelta(hours=8)),
+    "UMBEL_WEB_URL": ("https://ops.example.org/umbel", "https://ops.example.org/umbel"),
+    "UMBEL_WEB_OIDC_ISSUER": ("https://id.example.org", "https://id.example.org"),
+    "UMBEL_WEB_OIDC_CLIENT_ID": ("umbel", "umbel"),
+    "UMBEL_WEB_OIDC_CLIENT_SECRET": (SECRET, SecretStr(SECRET)),
+    "UMBEL_WEB_OIDC_SCOPES": ("openid,groups", ("openid", "groups")),
+    "UMBEL_WEB_OIDC_OPERATORS": ("groups=ops, email=ann@example.org", ("groups=ops", "email=ann@example.org")),
+    "UMBEL_WEB_OIDC_VIEWERS": ("*", ("*",)),
 }
 
 

@@ -1,4 +1,4 @@
-"""``umbel up``: worker, scheduler and status page in one command."""
+"""``umbel up``: worker, scheduler and dashboard in one command."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ __all__ = ("up",)
     "-c", "--concurrency", type=click.IntRange(1, 100_000), metavar="N", help="Jobs at a time in each process."
 )
 @click.option("-Q", "--queues", type=QUEUES, metavar="LIST", help="The queues to consume, as for 'umbel worker'.")
-@click.option(
-    "--host", default=DEFAULT_HOST, show_default=True, metavar="ADDRESS", help="Where the status page listens."
-)
+@click.option("--host", default=DEFAULT_HOST, show_default=True, metavar="ADDRESS", help="Where the dashboard listens.")
 @click.option("--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="Its port.")
 @log_level
 @click.option("--reload", is_flag=True, help="Take up changed *.py files below this folder; for development.")
@@ -45,7 +43,7 @@ def up(
     loglevel: str,
     reload: bool,
 ) -> None:
-    """Run worker, scheduler and status page in one.
+    """Run worker, scheduler and dashboard in one.
 
     Ctrl-C ends them all: running jobs get their grace period, a second Ctrl-C ends them at once.
     """
@@ -67,7 +65,7 @@ def up(
     if reload:
         arguments = (Path.cwd(), family.reload, threading.Event())
         threading.Thread(target=watch, args=arguments, name="reload", daemon=True).start()
-    click.echo("Starting worker, scheduler and status page; Ctrl-C ends them.", err=True)
+    click.echo("Starting worker, scheduler and dashboard; Ctrl-C ends them.", err=True)
     ended = family.run()
     if ended is not None:
         child, code = ended

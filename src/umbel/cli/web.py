@@ -1,4 +1,4 @@
-"""``umbel web``: the status page."""
+"""``umbel web``: the dashboard and its API."""
 
 from __future__ import annotations
 
@@ -23,34 +23,44 @@ DEFAULT_PORT: Final = 7788
 @app_options
 @click.option("--host", default=DEFAULT_HOST, show_default=True, metavar="ADDRESS", help="The address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="The port.")
+@click.option(
+    "--root-path", default="", metavar="PATH", help="What a proxy in front takes off each address, as in /umbel."
+)
 @pass_invocation
-def web(invocation: Invocation, host: str, port: int) -> None:
-    """Serve the status page.
+def web(invocation: Invocation, host: str, port: int, root_path: str) -> None:
+    """Serve the dashboard and its API.
 
-    It shows queues, workers and dead letters. On an address that others reach it needs UMBEL_WEB_TOKEN.
+    On an address that others reach it needs UMBEL_WEB_TOKEN, or OpenID Connect.
     """
     lifeline.hold()
     try:
         import uvicorn
 
-        from umbel.web.access import check_bind, web_token
-        from umbel.web.status_page import build_web
+        from umbel.web.signin.local import check_bind
+        from umbel.web.site import build_web
     except ModuleNotFoundError as error:
         if error.name and error.name.startswith("umbel"):
             raise
-        raise Failure(f"The status page needs {error.name}: pip install 'umbel[web]'.", EX_CONFIG) from error
+        raise Failure(f"The dashboard needs {error.name}: pip install 'umbel[web]'.", EX_CONFIG) from error
     app = invocation.umbel()
-    check_bind(host, web_token(app))
-    page = build_web(app)
+    check_bind(host, app.settings)
+    site = build_web(app)
     _check_free(host, port)
-    click.echo(f"Status page: http://{host}:{port}", err=True)
-    server = uvicorn.Server(uvicorn.Config(page, host=host, port=port, log_level="warning", access_log=False))
+    click.echo(f"Dashboard: http://{_shown(host)}:{port}", err=True)
+    config = uvicorn.Config(
+        site, host=host, port=port, root_path=root_path.rstrip("/"), log_level="warning", access_log=False
+    )
+    server = uvicorn.Server(config)
     # Uvicorn raises the signal that ended it again once it has ended: without this, stopping would look like a crash.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     server.run()
     if not server.started:
-        raise Failure(f"The status page could not be served on {host}:{port}.", EX_UNAVAILABLE)
+        raise Failure(f"The dashboard could not be served on {host}:{port}.", EX_UNAVAILABLE)
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _check_free(host: str, port: int) -> None:

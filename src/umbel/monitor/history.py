@@ -17,6 +17,7 @@ from typing import Final
 
 from sqlalchemy import select
 
+from umbel.monitor.audit import AuditLog
 from umbel.monitor.charts import Charts
 from umbel.monitor.database import Database, history_address
 from umbel.monitor.failure_groups import FailureGroups
@@ -46,6 +47,8 @@ class History:
         self.charts: Final = Charts(self.database)
         self.totals: Final = Totals(self.database)
         self.workflows: Final = Workflows(self.database)
+        #: Who did what: see :mod:`umbel.monitor.audit`.
+        self.audit: Final = AuditLog(self.database)
         try:
             prepare(self.database)
         except BaseException:
@@ -57,6 +60,12 @@ class History:
         with self.database.reading() as connection:
             return connection.scalar(select(CURSORS.c.position).where(CURSORS.c.store == store))
 
+    def position(self) -> tuple[tuple[str, str], ...]:
+        """Return how far the events of each store have been written: it changes whenever there is anything new."""
+        with self.database.reading() as connection:
+            found = connection.execute(select(CURSORS.c.store, CURSORS.c.position).order_by(CURSORS.c.store))
+            return tuple((row.store, row.position) for row in found)
+
     def write(self, store: str, logged: Logged, *, after: str | None) -> None:
         """Write events down and move the cursor of ``store`` from ``after``, in one transaction.
 
@@ -66,6 +75,7 @@ class History:
 
     def prune(self, retention: Retention) -> int:
         """Drop what is above its limits; return how many jobs those were."""
+        self.audit.prune()
         return prune(self.database, retention)
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.schema import PrimaryKeyConstraint, UniqueConstraint
 
 __all__ = (
     "ATTEMPTS",
+    "AUDIT",
     "CURSORS",
     "JOBS",
     "MESSAGES",
@@ -176,6 +177,23 @@ ROLLUPS: Final = Table(
     sqlite_with_rowid=False,
 )
 
+#: Who did what: entries are only ever added.
+AUDIT: Final = Table(
+    "umbel_audit",
+    METADATA,
+    _number("number", primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("via", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    # JSON.
+    Column("detail", Text),
+    Column("outcome", Text, nullable=False),
+)
+Index("umbel_audit_at", AUDIT.c.at)
+
 #: Of tasks, queues, workers and releases.
 NAMES: Final = Table(
     "umbel_names",
@@ -186,7 +204,7 @@ NAMES: Final = Table(
     UniqueConstraint("kind", "name", name="umbel_names_name"),
 )
 
-#: The last number that was given to a job, and to a name: no number is given twice.
+#: The last number that was given to a job, a name, or an entry of the audit log: no number is given twice.
 NUMBERS: Final = Table(
     "umbel_numbers",
     METADATA,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-__all__ = ("ago", "iso", "number", "plural")
+__all__ = ("ago", "iso", "number", "plural", "span", "stamp")
 
 
 def number(value: int) -> str:
@@ -20,6 +20,24 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 def iso(moment: float) -> str:
     """Return unix seconds as ``2026-01-31 12:00:00 UTC``."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def stamp(moment: float) -> str:
+    """Return unix seconds as the ``datetime`` attribute of ``<time>`` wants them: ``2026-01-31T12:00:00Z``."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def span(seconds: float) -> str:
+    """Return how long something took: ``0.4 ms``, ``12 ms``, ``1.2 s``, ``3 min 5 s``, ``2 h 10 min``, ``3 d 4 h``."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    for size, unit, small, part in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size - small / 2:
+            whole, rest = divmod(round(seconds / small), size // small)
+            return f"{whole} {unit} {rest} {part}" if rest else f"{whole} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def ago(moment: float, now: float) -> str:

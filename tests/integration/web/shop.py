@@ -28,7 +28,6 @@ import time
 from fastapi import FastAPI, Request
 
 from umbel import Umbel, progress
-from umbel.web.status_page import build_web
 
 jobs = Umbel("shop")
 
@@ -100,7 +99,7 @@ def note(path):
 
 api = FastAPI(lifespan=jobs.lifespan(worker=os.environ.get("SHOP_WORKER") == "yes", processes=1, grace=5))
 api.include_router(jobs.router(owner=lambda request: request.headers.get("x-user")))
-api.mount("/umbel", build_web(jobs))
+api.mount("/umbel", jobs.web())
 
 
 @api.post("/dispatch/{name}")

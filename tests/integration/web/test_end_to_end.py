@@ -151,7 +151,7 @@ def test_c22_unknown_and_finished(shop: Shop) -> None:
     assert (answer.status_code, answer.json()["state"]) == (409, "succeeded")
 
 
-def test_c4_the_status_page_shows_the_real_store(open_shop: Callable[..., Shop]) -> None:
+def test_c4_the_dashboard_shows_the_real_store(open_shop: Callable[..., Shop]) -> None:
     without = open_shop(worker=False)
     job = without.dispatch("pack", 1)
     page = until(lambda: rows(without, "no consumer"), "the queue that nobody consumes is marked")

@@ -1,0 +1,1 @@
+"""The API, one noun a file, each with a ``router`` below ``/api``. See :mod:`umbel.web.site`."""
