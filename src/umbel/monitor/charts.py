@@ -13,7 +13,7 @@ from umbel.monitor.names import Kind, number_of
 from umbel.monitor.rollups import STEPS, Sum
 from umbel.monitor.tables import ROLLUPS
 
-__all__ = ("Charts", "Point")
+__all__ = ("Charts", "Point", "point_of")
 
 _POINTS_MOST: Final = 5000
 
@@ -61,7 +61,7 @@ class Charts:
                 wanted = wanted.where(ROLLUPS.c.queue == _number(connection, "queue", queue))
             for row in connection.execute(wanted).all():
                 sums[row.start // step * step].add_row(row)
-        return tuple(_point(start, one) for start, one in sums.items())
+        return tuple(point_of(start, one) for start, one in sums.items())
 
 
 def _number(connection: Connection, kind: Kind, name: str) -> int:
@@ -70,7 +70,8 @@ def _number(connection: Connection, kind: Kind, name: str) -> int:
     return 0 if number is None else number
 
 
-def _point(start: int, one: Sum) -> Point:
+def point_of(start: int, one: Sum) -> Point:
+    """Return the sums of a step as a point."""
     return Point(
         start=start,
         counts=one.counts,

@@ -25,7 +25,9 @@ class FailureGroup:
     #: The job that was dispatched first of them, and the newest: numbers.
     first: int
     last: int
-    #: When that one failed last, if it has ended.
+    #: When the first one was dispatched.
+    first_at: float
+    #: When the newest one failed last, if it has ended.
     ended_at: float | None
     task: str | None
     release: str | None
@@ -54,8 +56,20 @@ class FailureGroups:
             .limit(max(1, min(limit, _MOST)))
             .subquery("groups")
         )
-        about = (JOBS.c.ended_at, JOBS.c.task, JOBS.c.release, JOBS.c.error_type, JOBS.c.error_message)
-        found = select(groups, *about).join(JOBS, JOBS.c.number == groups.c.last)
+        oldest = JOBS.alias("oldest")
+        about = (
+            oldest.c.queued_at.label("first_at"),
+            JOBS.c.ended_at,
+            JOBS.c.task,
+            JOBS.c.release,
+            JOBS.c.error_type,
+            JOBS.c.error_message,
+        )
+        found = (
+            select(groups, *about)
+            .join(JOBS, JOBS.c.number == groups.c.last)
+            .join(oldest, oldest.c.number == groups.c.first)
+        )
         with self._database.reading() as connection:
             names = Names()
             return tuple(
@@ -64,6 +78,7 @@ class FailureGroups:
                     jobs=row.jobs,
                     first=row.first,
                     last=row.last,
+                    first_at=row.first_at,
                     ended_at=row.ended_at,
                     task=names.name(connection, row.task),
                     release=names.name(connection, row.release),

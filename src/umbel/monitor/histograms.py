@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -48,9 +49,10 @@ class Histogram:
 
     def add(self, other: Histogram) -> None:
         """Add what another one has counted."""
-        longest = max(len(self.counts), len(other.counts))
-        pairs = zip(_padded(self.counts, longest), _padded(other.counts, longest), strict=True)
-        self.counts = [one + more for one, more in pairs]
+        mine, more = self.counts, other.counts
+        if len(mine) < len(more):
+            mine.extend([0] * (len(more) - len(mine)))
+        mine[: len(more)] = map(operator.add, mine, more)
 
     @property
     def total(self) -> int:
@@ -70,7 +72,3 @@ class Histogram:
                 return low + max(0.0, high - low) * (wanted - below) / number
             below += number
         raise AssertionError("a share of all is within all")
-
-
-def _padded(counts: Sequence[int], length: int) -> list[int]:
-    return [*counts, *[0] * (length - len(counts))]

@@ -22,6 +22,7 @@ from umbel.monitor.charts import Charts
 from umbel.monitor.database import Database, history_address
 from umbel.monitor.failure_groups import FailureGroups
 from umbel.monitor.jobs_view import JobsView
+from umbel.monitor.releases import Releases
 from umbel.monitor.retention import Retention, prune
 from umbel.monitor.schema import prepare
 from umbel.monitor.tables import CURSORS
@@ -47,6 +48,7 @@ class History:
         self.charts: Final = Charts(self.database)
         self.totals: Final = Totals(self.database)
         self.workflows: Final = Workflows(self.database)
+        self.releases: Final = Releases(self.database)
         #: Who did what: see :mod:`umbel.monitor.audit`.
         self.audit: Final = AuditLog(self.database)
         try:

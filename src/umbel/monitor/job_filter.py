@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Integer, and_, func, or_, select
 
 from umbel.monitor.names import Kind, number_of
 from umbel.monitor.tables import JOBS, TAGS
 from umbel.states import JobState
 
-__all__ = ("EVERY", "LOOKED_AT", "JobFilter", "Stretch", "stretch_of")
+__all__ = ("EVERY", "LOOKED_AT", "JobFilter", "Stretch", "Times", "stretch_of", "times_of")
 
 #: Clocks of those who dispatch differ, and stores are read one after the other.
 _SLACK: Final = 300.0
@@ -65,33 +65,58 @@ class Stretch:
     last: int | None
 
 
-def stretch_of(connection: Connection, wanted: JobFilter, before: int | None) -> Stretch:
-    """Return what to look at for the page of ``wanted`` that comes ``before`` a number."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """A range of times as one of numbers."""
+
+    above: int | None
+    upto: int | None
+
+
+def stretch_of(
+    connection: Connection,
+    wanted: JobFilter,
+    before: int | None,
+    *,
+    looked_at: int | None = None,
+    times: Times | None = None,
+) -> Stretch:
+    """Return what to look at for the page of ``wanted`` that comes ``before`` a number.
+
+    ``looked_at``: so many rows at most, :data:`LOOKED_AT` unless said. ``times`` is what :func:`times_of` has found,
+    where that is known already.
+    """
     by_tag = wanted.tag is not None
     number = TAGS.c.job if by_tag else JOBS.c.number
-    indexed = [TAGS.c.tag == wanted.tag] if by_tag else []
     found = list(_indexed(connection, wanted))
-    if not indexed:
-        indexed, found = found[:1], found[1:]
-    others = [*found, *_others(connection, wanted)]
-    bounds = list(_bounds(connection, wanted, number, before))
-    last = _last(connection, number, indexed, bounds, before) if others else None
+    first = [] if by_tag else found[:1]
+    indexed = [TAGS.c.tag == wanted.tag] if by_tag else [column == value for column, value in first]
+    others = [_looked_at(column) == value for column, value in found[len(first) :]]
+    others += _others(connection, wanted)
+    bounds = list(_bounds(times or times_of(connection, wanted), number, before))
+    last = _last(connection, number, indexed, bounds, looked_at or LOOKED_AT) if others else None
     if last is not None:
         bounds.append(number >= last)
     joined = [JOBS.c.number == TAGS.c.job] if by_tag else []
     return Stretch((*joined, *indexed, *others, *bounds), number, last)
 
 
-def _bounds(
-    connection: Connection, wanted: JobFilter, number: ColumnElement[int], before: int | None
-) -> Iterator[ColumnElement[bool]]:
+def times_of(connection: Connection, wanted: JobFilter) -> Times:
+    """Return the times of ``wanted`` as numbers, with some slack; they are looked at exactly afterwards."""
+    since, until = wanted.since, wanted.until
+    return Times(
+        above=None if since is None else _number_at(connection, since - _SLACK),
+        upto=None if until is None else _number_at(connection, until + _SLACK),
+    )
+
+
+def _bounds(times: Times, number: ColumnElement[int], before: int | None) -> Iterator[ColumnElement[bool]]:
     if before is not None:
         yield number < before
-    # Bisected with some slack; looked at exactly afterwards.
-    if wanted.since is not None:
-        yield number > _number_at(connection, wanted.since - _SLACK)
-    if wanted.until is not None:
-        yield number <= _number_at(connection, wanted.until + _SLACK)
+    if times.above is not None:
+        yield number > times.above
+    if times.upto is not None:
+        yield number <= times.upto
 
 
 def _last(
@@ -99,43 +124,48 @@ def _last(
     number: ColumnElement[int],
     indexed: Sequence[ColumnElement[bool]],
     bounds: Sequence[ColumnElement[bool]],
-    before: int | None,
+    looked_at: int,
 ) -> int | None:
     """Return the lowest number that a page looks at; None if it comes to the end."""
     there = select(number).where(*indexed, *bounds).order_by(number.desc())
     if indexed:
-        return connection.scalar(there.offset(LOOKED_AT - 1).limit(1))
+        return connection.scalar(there.offset(looked_at - 1).limit(1))
     # All rows, so that there are no more of them than numbers.
     newest = connection.scalar(there.limit(1))
-    last = (newest or 0) - LOOKED_AT + 1
+    last = (newest or 0) - looked_at + 1
     return last if last > 1 else None
 
 
-def _indexed(connection: Connection, wanted: JobFilter) -> Iterator[ColumnElement[bool]]:
-    """Yield the conditions that an index serves, the one that most likely leaves least first."""
+def _indexed(connection: Connection, wanted: JobFilter) -> Iterator[tuple[Column[Any], Any]]:
+    """Yield what an index serves, columns with their values, the one that most likely leaves least first."""
     for name in ("parent_id", "group_id", "batch_id", "root_id", "fingerprint", "owner"):
         value = getattr(wanted, name)
         if value is not None:
-            yield JOBS.c[name] == value
+            yield JOBS.c[name], value
     state = next(iter(wanted.states)) if len(wanted.states) == 1 else None
     if state not in (None, JobState.SUCCEEDED):
-        yield JOBS.c.state == str(state)
+        yield JOBS.c.state, str(state)
     if wanted.task is not None:
-        yield _named(connection, "task", wanted.task)
+        yield JOBS.c.task, _number_of(connection, "task", wanted.task)
     if wanted.queue is not None:
-        yield _named(connection, "queue", wanted.queue)
+        yield JOBS.c.queue, _number_of(connection, "queue", wanted.queue)
     if state is JobState.SUCCEEDED:
-        yield JOBS.c.state == state.value
+        yield JOBS.c.state, state.value
+
+
+def _looked_at(column: Column[Any]) -> ColumnElement[Any]:
+    """Return a column's value as no index has it: an index other than the first would lead to rows without a bound."""
+    return column + 0 if isinstance(column.type, Integer) else column.concat("")
 
 
 def _others(connection: Connection, wanted: JobFilter) -> Iterator[ColumnElement[bool]]:
     if len(wanted.states) > 1:
         # No stretch of one index.
-        yield JOBS.c.state.in_(sorted(state.value for state in wanted.states))
+        yield _looked_at(JOBS.c.state).in_(sorted(state.value for state in wanted.states))
     if wanted.release is not None:
-        yield _named(connection, "release", wanted.release)
+        yield JOBS.c.release == _number_of(connection, "release", wanted.release)
     if wanted.worker is not None:
-        yield _named(connection, "worker", wanted.worker)
+        yield JOBS.c.worker == _number_of(connection, "worker", wanted.worker)
     if wanted.since is not None:
         yield JOBS.c.queued_at >= wanted.since
     if wanted.until is not None:
@@ -145,9 +175,9 @@ def _others(connection: Connection, wanted: JobFilter) -> Iterator[ColumnElement
         yield or_(*[one.icontains(wanted.text[:_TEXT_MOST], autoescape=True) for one in columns])
 
 
-def _named(connection: Connection, kind: Kind, name: str) -> ColumnElement[bool]:
-    number = number_of(connection, kind, name)
-    return false() if number is None else JOBS.c[kind] == number
+def _number_of(connection: Connection, kind: Kind, name: str) -> int:
+    # Numbers begin with one.
+    return number_of(connection, kind, name) or 0
 
 
 def _number_at(connection: Connection, time: float) -> int:

@@ -51,10 +51,14 @@ class Sum:
 
     def add(self, other: Sum) -> None:
         """Add what another one has counted."""
-        for name, number in other.counts.items():
+        self.add_these(other.counts.values(), other.waited, other.ran)
+
+    def add_these(self, counts: Iterable[int], waited: Histogram, ran: Histogram) -> None:
+        """Add numbers, which stand as :data:`COUNTS` do."""
+        for name, number in zip(COUNTS, counts, strict=True):
             self.counts[name] += number
-        self.waited.add(other.waited)
-        self.ran.add(other.ran)
+        self.waited.add(waited)
+        self.ran.add(ran)
 
     def add_row(self, row: Any) -> None:
         """Add a row of the table."""

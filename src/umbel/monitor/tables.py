@@ -24,6 +24,7 @@ __all__ = (
     "METADATA",
     "NAMES",
     "NUMBERS",
+    "RELEASES",
     "ROLLUPS",
     "TAGS",
     "VERSION_TABLE",
@@ -203,6 +204,17 @@ NAMES: Final = Table(
     Column("name", Text, nullable=False),
     UniqueConstraint("kind", "name", name="umbel_names_name"),
 )
+
+#: From when on, and until when at least, jobs of a release ended.
+RELEASES: Final = Table(
+    "umbel_releases",
+    METADATA,
+    Column("since", Double, nullable=False),
+    Column("release", Integer, nullable=False),
+    Column("until", Double, nullable=False),
+    PrimaryKeyConstraint("since", "release", name="umbel_releases_pkey"),
+)
+Index("umbel_releases_release", RELEASES.c.release, RELEASES.c.since)
 
 #: The last number that was given to a job, a name, or an entry of the audit log: no number is given twice.
 NUMBERS: Final = Table(

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from umbel.monitor.bulk import Insert, Update, among
 from umbel.monitor.lives import Attempt, Job, Life
 from umbel.monitor.names import Kind, Names, take_numbers
+from umbel.monitor.releases import Arrivals
 from umbel.monitor.rollups import Rollups
 from umbel.monitor.tables import ATTEMPTS, CURSORS, JOBS, MESSAGES, NUMBERS, TAGS
 from umbel.monitor.texts import clean
@@ -63,15 +64,17 @@ class Writer:
 
     def __init__(self) -> None:
         self._names: Final = Names()
+        self._arrivals: Final = Arrivals()
 
     def write(self, connection: Connection, store: str, logged: Logged, after: str | None) -> None:
         """Write down, in a transaction, ``logged``, which was read ``after`` a number. Raises :exc:`CursorMoved`."""
         try:
             _hold_off_others(connection)
             _move_cursor(connection, store, after, logged.last)
-            _Step(connection, self._names).run(logged.events)
+            _Step(connection, self._names, self._arrivals).run(logged.events)
         except BaseException:
             self._names.forget()
+            self._arrivals.forget()
             raise
 
 
@@ -95,9 +98,10 @@ def _move_cursor(connection: Connection, store: str, after: str | None, last: st
 class _Step:
     """The events of one transaction."""
 
-    def __init__(self, connection: Connection, names: Names) -> None:
+    def __init__(self, connection: Connection, names: Names, arrivals: Arrivals) -> None:
         self._connection: Final = connection
         self._names: Final = names
+        self._arrivals: Final = arrivals
         self._lives: dict[str, Life] = {}
         self._rollups: Final = Rollups()
 
@@ -148,12 +152,17 @@ class _Step:
     def _end(self, event: Ends) -> None:
         worker = clean(event.worker)
         release = None if event.release is None else clean(event.release)
+        last = 0.0
         for one in event.ends:
             if one is None:
                 continue
             life = self._lives[clean(one.task_id)]
             execution = life.end(one, worker, release)
             self._rollups.count_end(one.ended, *self._cell_of(life, one.queue), execution)
+            last = max(last, one.ended)
+        number = self._names.number(self._connection, "release", release)
+        if number is not None and last:
+            self._arrivals.note(self._connection, number, last)
 
     def _cell_of(self, life: Life, queue: str) -> tuple[int, int]:
         number = self._names.number
