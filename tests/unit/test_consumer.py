@@ -13,7 +13,6 @@ from kombu.utils.limits import TokenBucket
 
 from umbel.engine.consumer import Consumer
 from umbel.engine.request import Request
-from umbel.engine.store import Delivery
 
 
 class Waiting(Request):
@@ -89,24 +88,6 @@ def test_c14_what_a_prefork_pool_drops_with_its_connection_goes_back() -> None:
     assert [running.given_back, unbegun.given_back] == [0, 1]
     assert set(state.requests) == {"running"}
     assert set(state.reserved_requests) == {running}
-
-
-def test_c14_a_message_that_makes_no_sense_keeps_no_other_of_its_batch() -> None:
-    """It goes Celery's way, which says what is wrong with it."""
-    consumer: Any = consumer_with()
-    started: list[Any] = []
-    consumer.pool = SimpleNamespace(take=lambda *jobs: started.extend(jobs))
-    consumer.event_dispatcher = None
-
-    def plain_job(_: Any, delivery: Delivery) -> str | None:
-        if delivery.payload == "odd":
-            raise KeyError("id")
-        return None if delivery.payload == "canvas" else delivery.payload
-
-    consumer._plain_job = plain_job
-    batch = [Delivery(number, "default", text, 1) for number, text in enumerate(("a", "odd", "canvas", "b"))]
-    assert consumer._start_plain(None, batch) == [batch[1], batch[2]]
-    assert started == ["a", "b"]
 
 
 def test_c19_a_worker_that_has_given_everything_back_says_so() -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from umbel.engine import pacer
+from umbel.engine.job import Job
 from umbel.engine.pacer import Pacer
 from umbel.engine.pool import TaskPool
+
+#: Seconds: longer than anything here takes.
+PATIENCE = 60.0
 
 
 class _Pool:
@@ -52,6 +58,45 @@ def test_a_thread_that_falls_behind_gets_another_beside_it(monkeypatch: pytest.M
 
 def test_quick_jobs_follow_each_other_on_the_thread_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _looks(monkeypatch, [20, 20]) == []
+
+
+def _lone(watch: Pacer, name: str, seconds: float) -> bool:
+    """End a lone job that took so long; return whether the next one is expected to be quick."""
+    job: Any = SimpleNamespace(task=SimpleNamespace(name=name), started=time.monotonic() - seconds)
+    watch.ended(job)
+    return watch.is_quick(job)
+
+
+def test_a_task_is_quick_as_long_as_its_last_lone_jobs_were() -> None:
+    watch = Pacer(_Pool())  # type: ignore[arg-type]
+    assert [_lone(watch, "quick", -PATIENCE) for _ in range(4)] == [False, False, True, True]
+    assert [_lone(watch, "slow", 1.0) for _ in range(4)] == [False] * 4
+    assert not _lone(watch, "quick", 1.0)
+    assert [_lone(watch, "quick", -PATIENCE) for _ in range(3)] == [False, False, True]
+    # Whatever did not begin says nothing.
+    watch.ended(SimpleNamespace(task=None, started=None))  # type: ignore[arg-type]
+
+
+def test_a_pool_runs_one_job_alone_on_a_thread_of_somebody_elses_and_only_one() -> None:
+    pool = TaskPool(limit=4)
+    task: Any = SimpleNamespace(name="quick", is_async=False)
+    ran: list[str] = []
+    pool._pacer.is_quick = lambda job: job.task is task  # type: ignore[method-assign]
+
+    def job(task: Any = task) -> Job:
+        return Job(lambda _: ran.append(threading.current_thread().name), None, task, None, None)
+
+    run = pool.lone(job())
+    assert run is not None
+    assert pool.lone(job()) is None, "there is one"
+    run()
+    assert ran == [threading.current_thread().name]
+    assert pool.completed == 1
+    assert not pool.running()
+    assert pool.lone(job(SimpleNamespace(name="slow", is_async=False))) is None
+    assert pool.lone(job(SimpleNamespace(name="quick", is_async=True))) is None
+    pool.on_stop()
+    assert pool.lone(job()) is None, "it ends"
 
 
 def test_a_burst_of_jobs_that_wait_for_each_other_runs_side_by_side() -> None:

@@ -33,14 +33,13 @@ from umbel.engine.execution import Execution, owned_by
 from umbel.engine.fetcher import Fetcher
 from umbel.engine.flusher import Flusher
 from umbel.engine.headers import PROGRESS
-from umbel.engine.job import Job
 from umbel.engine.outage import Outage
 from umbel.engine.pool import TaskPool
 from umbel.engine.protection import HIDDEN, refusal_of
 from umbel.engine.registry import is_served
 from umbel.engine.request import Request
 from umbel.engine.results import end_in_chord
-from umbel.engine.short_path import ShortPath, is_watched, plain_task
+from umbel.engine.starter import Starter
 from umbel.engine.store import Delivery, Engine, Outgoing, Settled
 from umbel.errors import PayloadRefused, StoreError
 
@@ -57,8 +56,7 @@ class Consumer(celery_consumer.Consumer):
     _flusher: Flusher | None = None
     _engine: Engine | None = None
     _admission: Admission
-    #: The short paths of plain tasks, by name; None for those that have none.
-    _paths: dict[str, ShortPath | None]
+    _starter: Starter
     #: The token of this process's lease, once it has one.
     lease_token: str | None = None
     #: Hears of it when it has another one, or none any more.
@@ -109,10 +107,11 @@ class Consumer(celery_consumer.Consumer):
             most, pool = int(self.controller.max_tasks_per_child), self.pool
             fetcher.allowance = lambda: most - pool.completed
         self._admission = Admission(self.app, fetcher, transport.peek)
-        start = self._start_plain if isinstance(self.pool, TaskPool) else _none_is_plain
-        fetcher.start_plain = lambda batch: start(transport, self._admission.admit(batch))
-        # What was found out of plain tasks settles over the connection that was lost.
-        self._paths = {}
+        # A new one: what was found out of plain tasks settles over the connection that was lost.
+        self._starter = Starter(self, transport, self._admission)
+        fetcher.start_plain = self._starter.start
+        if isinstance(self.pool, TaskPool):
+            self.pool.on_look = fetcher.look_after
         fetcher.start(self.hub, lambda delivery: self._deliver(transport, delivery), transport.touch)
         transport.attach(fetcher)
 
@@ -189,39 +188,6 @@ class Consumer(celery_consumer.Consumer):
                 if told is not None:
                     headers[PROGRESS] = told
 
-    def _start_plain(self, transport: Transport, batch: list[Delivery]) -> list[Delivery]:
-        """Give the pool what is plain of a batch, all at once; return what must go Celery's way, on Celery's loop."""
-        if is_watched(self.event_dispatcher):
-            return batch
-        jobs: list[Job] = []
-        rest: list[Delivery] = []
-        for delivery in batch:
-            job = None
-            if not delivery.cancelled and delivery.verdict is None and not delivery.suspect:
-                # Whatever is wrong with a message, Celery's way says so, and the others of the batch start.
-                with contextlib.suppress(Exception):
-                    job = self._plain_job(transport, delivery)
-            if job is None:
-                rest.append(delivery)
-            else:
-                jobs.append(job)
-        if jobs:
-            self.pool.take(*jobs)
-        return rest
-
-    def _plain_job(self, transport: Transport, delivery: Delivery) -> Job | None:
-        raw = transport.peek(delivery)
-        fetcher = transport.fetcher
-        if raw is None or fetcher is None or "umbel_refused" in raw:
-            return None
-        if self.app.protection.refuses(raw.get("umbel_secured", "")):
-            return None
-        self._admission.mark(delivery, raw["headers"])
-        name = raw["headers"].get("task")
-        paths = self._paths
-        path = paths[name] if name in paths else self._path(name, transport)
-        return None if path is None else path.job(delivery, raw, fetcher)
-
     def _put_off(self, delivery: Delivery, raw: dict[str, Any]) -> bool:
         """Let what a plain client sent for later wait at the store, whose clock says when it is due."""
         due = due_at(raw["headers"].get("eta"))
@@ -241,18 +207,10 @@ class Consumer(celery_consumer.Consumer):
         )
         request.fail(verdict)
 
-    def _path(self, name: Any, transport: Transport) -> ShortPath | None:
-        task = self.app.tasks.get(name) if isinstance(name, str) else None
-        if task is None:
-            return None
-        plain = isinstance(self.pool, TaskPool) and plain_task(task, self.app)
-        path = self._paths[name] = ShortPath(task, self, transport.channels[0]) if plain else None
-        return path
-
     def reset_rate_limits(self) -> None:
         """Rate limits have changed: what is limited, and what is plain, is found out anew."""
-        self._paths = {}
         if self._engine is not None:
+            self._starter.renew()
             self._admission.renew()
         super().reset_rate_limits()
 
@@ -380,10 +338,6 @@ class Consumer(celery_consumer.Consumer):
             )
             self.app.backend.mark_as_failure(headers["id"], exc, request=request)
             end_in_chord(self.app.backend, headers, exc)
-
-
-def _none_is_plain(_: Transport, batch: list[Delivery]) -> list[Delivery]:
-    return batch
 
 
 def _shown(body: Any, message: Any) -> Any:

@@ -147,12 +147,12 @@ class Execution:
         if not self.closed:
             self.entry.records.append(record)
 
-    def note(self, task_id: str, make: Callable[[], Record]) -> None:
-        """Store a passing state soon, unless the end comes first."""
+    def note(self, task_id: str, make: Callable[[], Record], *, ring: bool = True) -> None:
+        """Store a passing state soon, unless the end comes first. Without ``ring``: when the job is looked after."""
         if not self.closed:
             # Acknowledged early, the message is not ours any more, but the job is.
             seq = None if self.settled else self.delivery.seq
-            self._flusher.note(seq, task_id, lambda: self._described(make()))
+            self._flusher.note(seq, task_id, lambda: self._described(make()), ring=ring)
 
     def bury(self, error: BaseException, *, reason: str | None = None, traceback: str = "") -> None:
         """Keep a dead letter with this execution's end: the job has failed for good."""

@@ -21,6 +21,7 @@ from umbel.engine.bell import Bell
 from umbel.engine.burial import letter_of
 from umbel.engine.flusher import Flusher
 from umbel.engine.outage import Outage
+from umbel.engine.shift import Relieved, Shift
 from umbel.engine.store import Delivery, Settled
 from umbel.errors import StoreError
 
@@ -97,7 +98,7 @@ class Fetcher:
         self._cancel_mark = -1
         self._next = dict.fromkeys(("reap", "heard", "cancel", "urgent", "fetch", "full"), 0.0)
         self._next["sweep"] = time.monotonic() + 5.0
-        self._thread: threading.Thread | None = None
+        self.shift: Final = Shift(self._run)
 
     # -- the worker's side ------------------------------------------------------------------------------------
 
@@ -107,8 +108,7 @@ class Fetcher:
         # A descriptor of our own: Celery's hub only waits promptly while it has one to read.
         self._hub, self._bell = hub, Bell()
         hub.add_reader(self._bell.fileno(), self._deliver_all)
-        self._thread = threading.Thread(target=self._run, name="umbel-fetch", daemon=True)
-        self._thread.start()
+        self.shift.start()
 
     def stop(self) -> None:
         """Stop fetching, and give back what was not delivered. What was handed out stays with the worker."""
@@ -118,9 +118,7 @@ class Fetcher:
             self._inbox.clear()
         self._give_back(left)
         self.engine.ring()
-        if self._thread is not None:
-            self._thread.join(5.0)
-            self._thread = None
+        self.shift.stop(5.0)
         self._give_back([delivery for _, delivery in self._held])
         self._held.clear()
         if self._hub is not None:
@@ -164,6 +162,11 @@ class Fetcher:
         """Begin with a fetched message again in ``seconds``. For the fetch thread, from where a batch is started."""
         self._held.append((time.monotonic() + seconds, delivery))
 
+    def look_after(self) -> None:
+        """See to what a job keeps from being done, now that it takes its time. Never blocks."""
+        self.shift.relieve()
+        self.flusher.remind()
+
     # -- the thread -------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -171,6 +174,8 @@ class Fetcher:
             try:
                 if not self._step():
                     self._sleep()
+            except Relieved:
+                return
             except StoreError as error:
                 self._stopped.wait(self._outage.pause(error))
             except Exception:

@@ -73,11 +73,20 @@ class Flusher:
         self._entries.append(entry)
         self._ring()
 
-    def note(self, seq: int | None, task_id: str, make: Callable[[], Record]) -> None:
-        """Write a passing state of ``task_id`` soon; only the latest counts. Never blocks."""
+    def note(self, seq: int | None, task_id: str, make: Callable[[], Record], *, ring: bool = True) -> None:
+        """Write a passing state of ``task_id`` soon; only the latest counts. Never blocks.
+
+        Without ``ring`` it waits for somebody to :meth:`remind` of it.
+        """
         known = self._notes.get(task_id)
         self._notes[task_id] = (known[0] if known else time.monotonic() + _NOTE_SECONDS, seq, make)
-        self._ring()
+        if ring:
+            self._ring()
+
+    def remind(self) -> None:
+        """Write the passing states whose time has come. Never blocks."""
+        if self._notes:
+            self._ring()
 
     def claim(self, task_id: str) -> Callable[[], Record] | None:
         """Take back the passing state of ``task_id`` that has not been written yet."""

@@ -60,6 +60,8 @@ class Watchman:
                 # What was fetched ahead of quick jobs waits behind slow ones.
                 self._pool.surrender()
             completed = self._pool.completed
+            if jobs:
+                self._pool.on_look()
             for job in jobs:
                 try:
                     self._look(job)

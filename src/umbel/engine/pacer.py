@@ -3,6 +3,7 @@
 Threads that run jobs of microseconds side by side spend their time handing the interpreter to each other. So jobs that
 wait are left to the thread that runs, and this one looks every two milliseconds whether it keeps up: when no job has
 begun since the last look every job that waits gets a thread, and when few have, one more thread is woken.
+A lone job of a task whose lone jobs were quick, one after the other, needs no thread of the pool's at all.
 Costs nothing while nothing waits; a burst of slow jobs starts two milliseconds later.
 """
 
@@ -13,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from umbel.engine.job import Job
     from umbel.engine.pool import TaskPool
 
 __all__ = ("Pacer",)
@@ -20,6 +22,9 @@ __all__ = ("Pacer",)
 _LOOK_SECONDS: Final = 0.002
 #: So many jobs begun a look, on all threads together, are kept up with: more threads would not be quicker.
 _QUICK: Final = 8
+#: A task whose last lone jobs, so many, took no longer than this is quick.
+_LONE_SECONDS: Final = 0.001
+_LONE_JOBS: Final = 3
 
 
 class Pacer:
@@ -30,6 +35,8 @@ class Pacer:
         #: How many jobs have begun, and when the last one did. Written under the pool's lock.
         self._begun = 0
         self._begun_at = 0.0
+        #: How many of the last lone jobs of each task were quick.
+        self._quick: dict[str, int] = {}
         self._awake = threading.Event()
         self._stopped = False
         self._thread: threading.Thread | None = None
@@ -38,6 +45,16 @@ class Pacer:
         """Note that a job begins."""
         self._begun += 1
         self._begun_at = time.monotonic()
+
+    def ended(self, job: Job) -> None:
+        """Note that a job has ended that was the only one."""
+        if job.task is not None and job.started is not None:
+            quick = time.monotonic() - job.started < _LONE_SECONDS
+            self._quick[job.task.name] = self._quick.get(job.task.name, 0) + 1 if quick else 0
+
+    def is_quick(self, job: Job) -> bool:
+        """Whether a job is known to take no time worth speaking of."""
+        return job.task is not None and self._quick.get(job.task.name, 0) >= _LONE_JOBS
 
     def rushes(self) -> bool:
         """Whether a job has begun just now, so that its thread may soon ask for the next one."""

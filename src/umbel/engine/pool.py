@@ -30,6 +30,7 @@ from umbel.engine.bridge import Drive
 from umbel.engine.conversation import share_loop
 from umbel.engine.ends import has_own
 from umbel.engine.job import Job, current_job
+from umbel.engine.job_loop import JobLoop
 from umbel.engine.limits import Watchman
 from umbel.engine.pacer import Pacer
 from umbel.engine.request import Request
@@ -64,15 +65,16 @@ class TaskPool(BasePool):
         self._threads = 0
         self._idle = 0
         self._tokens: SimpleQueue[bool] = SimpleQueue()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = JobLoop()
         self._async: dict[str, bool] = {}
-        self._loop_ended = False
         self._closing = False
         self.grace: float = float(self.options.get("grace") or self._setting("grace", 30.0))
         self._watchman = Watchman(self)
         self._pacer = Pacer(self)
         self._done = threading.Condition(self._lock)
         self.completed = 0
+        #: Called every now and then while jobs run. Must not block.
+        self.on_look: Callable[[], None] = lambda: None
 
     def _setting(self, name: str, default: float) -> float:
         settings = getattr(self.app, "settings", None)
@@ -125,6 +127,29 @@ class TaskPool(BasePool):
         woken = self.wake() if not self._running or not (crowded or self._pacer.rushes()) else False
         if len(waiting) > woken:
             self._pacer.watch()
+
+    def lone(self, job: Job) -> Callable[[], None] | None:
+        """Return what runs ``job`` on the thread that asks, if it is the only one and its task's were quick so far."""
+        if not self._pacer.is_quick(job) or getattr(job.task, "is_async", False):
+            return None
+        with self._lock:
+            if self._running or self._waiting or self._closing or worker_state.should_stop is not None:
+                return None
+            self._running.add(job)
+            self._pacer.began()
+        self._watchman.wake()
+        return lambda: self._perform_lone(job)
+
+    def _perform_lone(self, job: Job) -> None:
+        self._perform(job)
+        with self._lock:
+            self._end_of(job)
+        if self._waiting:
+            self.wake()
+
+    def is_looked_after(self, job: Job) -> bool:
+        """Whether :attr:`on_look` is called while ``job`` runs."""
+        return bool(job.soft or job.hard)
 
     def surrender(self) -> None:
         """Give back the jobs that wait for a slot: another process may be free, or others more urgent."""
@@ -270,6 +295,8 @@ class TaskPool(BasePool):
     def _end_of(self, job: Job) -> None:
         self._running.discard(job)
         self.completed += 1
+        if not self._running:
+            self._pacer.ended(job)
         if self._closing:
             self._done.notify_all()
 
@@ -296,7 +323,7 @@ class TaskPool(BasePool):
         task = job.task
         if task is None or not getattr(task, "is_async", False):
             return False
-        job.loop = self._loop or self._start_loop()
+        job.loop = self._loop.get()
         if any(signal.receivers for signal in _RECEIVERS):
             return False
         plain = self._async.get(task.name)
@@ -306,13 +333,12 @@ class TaskPool(BasePool):
         return plain
 
     def _start_on_loop(self, jobs: list[Job]) -> None:
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._begin, jobs)
+        loop = self._loop.get()
+        loop.call_soon_threadsafe(self._begin, loop, jobs)
 
-    def _begin(self, jobs: list[Job]) -> None:
-        assert self._loop is not None
+    def _begin(self, loop: asyncio.AbstractEventLoop, jobs: list[Job]) -> None:
         for job in jobs:
-            task = self._loop.create_task(self._drive(job))
+            task = loop.create_task(self._drive(job))
             job.asyncio_task = task
             _TASKS.add(task)
             task.add_done_callback(_TASKS.discard)
@@ -330,26 +356,7 @@ class TaskPool(BasePool):
 
     def _shared_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            self._loop = self._loop or self._start_loop()
-            return self._loop
-
-    def _start_loop(self) -> asyncio.AbstractEventLoop:
-        self._loop = loop = _new_loop()
-        ready = threading.Event()
-
-        def run() -> None:
-            asyncio.set_event_loop(loop)
-            loop.call_soon(ready.set)
-            while not self._loop_ended:
-                # A task that a job has started may raise SystemExit, which asyncio lets through to here.
-                try:
-                    loop.run_forever()
-                except BaseException as error:
-                    logger.error("A task of a job raised %r on the event loop, which goes on.", error)
-
-        threading.Thread(target=run, name="umbel-loop", daemon=True).start()
-        ready.wait()
-        return loop
+            return self._loop.get()
 
     # -- stopping ---------------------------------------------------------------------------------------------
 
@@ -373,19 +380,7 @@ class TaskPool(BasePool):
         self._pacer.stop()
         for _ in range(self._threads):
             self._tokens.put(False)
-        loop, self._loop = self._loop, None
-        self._loop_ended = True
-        if loop is not None:
-            loop.call_soon_threadsafe(loop.stop)
+        self._loop.end()
 
 
 _TASKS: Final[set[asyncio.Task[None]]] = set()
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop

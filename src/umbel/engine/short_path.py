@@ -257,7 +257,8 @@ class ShortPath:
         context = _context(request._request_dict)
         stored = not request._ignore_result
         if stored and self.loads_started:
-            execution.note(request.id, lambda: self._started(request))
+            # Most jobs have ended before anybody has to be woken for it.
+            execution.note(request.id, lambda: self._started(request), ring=not self.pool.is_looked_after(job))
         current_task.begin(job, task)
         task.request_stack.push(context)
         try:

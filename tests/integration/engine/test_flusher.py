@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from umbel.engine import flusher as module
 from umbel.engine import outage
 from umbel.engine.flusher import Flusher
 from umbel.engine.sqlite import SQLiteEngine
@@ -131,6 +132,22 @@ def test_only_the_latest_passing_state_counts(flusher: Flusher, gate: Gate) -> N
     states = [one.state for entry in gate.written for one in entry.records]
     assert states in (["CROPPING"], [])
     assert made == states
+
+
+def test_a_passing_state_that_rings_nobody_is_written_when_somebody_reminds_of_it(
+    flusher: Flusher, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_NOTE_SECONDS", 0.0)
+    flusher.note(1, "a", lambda: record("a", "STARTED"), ring=False)
+    assert flusher._thread is None, "nobody is woken for it"
+    flusher.remind()
+    assert gate.inside.wait(DEADLINE)
+    assert flusher.drain(DEADLINE)
+    assert [entry.records[0].state for entry in gate.written] == ["STARTED"]
+    flusher.submit(Settled(1, records=[record("a")]))
+    assert flusher.drain(DEADLINE)
+    flusher.remind()
+    assert len(gate.written) == 2
 
 
 def test_a_passing_state_that_cannot_be_encoded_harms_nobody(flusher: Flusher, gate: Gate) -> None:

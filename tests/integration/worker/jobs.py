@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import os
 import signal as os_signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def say(word: str) -> str:
 @app.task
 def hold(name: str) -> str:
     """Run until the gate is opened."""
-    tell("hold", name)
+    tell("hold", name, threading.current_thread().name)
     while not (GATES / name).exists():
         time.sleep(0.01)
     tell("released", name)
@@ -54,7 +55,7 @@ def hold(name: str) -> str:
 @app.task
 def deaf(name: str) -> str:
     """Run until the gate is opened, whatever tells it to end."""
-    tell("hold", name)
+    tell("hold", name, threading.current_thread().name)
     while not (GATES / name).exists():
         try:
             time.sleep(0.01)
@@ -366,7 +367,7 @@ def early(name: str) -> str:
 def backwards(self: Any, name: str) -> None:
     for done in (1, 5, 3):
         progress(done, 10)
-    tell("hold", name)
+    tell("hold", name, threading.current_thread().name)
     while not (GATES / name).exists():
         time.sleep(0.01)
 
