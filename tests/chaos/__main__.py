@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from tests.chaos.beside_flower import FlowerCampaign
 from tests.chaos.campaign import Campaign
 from tests.chaos.canvas import Canvas
 from tests.chaos.effects import EffectCampaign
@@ -111,6 +112,10 @@ def _recording(options: argparse.Namespace, **common: Any) -> Verdict:
     return RecordingCampaign(jobs=options.jobs or 50_000, kills=options.kills or 20, **common).run()
 
 
+def _flower(options: argparse.Namespace, **common: Any) -> Verdict:
+    return FlowerCampaign(jobs=options.jobs or 10_000, **common).run()
+
+
 _CAMPAIGNS: Final[dict[str, Callable[..., Verdict | RacesVerdict]]] = {
     "embedded": _embedded,
     "redis": _redis,
@@ -123,6 +128,7 @@ _CAMPAIGNS: Final[dict[str, Callable[..., Verdict | RacesVerdict]]] = {
     "limits": partial(_limits, site=EmbeddedSite),
     "limits-redis": partial(_limits, site=partial(RedisSite, append=False)),
     "recording": _recording,
+    "flower": _flower,
     "fair": partial(_fair, site=partial(RedisSite, append=False)),
     "fair-embedded": partial(_fair, site=EmbeddedSite),
     "fair-rabbit": partial(_fair, site=RabbitSite, jobs=100_000),
