@@ -36,7 +36,7 @@ def test_up_runs_all_three_and_ends_them_c19(cli: Cli) -> None:
     cli.write("jobs.py", TICKING)
     port = free_port()
     running = cli.start("up", "--processes", "1", "--port", str(port))
-    until(lambda: serves(port), "the status page")
+    until(lambda: serves(port), "the dashboard")
     assert f"http://127.0.0.1:{port}" in running.text()
     assert cli.ok("enqueue", "add", "2", "3", "--wait") == "5"
     running.wait_for("jobs.add")
@@ -57,12 +57,14 @@ def test_up_ends_when_a_part_cannot_start(shop: Cli) -> None:
     assert "web ended with code 69" in running.text()
 
 
-def test_web_serves_the_status_page(shop: Cli) -> None:
+def test_web_serves_the_dashboard_behind_a_proxy(shop: Cli) -> None:
     shop.ok("enqueue", "mail", "x")
     port = free_port()
-    running = shop.start("web", "--port", str(port))
-    until(lambda: serves(port), "the status page")
+    running = shop.start("web", "--port", str(port), "--root-path", "/ops/")
+    until(lambda: serves(port), "the dashboard")
     assert "mail" in page(port)[1]
+    assert 'href="/ops/static/' in page(port)[1]
+    assert f"Dashboard: http://127.0.0.1:{port}" in running.text()
     assert running.stop() == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,23 @@ import pytest
 from fastapi import FastAPI
 
 from tests.integration.web.dashboard.visitor import OPERATOR, VIEWER, Visitor, application
+from umbel.monitor.history import History
 from umbel.web.lifespan import close_pools
 
 
+@pytest.fixture(scope="session")
+def made_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A history with its tables: making them takes longer than most tests."""
+    path = tmp_path_factory.mktemp("dashboard") / "history.db"
+    History(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Callable[..., FastAPI]]:
+def site(tmp_path: Path, made_history: Path) -> Iterator[Callable[..., FastAPI]]:
     """Make sites: keywords are settings, ``web`` holds what goes to ``jobs.web()``. Tokens are set unless said."""
     made = []
+    shutil.copy(made_history, tmp_path / "history.db")
 
     def make(web: dict[str, Any] | None = None, **settings: Any) -> FastAPI:
         tokens = {"web_token": OPERATOR, "web_viewer_token": VIEWER}
