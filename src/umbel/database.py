@@ -1,4 +1,4 @@
-"""What an application offers for its databases: transactional dispatch, sessions in jobs, and the history of its jobs.
+"""What an application offers for its databases: transactional dispatch, sessions, the history of its jobs, operations.
 
 SQLAlchemy is imported when something of this is used, and not before.
 """
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from umbel.jobs.outbox import AnySession, InTransaction, Outbox
     from umbel.jobs.sessions import AsyncSessions, Sessions
     from umbel.monitor.history import History
+    from umbel.monitor.operations import Operations
 
 __all__ = ("WithDatabase", "extra")
 
@@ -80,6 +81,14 @@ class WithDatabase:
             from umbel.monitor.history import History
         app: Any = self
         return History(app.settings.history_url, data_directory(app.settings))
+
+    @cached_property
+    def operations(self) -> Operations:
+        """What a person may do to all of this, audited. See :mod:`umbel.monitor.operations`."""
+        with extra("jobs.operations"):
+            from umbel.monitor.operations import Operations
+        app: Any = self
+        return Operations(app)
 
     def close_databases(self) -> None:
         """Close the connections of ``session``, ``async_session`` and ``history`` that nobody uses."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from celery import signals
 from celery.worker import control, state
 
 from umbel.engine import profile
@@ -74,4 +75,7 @@ def rate_limit(panel: Any, task_name: str, rate_limit: Any, **kwargs: Any) -> An
 def shutdown(panel: Any, msg: str = "Got shutdown from remote", **kwargs: Any) -> Any:
     """Shut down worker(s). The supervisor does not replace them."""
     panel.consumer.controller.dismissed = True
+    # As a signal does: whoever fetches, and prefork children, are to know it before the last job has ended.
+    state.should_stop = 0
+    signals.worker_shutting_down.send(sender=panel.hostname, sig="shutdown", how="Warm", exitcode=0)
     return control.shutdown(panel, msg, **kwargs)

@@ -73,18 +73,20 @@ def canary(
     steps: Sequence[int | float] = (1, 0.05),
     failure_rate: float = 0.1,
     patience: timedelta | str | float = "10m",
+    upto: int | None = None,
     tell: Callable[[CanaryStep], object] = lambda step: None,
 ) -> Canary:
     """Replay the letters that fit in ``steps``, and then the rest, as long as no more than ``failure_rate`` fail again.
 
     A step is a number of letters, or below 1 the part of all that are replayed by then. ``patience``: how long a step's
-    replays may take to end. ``tell`` hears of each step. Raises :exc:`ConfigurationError`.
+    replays may take to end. ``upto``: no letter above this number. ``tell`` hears of each step, and ends the canary by
+    what it raises. Raises :exc:`ConfigurationError`.
     """
     _check(steps, failure_rate)
     limit = duration(patience).total_seconds()
     resting = replace(where, replaying=False)
-    total = sum(1 for _ in letters.walk(resting))
-    source = letters.walk(resting)
+    total = sum(1 for _ in letters.walk(resting, upto=upto))
+    source = letters.walk(resting, upto=upto)
     flight = _Flight(letters)
     for step in steps:
         wanted = step if isinstance(step, int) else math.ceil(step * total)

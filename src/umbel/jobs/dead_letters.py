@@ -105,12 +105,12 @@ class DeadLetters:
         """Return up to ``limit`` letters, the newest first; the next page begins ``after`` the last one's number."""
         return self._engine().letters.find(where, limit=limit, after=after)
 
-    def walk(self, where: LetterFilter = ANY, *, oldest: bool = False) -> Iterator[DeadLetter]:
-        """Give all letters, the newest first or the oldest, a page at a time.
+    def walk(self, where: LetterFilter = ANY, *, oldest: bool = False, upto: int | None = None) -> Iterator[DeadLetter]:
+        """Give all letters, the newest first or the oldest, a page at a time; the newest first up to a number.
 
         A letter that dies again meanwhile does not come a second time when the newest come first.
         """
-        after: int | None = None
+        after = None if upto is None else upto + 1
         while page := self._engine().letters.find(where, limit=_PAGE, after=after, oldest=oldest):
             yield from page
             after = page[-1].id
@@ -145,9 +145,9 @@ class DeadLetters:
         """Drop letters; return how many there still were."""
         return self._engine().letters.drop([letter.id for letter in letters])
 
-    def drop_all(self, where: LetterFilter) -> int:
-        """Drop all letters that fit; return how many those were."""
-        return sum(self.drop(page) for page in _pages(self.walk(where)))
+    def drop_all(self, where: LetterFilter, *, upto: int | None = None) -> int:
+        """Drop all letters that fit, or those ``upto`` a number; return how many those were."""
+        return sum(self.drop(page) for page in _pages(self.walk(where, upto=upto)))
 
     # -- replaying --------------------------------------------------------------------------------------------
 
@@ -164,9 +164,12 @@ class DeadLetters:
             raise LetterBusy(self.show(letter.key).key)
         return letter
 
-    def replay_all(self, where: LetterFilter = ANY, *, most: int | None = None) -> Replayed:
-        """Replay all letters that fit, or the ``most`` newest ones, but for those whose replay is on its way."""
-        return self.replay_these(islice(self.walk(replace(where, replaying=False)), most))
+    def replay_all(self, where: LetterFilter = ANY, *, most: int | None = None, upto: int | None = None) -> Replayed:
+        """Replay all letters that fit, or the ``most`` newest ones, but for those whose replay is on its way.
+
+        ``upto``: none whose number is above this one, because it has died later.
+        """
+        return self.replay_these(islice(self.walk(replace(where, replaying=False), upto=upto), most))
 
     def sweep(self, policy: ReplayPolicy) -> Replayed:
         """Replay what ``policy`` says is due, the oldest first: to be called by a schedule."""

@@ -12,6 +12,7 @@ Safe to end at any moment: an event is written once, whether it was dropped from
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,7 @@ from umbel.monitor.database import Database, history_address
 from umbel.monitor.failure_groups import FailureGroups
 from umbel.monitor.jobs_view import JobsView
 from umbel.monitor.releases import Releases
-from umbel.monitor.retention import Retention, prune
+from umbel.monitor.retention import Retention, drop_ended, prune
 from umbel.monitor.schema import prepare
 from umbel.monitor.tables import CURSORS
 from umbel.monitor.totals import Totals
@@ -79,6 +80,10 @@ class History:
         """Drop what is above its limits; return how many jobs those were."""
         self.audit.prune()
         return prune(self.database, retention)
+
+    def drop_ended(self, numbers: Sequence[int]) -> list[str]:
+        """Drop those of these jobs, named by their numbers, that have ended; return their ids."""
+        return drop_ended(self.database, numbers)
 
     def close(self) -> None:
         """Close the connections; using the history again opens new ones."""

@@ -7,6 +7,7 @@ bisection.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -46,8 +47,12 @@ class JobFilter:
     since: float | None = None
     #: Dispatched earlier than this.
     until: float | None = None
+    #: Not ended at this time or later.
+    ended_until: float | None = None
     #: In the id, the arguments or the error, whatever the case of its letters.
     text: str | None = None
+    #: In the arguments: ``name=value`` for a named one, where text needs no quotes; else anything in them.
+    argument: str | None = None
 
 
 EVERY: Final = JobFilter()
@@ -170,6 +175,10 @@ def _others(connection: Connection, wanted: JobFilter) -> Iterator[ColumnElement
         yield JOBS.c.queued_at >= wanted.since
     if wanted.until is not None:
         yield JOBS.c.queued_at < wanted.until
+    if wanted.ended_until is not None:
+        yield or_(JOBS.c.ended_at.is_(None), JOBS.c.ended_at < wanted.ended_until)
+    if wanted.argument:
+        yield or_(*[JOBS.c.arguments.icontains(one, autoescape=True) for one in _spelt(wanted.argument[:_TEXT_MOST])])
     if wanted.text:
         columns = (JOBS.c.task_id, JOBS.c.arguments, JOBS.c.error_message, JOBS.c.error_type)
         yield or_(*[one.icontains(wanted.text[:_TEXT_MOST], autoescape=True) for one in columns])
@@ -178,6 +187,24 @@ def _others(connection: Connection, wanted: JobFilter) -> Iterator[ColumnElement
 def _number_of(connection: Connection, kind: Kind, name: str) -> int:
     # Numbers begin with one.
     return number_of(connection, kind, name) or 0
+
+
+def _spelt(argument: str) -> tuple[str, ...]:
+    """Return how the JSON of arguments may say ``name=value``; whoever sent it may have put a space."""
+    name, equals, value = argument.partition("=")
+    if not equals or not name.isidentifier():
+        return (argument,)
+    key, text = json.dumps(name), json.dumps(value, ensure_ascii=False)
+    ends = [f"{value}{end}" for end in ",}"] if _is_literal(value) else []
+    return tuple(f"{key}:{space}{one}" for space in ("", " ") for one in (text, *ends))
+
+
+def _is_literal(value: str) -> bool:
+    """Whether JSON says it without quotes: a number, or one of its three words."""
+    try:
+        return not isinstance(json.loads(value), (str, list, dict))
+    except (ValueError, RecursionError):
+        return False
 
 
 def _number_at(connection: Connection, time: float) -> int:

@@ -128,13 +128,18 @@ class JobsView:
                 next=rows[-1].number if len(rows) == limit else stretch.last,
             )
 
-    def count(self, wanted: JobFilter = EVERY, *, most: int = _COUNT_MOST) -> Count:
-        """Return how many jobs fit, up to ``most``, among those that a page looks at."""
+    def count(self, wanted: JobFilter = EVERY, *, before: int | None = None, most: int = _COUNT_MOST) -> Count:
+        """Return how many jobs fit, up to ``most``, among those that a page ``before`` a number looks at."""
         with self._database.reading() as connection:
-            stretch = stretch_of(connection, wanted, None)
+            stretch = stretch_of(connection, wanted, before)
             fitting = select(stretch.number).where(*stretch.conditions).limit(most + 1).subquery()
             number = connection.scalar(select(func.count()).select_from(fitting)) or 0
             return Count(min(number, most), more=number > most or stretch.last is not None)
+
+    def newest(self) -> int:
+        """Return the number of the job that was heard of last; 0 if there is none."""
+        with self._database.reading() as connection:
+            return connection.scalar(select(func.max(JOBS.c.number))) or 0
 
     def job(self, task_id: str) -> JobDetails:
         """Return all that is known of one job. Raises :exc:`JobNotFound`."""

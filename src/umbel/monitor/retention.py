@@ -19,7 +19,7 @@ from umbel.monitor.database import Database
 from umbel.monitor.tables import ATTEMPTS, JOBS, MESSAGES, ROLLUPS, TAGS
 from umbel.states import JobState
 
-__all__ = ("Limit", "Retention", "prune", "usual")
+__all__ = ("Limit", "Retention", "drop_ended", "prune", "usual")
 
 _AT_A_TIME: Final = 1000
 
@@ -85,9 +85,28 @@ def _too_many(state: JobState, limit: Limit, now: float) -> Iterator[Select[int]
         yield in_state.where(JOBS.c.number <= last).order_by(JOBS.c.number)
 
 
+def drop_ended(database: Database, numbers: Sequence[int]) -> list[str]:
+    """Drop those of the jobs with these numbers that have ended, in one transaction; return their ids."""
+    ended = [state.value for state in JobState if state.finished]
+
+    def step(connection: Connection) -> list[str]:
+        wanted = select(JOBS.c.number, JOBS.c.task_id).where(
+            among(connection, JOBS.c.number, list(numbers)), JOBS.c.state.in_(ended)
+        )
+        found = connection.execute(wanted.with_for_update()).all()
+        _drop_these(connection, [row.number for row in found])
+        return [row.task_id for row in found]
+
+    return database.write(step)
+
+
 def _drop(connection: Connection, wanted: Select[int]) -> int:
     numbers: Sequence[Any] = connection.scalars(wanted.limit(_AT_A_TIME).with_for_update(skip_locked=True)).all()
+    _drop_these(connection, numbers)
+    return len(numbers)
+
+
+def _drop_these(connection: Connection, numbers: Sequence[Any]) -> None:
     if numbers:
         for one in (ATTEMPTS.c.job, TAGS.c.job, MESSAGES.c.job, JOBS.c.number):
             connection.execute(delete(one.table).where(among(connection, one, numbers)))
-    return len(numbers)

@@ -31,6 +31,13 @@
     ├── WebhookFailed             a webhook was not taken by its receiver
     ├── WebhookRefused            a webhook that came in is not signed by whom we know, or is an old one
     ├── PayloadRefused            a message or a result is not what somebody with our keys wrote
+    ├── OperationError            what a person wanted done cannot be done; nothing was changed
+    │   ├── NotPermitted          a viewer may look, and not act
+    │   ├── UnknownName           there is no queue, worker, schedule, task or limit of this name
+    │   ├── SelectionChanged      more fit now than were previewed, or the preview is of something else
+    │   ├── NotRepeatable         the job's arguments are not known, so they have to be given
+    │   ├── NotDeletable          the job has not ended
+    │   └── NoAnswer              a worker has not answered in time
     └── JobError                  one job cannot do what was asked
         ├── JobNotFound           no job has this id, or its result has expired
         ├── CheckpointTaken       another execution of this job goes on from its checkpoints
@@ -42,32 +49,36 @@ Each message says what to do next; what a program needs is in the fields.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Self
+from umbel.errors.operations import (
+    NoAnswer,
+    NotDeletable,
+    NotPermitted,
+    NotRepeatable,
+    OperationError,
+    SelectionChanged,
+    UnknownName,
+)
+from umbel.errors.root import ConfigurationError, UmbelError
+from umbel.errors.store import (
+    StoreCorrupt,
+    StoreDenied,
+    StoreError,
+    StoreForeign,
+    StoreFull,
+    StoreReadOnly,
+    StoreTooNew,
+    StoreUnreachable,
+)
 
 __all__ = (
     "AddressRefused", "BatchEnded", "BatchError", "BatchNotFound", "BreakerOpen", "CheckpointTaken",
-    "ConfigurationError", "DispatchError", "DispatchTimeout", "EffectRunning", "EffectUncertain",
-    "InvalidArguments", "JobError", "JobFinished", "JobNotFound", "LetterBusy", "LetterError", "LetterNotFound",
-    "LimitReached", "LockTaken", "MoveRefused", "NotReplayable", "PayloadRefused", "PayloadTooLarge",
-    "StoreCorrupt", "StoreDenied", "StoreError", "StoreForeign", "StoreFull", "StoreReadOnly", "StoreTooNew",
-    "StoreUnreachable", "UmbelError", "WaitRefused", "WebhookFailed", "WebhookRefused",
+    "ConfigurationError", "DispatchError", "DispatchTimeout", "EffectRunning", "EffectUncertain", "InvalidArguments",
+    "JobError", "JobFinished", "JobNotFound", "LetterBusy", "LetterError", "LetterNotFound", "LimitReached",
+    "LockTaken", "MoveRefused", "NoAnswer", "NotDeletable", "NotPermitted", "NotRepeatable", "NotReplayable",
+    "OperationError", "PayloadRefused", "PayloadTooLarge", "SelectionChanged", "StoreCorrupt", "StoreDenied",
+    "StoreError", "StoreForeign", "StoreFull", "StoreReadOnly", "StoreTooNew", "StoreUnreachable", "UmbelError",
+    "UnknownName", "WaitRefused", "WebhookFailed", "WebhookRefused",
 )  # fmt: skip
-
-
-class UmbelError(Exception):
-    """The root of all errors that Umbel raises on purpose."""
-
-    @classmethod
-    def _about(cls, text: str, **known: Any) -> Self:
-        """Return one that can be made again of its text alone, which is what a job's result holds of it."""
-        error = cls(text)
-        error.__dict__.update(known)
-        return error
-
-
-class ConfigurationError(UmbelError):
-    """A setting, a declaration or a URL is wrong; the message names the place."""
 
 
 class DispatchError(UmbelError):
@@ -113,97 +124,6 @@ class DispatchTimeout(DispatchError, TimeoutError):
             f"{task} was not confirmed within {timeout:g} s: it may or may not be queued. "
             f"Dispatch it again with task_id={task_id!r}; it will not run twice because of that."
         )
-
-
-class StoreError(UmbelError):
-    """The engine's store cannot be used."""
-
-    def __init__(self, path: str | Path, message: str) -> None:
-        self.path = Path(path)
-        super().__init__(message)
-
-
-class StoreCorrupt(StoreError):
-    """The file is damaged."""
-
-    def __init__(self, path: str | Path, reason: str) -> None:
-        super().__init__(
-            path,
-            f"{path} is damaged ({reason}). Stop all workers, keep a copy, and recover what can be read with "
-            f"'sqlite3 {path} .recover', or move the file away to start with an empty one.",
-        )
-
-
-class StoreDenied(StoreError):
-    """The server does not let this user in, or do what Umbel needs."""
-
-    def __init__(self, url: str, reason: str) -> None:
-        self.reason = reason
-        super().__init__(
-            url,
-            f"{url} does not allow this ({reason}): give it user and password in the URL, and the user the rights "
-            "that docs/operate/redis.md lists.",
-        )
-
-
-class StoreForeign(StoreError):
-    """The file is not Umbel's."""
-
-    def __init__(self, path: str | Path, reason: str) -> None:
-        super().__init__(
-            path,
-            f"{path} is not an Umbel store ({reason}). Nothing was changed; "
-            "point UMBEL_BROKER_URL to a file of its own.",
-        )
-
-
-class StoreFull(StoreError):
-    """The disk or the server's memory is full; nothing of the failed step was written."""
-
-    def __init__(self, path: str | Path, message: str | None = None) -> None:
-        super().__init__(
-            path,
-            message or f"There is no space left to write {path}. Free some; nothing that was accepted has been lost.",
-        )
-
-
-class StoreReadOnly(StoreError):
-    """The file or its folder cannot be written, or the server takes no writes now; ``reason`` is its word for it."""
-
-    def __init__(self, path: str | Path, reason: str, message: str | None = None) -> None:
-        self.reason = reason
-        super().__init__(
-            path,
-            message
-            or f"{path} cannot be written ({reason}). Give this user write permission on the file and its folder, "
-            "or point UMBEL_BROKER_URL elsewhere.",
-        )
-
-
-class StoreTooNew(StoreError):
-    """The file was written by a newer version of Umbel."""
-
-    def __init__(self, path: str | Path, found: int, known: int) -> None:
-        self.found = found
-        self.known = known
-        super().__init__(
-            path,
-            f"{path} has schema {found} and this version of Umbel knows up to {known}: upgrade Umbel here, "
-            "or give this process a file of its own. Nothing was changed.",
-        )
-
-
-class StoreUnreachable(StoreError):
-    """The server does not answer; what it had accepted is as safe as its own settings make it.
-
-    ``unsure``: it may have done what was asked, and only its answer is missing.
-    """
-
-    def __init__(self, url: str, reason: str, advice: str | None = None, *, unsure: bool = True) -> None:
-        self.reason = reason
-        self.unsure = unsure
-        asked = advice or "Is the server running, and are host and port right?"
-        super().__init__(url, f"{url} cannot be reached ({reason}). {asked}")
 
 
 class BreakerOpen(UmbelError):
