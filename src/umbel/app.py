@@ -27,17 +27,15 @@ from umbel.errors import ConfigurationError
 from umbel.ids import new_id
 from umbel.ineffective import ineffective_settings
 from umbel.jobs.breaker import Breaker, BreakerBlock
-from umbel.jobs.cancel import cancel_job
-from umbel.jobs.dead_letters import DeadLetters
 from umbel.jobs.declared import take
 from umbel.jobs.endings import Endings
 from umbel.jobs.locks import Lock, LockKeeper
-from umbel.jobs.status import JobStatus, read_status
+from umbel.jobs.tags import tagged, tags_header, tags_of
 from umbel.jobs.webhooks import Webhooks
 from umbel.limiting import WithLimits
+from umbel.oversight import WithOversight
 from umbel.serving import WithWeb
 from umbel.settings import Settings, data_directory
-from umbel.states import JobState
 from umbel.task import Task
 from umbel.task_class import concealing, fit, fitting_base, fitting_body, never_retried, places_of, unshadowed
 
@@ -68,7 +66,7 @@ _RABBIT_DEFAULTS: Final = {"task_default_queue_type": "quorum", "task_create_mis
 _ROUTING: Final = ("queue", "exchange", "exchange_type", "routing_key", "delivery_mode", "priority")
 
 
-class Umbel(WithBatches, WithEffects, WithDatabase, WithEndings, WithLimits, WithWeb, Celery):
+class Umbel(WithBatches, WithEffects, WithDatabase, WithEndings, WithLimits, WithOversight, WithWeb, Celery):
     """A Celery application that needs nothing but a name.
 
         from umbel import Umbel
@@ -261,15 +259,21 @@ class Umbel(WithBatches, WithEffects, WithDatabase, WithEndings, WithLimits, Wit
     def send_task(self, name: str, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
         """Queue a job by its name, with Celery's options; inside a job it belongs to that job's owner.
 
-        ``webhook_url``: who is told how it ends.
+        ``webhook_url``: who is told how it ends. ``tags``: words by which it is found.
         """
         options = self.endings.webhooks.addressed(name, options)
+        if "tags" in options:
+            options = tagged(self._tasks.get(name), options, name)
         if not rest:
             known = options.get("task_id") or new_id()
             plain = {key: value for key, value in options.items() if key != "task_id"}
             if self.dispatcher.send_named(name, args, kwargs, known, plain):
                 return self._sent(known, options.get("ignore_result"))
-        headers = {**inherited_owner(self), **(options.get("headers") or {})}
+        headers = {
+            **inherited_owner(self),
+            **tags_header(tags_of(self._tasks.get(name))),
+            **(options.get("headers") or {}),
+        }
         if headers:
             options["headers"] = headers
         return super().send_task(name, args, kwargs, *rest, **options)
@@ -315,21 +319,6 @@ class Umbel(WithBatches, WithEffects, WithDatabase, WithEndings, WithLimits, Wit
         Raises :exc:`BreakerOpen` at the block's beginning while nobody passes, and :exc:`ConfigurationError`.
         """
         return BreakerBlock(self.engine.breakers, f"named:{name}", Breaker(**options))
-
-    # -- jobs -------------------------------------------------------------------------------------------------
-
-    def status(self, task_id: str) -> JobStatus:
-        """Return what is known of a job. Raises :exc:`JobNotFound`."""
-        return read_status(self.engine, self.backend, str(task_id))
-
-    def cancel(self, task_id: str) -> JobState:
-        """Cancel a job for good. Raises :exc:`JobNotFound` or :exc:`JobFinished`."""
-        return cancel_job(self.engine, self.backend, str(task_id))
-
-    @cached_property
-    def dead_letters(self) -> DeadLetters:
-        """The jobs that failed for good, to find, replay and drop."""
-        return DeadLetters(lambda: self.engine)
 
     def import_path(self) -> str:
         """Return ``module:name`` under which this application can be imported. Raises :exc:`ConfigurationError`."""

@@ -112,6 +112,10 @@ class Settings(BaseSettings):
     history_most: int = Field(
         1_000_000, ge=1, le=100_000_000, description="How many ended jobs of each state the history keeps at most."
     )
+    log_lines: int = Field(
+        500, ge=0, le=10_000, description="How many lines that a job logs are kept with it; 0 keeps none."
+    )
+    log_bytes: int = Field(65_536, ge=1024, le=1_048_576, description="How much text of these at most.")
     result_backend: str | None = Field(None, description="Where results are kept. Default: beside the messages.")
     data_dir: Path | None = Field(
         None, description="Folder of the embedded engine. Default: .umbel beside pyproject.toml."

@@ -28,6 +28,8 @@ from umbel.errors import DispatchTimeout, InvalidArguments
 from umbel.ids import new_id
 from umbel.jobs.again import note_ordered
 from umbel.jobs.fair import in_line
+from umbel.jobs.tags import tagged
+from umbel.per_execution import PerExecution, runs_here
 from umbel.request_stack import ContextStack
 
 if TYPE_CHECKING:
@@ -96,9 +98,12 @@ class Task(CeleryTask, Generic[P, R]):
     ) -> AsyncResult:
         """Queue the job with Celery's options. ``owner``: who may see it through the router.
 
-        ``webhook_url``: who hears how it ends. Raises :exc:`InvalidArguments`, :exc:`PayloadTooLarge`, or the broker's.
+        ``webhook_url``: who hears how it ends. ``tags``: words by which it is found, beside those of its task. Raises
+        :exc:`InvalidArguments`, :exc:`PayloadTooLarge`, or the broker's.
         """
         self._check_arguments(args, kwargs)
+        if "tags" in options:
+            options = tagged(self, options)
         if "webhook_url" in options:
             options = self.app.endings.webhooks.addressed(self.name, options)
         options = in_line(self, args, kwargs, options)
@@ -178,6 +183,8 @@ class Task(CeleryTask, Generic[P, R]):
         is bounded however many there are. Nothing is queued until the iterator is consumed, but in a block that
         collects (``in_transaction``), where all of them are dispatched at once.
         """
+        if "tags" in options:
+            options = tagged(self, options)
         if offline_producer() is not None:
             # Consumed after the block it would be no part of it.
             return iter([self._queue(*arguments(item), options) for item in items])
@@ -295,8 +302,8 @@ class Task(CeleryTask, Generic[P, R]):
         super().update_state(task_id, state, meta, **kwargs)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not name.startswith("_") and _running(self):
-            _PerExecution.install(type(self), name)
+        if not name.startswith("_") and runs_here(self):
+            PerExecution.install(type(self), name)
         super().__setattr__(name, value)
 
 
@@ -305,7 +312,7 @@ class AsyncCall:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the coroutine in a coroutine; elsewhere, as Celery does, run the task and return its result."""
-        if _running(self):
+        if runs_here(self):
             return self.run(*args, **kwargs)  # type: ignore[attr-defined]
         if is_calling_back() or not _loop_runs():
             return super().__call__(*args, **kwargs)  # type: ignore[misc]
@@ -328,65 +335,6 @@ def _loop_runs() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-class _PerExecution:
-    """An attribute that a running job has set on its task: each execution has its own value."""
-
-    def __init__(self, name: str, default: Any) -> None:
-        self._name = name
-        self._default = default
-
-    @classmethod
-    def install(cls, owner: type, name: str) -> None:
-        current = inspect.getattr_static(owner, name, _MISSING)
-        if not isinstance(current, cls) and not hasattr(current, "__set__"):
-            setattr(owner, name, cls(name, current))
-
-    def __get__(self, task: Any, owner: type | None = None) -> Any:
-        if task is not None:
-            values = _values(task)
-            if values is not None and self._name in values:
-                return values[self._name]
-            shared = task.__dict__.get(self._name, self._default)
-        else:
-            shared = self._default
-        if shared is _MISSING:
-            raise AttributeError(self._name)
-        return shared.__get__(task, owner) if inspect.isfunction(shared) else shared
-
-    def __set__(self, task: Any, value: Any) -> None:
-        values = _values(task)
-        (task.__dict__ if values is None else values)[self._name] = value
-
-    def __delete__(self, task: Any) -> None:
-        values = _values(task)
-        where = task.__dict__ if values is None else values
-        if self._name not in where:
-            raise AttributeError(self._name)
-        del where[self._name]
-
-
-_MISSING: Final = object()
-
-
-def _running(task: Any) -> bool:
-    stack = type(task).__dict__.get("request_stack") or getattr(task, "request_stack", None)
-    top = stack.top if stack is not None else None
-    return top is not None and not top.called_directly
-
-
-def _values(task: Any) -> dict[str, Any] | None:
-    if not _running(task):
-        return None
-    top = task.request_stack.top
-    owner, values = top.__dict__.get("_task_attributes", (None, None))
-    if owner != id(top):
-        # A nested request begins as a copy of the outer one.
-        values = {}
-        top.__dict__["_task_attributes"] = (id(top), values)
-    found: dict[str, Any] = values
-    return found
 
 
 def _reason(error: TypeError) -> str:

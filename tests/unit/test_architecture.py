@@ -27,6 +27,7 @@ LEVELS = {
     "states": 0,
     "settings": 0,
     "request_stack": 1,
+    "per_execution": 1,
     "state": 1,
     "engine": 2,
     "jobs": 2,
@@ -39,6 +40,7 @@ LEVELS = {
     "effects": 3,
     "ineffective": 3,
     "limiting": 3,
+    "oversight": 3,
     "result": 3,
     "serving": 3,
     "task": 3,
@@ -50,7 +52,7 @@ LEVELS = {
     "cli": 7,
 }
 # `Umbel` is where the parts are plugged in: inside its methods, never while it is imported, it may reach up.
-PLUGS = {("serving", "web"), ("endings", "web"), ("app", "schedule"), ("app", "monitor")}
+PLUGS = {("serving", "web"), ("endings", "web"), ("app", "schedule"), ("app", "monitor"), ("oversight", "monitor")}
 # What services, which show users what to import, leave alone: the inside.
 INTERNAL = {
     "app",
@@ -63,6 +65,8 @@ INTERNAL = {
     "engine",
     "ineffective",
     "limiting",
+    "oversight",
+    "per_execution",
     "request_stack",
     "result",
     "serving",

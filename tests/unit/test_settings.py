@@ -25,6 +25,8 @@ VALUES: dict[str, tuple[str, Any]] = {
     "UMBEL_HISTORY_AGE": ("2d", timedelta(days=2)),
     "UMBEL_HISTORY_FAILURES_AGE": ("90d", timedelta(days=90)),
     "UMBEL_HISTORY_MOST": ("5000", 5000),
+    "UMBEL_LOG_LINES": ("50", 50),
+    "UMBEL_LOG_BYTES": ("4096", 4096),
     "UMBEL_HISTORY_URL": ("sqlite:////srv/history.db", "sqlite:////srv/history.db"),
     "UMBEL_DATA_DIR": ("/srv/shop", Path("/srv/shop")),
     "UMBEL_DURABILITY": ("full", "full"),

@@ -30,6 +30,7 @@ from umbel.cli.pause import pause, resume
 from umbel.cli.purge import purge
 from umbel.cli.release import release
 from umbel.cli.status import status
+from umbel.cli.top import top
 from umbel.cli.up import up
 from umbel.cli.web import web
 from umbel.cli.why import why
@@ -73,6 +74,7 @@ for _command in (
     beat,
     web,
     status,
+    top,
     enqueue,
     call,
     cancel,

@@ -6,6 +6,8 @@ import click
 
 from umbel.cli.jobs_failures import failures
 from umbel.cli.jobs_list import list_jobs
+from umbel.cli.jobs_logs import logs
+from umbel.cli.jobs_put_back import put_back
 from umbel.cli.jobs_show import show
 
 __all__ = ("jobs",)
@@ -25,5 +27,5 @@ def jobs() -> None:
     """
 
 
-for _command in (list_jobs, show, failures):
+for _command in (list_jobs, show, logs, failures, put_back):
     jobs.add_command(_command)

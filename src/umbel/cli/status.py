@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from umbel.cli.console import ago, print_json, print_table
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
+from umbel.cli.repeating import repeat
 
 if TYPE_CHECKING:
     from umbel.engine.store import DeadLetter, QueueStatus, WorkerStatus
@@ -21,10 +22,25 @@ _DEAD: Final = 10
 @click.command()
 @app_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option(
+    "--watch",
+    type=click.FloatRange(0.2, 3600),
+    is_flag=False,
+    flag_value=2.0,
+    metavar="[SECONDS]",
+    help="Show it again every SECONDS (2), until Ctrl-C.",
+)
 @pass_invocation
-def status(invocation: Invocation, as_json: bool) -> None:
+def status(invocation: Invocation, as_json: bool, watch: float | None) -> None:
     """Show queues, workers and dead letters."""
     engine = invocation.umbel().engine
+    if watch is None:
+        _show(engine, as_json)
+    else:
+        repeat(lambda: _show(engine, as_json), watch)
+
+
+def _show(engine: Any, as_json: bool) -> None:
     queues, workers, dead = engine.queues(), engine.workers(), engine.dead(_DEAD)
     if as_json:
         print_json(

@@ -9,11 +9,10 @@ import click
 from umbel.cli.console import print_json
 from umbel.cli.group import EX_FAILED
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
-from umbel.cli.reasons import Facts, explain
-from umbel.errors import JobNotFound
+from umbel.cli.job_live import print_live
 
 if TYPE_CHECKING:
-    from umbel.app import Umbel
+    from umbel.monitor.whereabouts import Whereabouts
 
 __all__ = ("why",)
 
@@ -24,32 +23,21 @@ __all__ = ("why",)
 @app_options
 @pass_invocation
 def why(invocation: Invocation, job_id: str, as_json: bool) -> None:
-    """Say why a job does not run, or how it ended.
+    """Say where a job is and why it does not run, or how it ended.
 
-    Exits 1 when nothing is known of it.
+    Of one that runs, also where it stands in its code just now. Exits 1 when nothing is known of it.
     """
-    reason = explain(_facts(invocation.umbel(), job_id))
+    found = invocation.umbel().where.find(job_id)
     if as_json:
-        print_json({"id": job_id, "reason": reason.code, "text": reason.text, "notes": reason.notes, **reason.fields})
+        print_json({**found.as_dict(), "reason": found.code})
     else:
-        for line in (reason.text, *reason.notes):
-            click.echo(line)
-    if reason.code == "unknown":
+        _print(found)
+    if found.code == "unknown":
         raise click.exceptions.Exit(EX_FAILED)
 
 
-def _facts(app: Umbel, job_id: str) -> Facts:
-    engine = app.engine
-    try:
-        status = app.status(job_id)
-    except JobNotFound:
-        status = None
-    letters = engine.letters.read([job_id])
-    return Facts(
-        job_id=job_id,
-        status=status,
-        location=engine.locate(job_id),
-        queues={queue.name: queue for queue in engine.queues()},
-        workers=engine.workers(),
-        letter=letters[0] if letters else None,
-    )
+def _print(found: Whereabouts) -> None:
+    for line in (found.text, *found.notes):
+        click.echo(line)
+    if found.live is not None:
+        print_live(found.live)

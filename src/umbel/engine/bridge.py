@@ -23,7 +23,10 @@ from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from umbel.engine.job import GivenBack, Job, SoftLimitPassed, concluded, contained, current_job
 from umbel.engine.outcome import Outcome, is_running, meaning_of
 
-__all__ = ("Drive", "bridged", "thread_loop")
+__all__ = ("Drive", "bridged", "runs_aside", "thread_loop")
+
+#: Coroutines that run to their end on a loop of their own, by their threads.
+runs_aside: Final[dict[int, Any]] = {}
 
 
 class _JobGreenlet(greenlet.greenlet):
@@ -121,6 +124,8 @@ def _step(coroutine: Coroutine[Any, Any, Any], job: Job | None) -> Any:
     assert parent is not None
     value: Any = None
     error: BaseException | None = None
+    if job is not None:
+        job.coroutine, job.loop_thread = coroutine, threading.get_ident()
     with _open(job):
         while True:
             try:
@@ -223,6 +228,8 @@ class _Runners(threading.local):
         loop = self.loop()
         stepper = _Stepper(coroutine)
         stepper.task = task = loop.create_task(stepper.run(), context=contextvars.copy_context())
+        own = threading.get_ident()
+        runs_aside[own] = coroutine
         try:
             return loop.run_until_complete(task)
         except SoftTimeLimitExceeded:
@@ -232,6 +239,8 @@ class _Runners(threading.local):
             stepper.soft = True
             task.cancel()
             return loop.run_until_complete(task)
+        finally:
+            runs_aside.pop(own, None)
 
 
 class _Stepper:

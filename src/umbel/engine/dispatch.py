@@ -26,6 +26,7 @@ from umbel.engine.broker_errors import as_celery_says
 from umbel.engine.execution import sink
 from umbel.engine.fairness import SHARE
 from umbel.engine.form import Form, mark
+from umbel.engine.headers import TAGS
 from umbel.engine.plain_queues import PlainQueues
 from umbel.engine.protection import HIDDEN, carries, complete
 from umbel.engine.registry import engine_of, is_served
@@ -82,6 +83,7 @@ class _Plan:
     timelimit: tuple[float | None, float | None]
     ignore_result: bool | None
     delivery_mode: int
+    tags: tuple[str, ...] = ()
 
 
 class Dispatcher:
@@ -192,7 +194,10 @@ class Dispatcher:
             or (task.soft_time_limit and task.time_limit and task.soft_time_limit > task.time_limit)
         ):
             return None
-        return replace(self._plan_of(task.name, declared), ignore_result=bool(task.ignore_result))
+        plan = self._plan_of(task.name, declared)
+        own = getattr(task, "declared", None)
+        tags = own.tags.words if own is not None and own.tags is not None else ()
+        return replace(plan, ignore_result=bool(task.ignore_result), tags=tags)
 
     def _plan_of(self, name: str, declared: Mapping[str, Any]) -> _Plan:
         queue = declared.get("queue") or self._app.conf.task_default_queue
@@ -339,6 +344,7 @@ class Dispatcher:
             "stamped_headers": None,
             "stamps": {},
             **owner,
+            **({TAGS: [*plan.tags]} if plan.tags else {}),
         }
 
     def _eta(self, countdown: Any) -> tuple[str | None, float | None]:

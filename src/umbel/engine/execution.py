@@ -25,6 +25,7 @@ from umbel.engine.telling import ended_of
 if TYPE_CHECKING:
     from umbel.engine.flusher import Flusher
     from umbel.engine.holdings import Holding
+    from umbel.engine.job_log import Kept
     from umbel.engine.store import Delivery
 
 __all__ = (
@@ -69,6 +70,7 @@ class Execution:
         "closed",
         "delivery",
         "entry",
+        "lines",
         "once",
         "owner",
         "progress_told",
@@ -94,6 +96,8 @@ class Execution:
         #: Whether it has saved how far it is.
         self.checkpoints = False
         self.entry = Settled(delivery.seq)
+        #: What it has logged so far (:mod:`umbel.engine.job_log`); None for nothing.
+        self.lines: Kept | None = None
         #: Not to be queued again under its id, of which no result tells.
         self.once = unrecorded and bool(headers.get("umbel_once"))
         self.settled = False
@@ -123,7 +127,7 @@ class Execution:
         other.delivery = self.delivery  # type: ignore[misc]
         other.task, other.attempt, other.owner = self.task, self.attempt, self.owner
         other.once, other.carried = self.once, self.carried
-        other.batch, other.checkpoints = self.batch, self.checkpoints
+        other.batch, other.checkpoints, other.lines = self.batch, self.checkpoints, self.lines
         other.entry = Settled(self.delivery.seq)
         other.settled, other.started = self.settled, self.started
         other.unrecorded = self.unrecorded

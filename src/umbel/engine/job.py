@@ -71,8 +71,10 @@ class Job:
         "_thread_id",
         "asyncio_task",
         "cancelled",
+        "coroutine",
         "hard",
         "loop",
+        "loop_thread",
         "queue",
         "rank",
         "request",
@@ -107,6 +109,9 @@ class Job:
         self.soft_sent = False
         self.loop: asyncio.AbstractEventLoop | None = None
         self.asyncio_task: asyncio.Task[Any] | None = None
+        #: Its body, and the thread in which that is stepped; for whoever asks where it stands.
+        self.coroutine: Any = None
+        self.loop_thread: int | None = None
         self._thread_id: int | None = None
         self._interrupted = False
         self._lock = threading.Lock()
@@ -174,6 +179,11 @@ class Job:
             if ident is not None and self._interrupted:
                 # It may still be on its way.
                 _raise_in(ident, None)
+
+    @property
+    def thread(self) -> int | None:
+        """The thread in which its body runs, if it is a plain function's."""
+        return self._thread_id
 
     @property
     def overdue(self) -> float | None:

@@ -18,6 +18,7 @@ from celery.app import log
 from celery.utils.log import mlevel
 
 from umbel.engine.execution import current_execution
+from umbel.engine.job_log import keep_lines
 
 __all__ = ("JobOutput", "Logging")
 
@@ -29,6 +30,12 @@ _CHILDREN: Final = 1000
 
 class Logging(log.Logging):
     """Celery's logging set-up, with :class:`JobOutput` for what is printed."""
+
+    def setup_logging_subsystem(self, *args: Any, **kwargs: Any) -> Any:
+        """Set up the worker's logs as Celery does, and keep what jobs log (:mod:`umbel.engine.job_log`)."""
+        receivers = super().setup_logging_subsystem(*args, **kwargs)
+        keep_lines(self.app)
+        return receivers
 
     def redirect_stdouts_to_logger(
         self, logger: logging.Logger, loglevel: Any = None, stdout: bool = True, stderr: bool = True

@@ -37,6 +37,10 @@ class PostgresLimits:
         """Return what has been changed."""
         return self._store.run(sql_limits.changes)
 
+    def promised(self, owner: str, bases: Sequence[str]) -> dict[str, float]:
+        """Return those of these limits for a start under which ``owner`` waits, and when it has that."""
+        return self._store.run(lambda step: sql_limits.promised(step, owner, bases))
+
     def waiting(self, bases: Sequence[str]) -> list[Waiting]:
         """Return what waits for each of these limits."""
         return self._store.run(lambda step: _waiting(step, bases))

@@ -97,9 +97,13 @@ class RabbitEngine(RabbitOperations):
         self._here()
         known = [keyed(one) for one in messages]
         jobs = [one for one, _ in known if one.message.task_id is not None]
-        if jobs:
+        # What was lost is known when it is there: until then it may be sent again, under its key, which one claims.
+        first = not any(message.revived for message in messages)
+        if jobs and first:
             self.state.note(jobs)
         publish(self.state, self.lanes, known)
+        if jobs and not first:
+            self.state.note(jobs)
         return len(messages)
 
     def fetch(self, queues: Mapping[str, int], limit: int, *, suspects: bool = False) -> list[Delivery]:

@@ -38,6 +38,15 @@ class RedisLimits:
             found = client.hgetall(self._store.key("limits"))
         return {base.decode(): _rule(text.decode()) for base, text in found.items()}
 
+    def promised(self, owner: str, bases: Sequence[str]) -> dict[str, float]:
+        """Return those of these limits for a start under which ``owner`` waits, and when it has that."""
+        with self._store.asking() as client:
+            pipe = client.pipeline(transaction=False)
+            for base in bases:
+                pipe.zscore(self._store.key(f"limit-waits:{base}"), owner)
+            found = pipe.execute()
+        return {base: at for base, at in zip(bases, found, strict=True) if at is not None}
+
     def waiting(self, bases: Sequence[str]) -> list[Waiting]:
         """Return what waits for each of these limits."""
         with self._store.asking() as client:

@@ -98,7 +98,11 @@ def message(prefix: str, outgoing: Outgoing) -> list[Any]:
     known = safe_id(outgoing.task_id)
     key = list_key(prefix, outgoing.queue, outgoing.priority, share_of(outgoing.payload))
     info = _info(outgoing) if known else ""
-    return [key, outgoing.payload, outgoing.priority, known, info, outgoing.due or 0, outgoing.once]
+    return [key, outgoing.payload, outgoing.priority, known, info, outgoing.due or 0, _once(outgoing)]
+
+
+def _once(outgoing: Outgoing) -> bool | int:
+    return 2 if outgoing.revived else outgoing.once
 
 
 def _info(outgoing: Outgoing) -> msgspec.Raw:

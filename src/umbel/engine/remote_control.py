@@ -1,4 +1,4 @@
-"""The remote control commands of Celery's that mean more here; all others are Celery's own.
+"""The remote control commands of Celery's that mean more here, and Umbel's own; all others are Celery's.
 
 They are registered when this module is imported, as Celery registers its own.
 """
@@ -11,13 +11,14 @@ from typing import Any
 from celery import signals
 from celery.worker import control, state
 
-from umbel.engine import profile
+from umbel.engine import live, profile
 from umbel.engine.delivered import Fed
 
 logger = logging.getLogger("celery.worker.control")
 
 __all__ = ("rate_limit", "revoke", "shutdown")
 
+assert live  # registers its command
 assert profile  # registers its own
 
 

@@ -32,6 +32,7 @@ from umbel.engine.execution import (
     publishing_into,
 )
 from umbel.engine.headers import CALLBACK
+from umbel.engine.job_log import told_of
 from umbel.engine.protection import Protection, carries
 from umbel.engine.registry import engine_of
 from umbel.engine.store import ChordPart, Record, Settled, Stored
@@ -96,7 +97,7 @@ class EngineBackend(BaseBackend):
             return None
         task_id, began = self._began
         queue = (getattr(request, "delivery_info", None) or {}).get("routing_key") or ""
-        return end_in_child(record, queue, began if task_id == record.task_id else 0.0)
+        return end_in_child(record, queue, began if task_id == record.task_id else 0.0, told_of(request))
 
     #: Which job has begun in a prefork child, and when: it runs one at a time.
     _began: tuple[str | None, float] = (None, 0.0)

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 from umbel.state.limits import Ask, Limit, Rule, Start, Waiting
 from umbel.state.planner import Plan, adapt, reserve
 
-__all__ = ("PROMISE_SECONDS", "Statements", "changes", "give_back", "reserve_all", "waiting")
+__all__ = ("PROMISE_SECONDS", "Statements", "changes", "give_back", "promised", "reserve_all", "waiting")
 
 #: So long a job that does not come keeps its turn.
 PROMISE_SECONDS: Final = 2_592_000.0
@@ -121,6 +121,11 @@ def give_back(step: Statements, ask: Ask) -> None:
 def changes(step: Statements) -> dict[str, Rule]:
     """Return the rules that were changed live."""
     return {base: Rule(count, seconds, burst) for base, count, seconds, burst in step.rows("limit_changes")}
+
+
+def promised(step: Statements, owner: str, bases: Sequence[str]) -> dict[str, float]:
+    """Return those of ``bases`` for a start under which ``owner`` waits, and when it has that."""
+    return {base: at for base in bases for (at,) in step.rows("limit_waited", base, owner)}
 
 
 def waiting(step: Statements, base: str, now: float) -> Waiting:

@@ -115,7 +115,8 @@ class SQLiteEngine(SQLitePrimitives):
             with self.file.write() as connection:
                 self._push(connection, plain)
                 for message in guarded:
-                    new += connection.execute(_SQL["enqueue_once"], self._row(connection, message, now)).rowcount
+                    statement = _SQL["enqueue_revived" if message.revived else "enqueue_once"]
+                    new += connection.execute(statement, self._row(connection, message, now)).rowcount
         else:
             with self.file.turn() as connection:
                 self._push(connection, plain)

@@ -64,6 +64,13 @@ class LimitTable:
         with self._file.read() as connection:
             return sql_limits.changes(_Step(connection))
 
+    def promised(self, owner: str, bases: Sequence[str]) -> dict[str, float]:
+        """Return those of these limits for a start under which ``owner`` waits, and when it has that."""
+        with self._file.read() as connection:
+            found = sql_limits.promised(_Step(connection), owner, bases)
+        later = self._ahead()
+        return {base: at + later for base, at in found.items()}
+
     def waiting(self, bases: Sequence[str]) -> list[Waiting]:
         """Return what waits for each of these limits."""
         with self._file.read() as connection:

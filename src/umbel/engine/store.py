@@ -51,6 +51,7 @@ class Outgoing(Struct, frozen=True, gc=False):
     #: What its headers say of its task, owner, retries and expiry, where the sender has them at hand.
     about: tuple[Any, ...] | None = None
     unique: UniqueKey | None = None
+    revived: bool = False  # once, although a passing state is known: its message is known to be lost
 
 
 class Delivery(Struct, frozen=True, gc=False):
@@ -115,8 +116,7 @@ class Settled(Struct, eq=False):
     parts: list[ChordPart] = field(default_factory=list)
     fired: str | None = None  # the chord whose callback is among ``outgoing``, which goes out once
     end: MemberEnd | None = None
-    #: A job whose checkpoints are dropped.
-    forget: str | None = None
+    forget: str | None = None  # a job whose checkpoints are dropped
     told: Ended | None = None
 
 

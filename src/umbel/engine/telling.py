@@ -10,7 +10,7 @@ from celery import states
 
 from umbel.engine.failures import failures_in
 from umbel.engine.letters import DeadLetter
-from umbel.state.events import Ended
+from umbel.state.events import Ended, Lines
 
 if TYPE_CHECKING:
     from umbel.engine.execution import Execution
@@ -43,6 +43,7 @@ def ended_of(execution: Execution, entry: Settled) -> Ended | None:
         _document(entry) if record is None else record.meta if isinstance(record.meta, str) else None,
         # What a plain client has sent may be no text: it must not keep the end from being written.
         None if delivery.enqueued else delivery.payload.encode(errors="replace").decode(),
+        None if execution.lines is None else execution.lines.told(),
     )
 
 
@@ -61,12 +62,14 @@ def _traceback_in(letter: DeadLetter) -> str | None:
     return failures[-1].traceback or None if failures else None
 
 
-def end_in_child(record: Record, queue: str, started: float) -> Ended | None:
+def end_in_child(record: Record, queue: str, started: float, lines: Lines | None) -> Ended | None:
     """Return what a prefork child tells of its job, with the state that it stores; None for a passing one."""
     if not _ends(record):
         return None
     document = record.meta if isinstance(record.meta, str) else None
-    return Ended(record.task_id, queue, record.attempt, record.state, record.since, started, time.time(), document)
+    return Ended(
+        record.task_id, queue, record.attempt, record.state, record.since, started, time.time(), document, None, lines
+    )
 
 
 def _ends(record: Record) -> bool:

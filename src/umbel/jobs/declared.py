@@ -26,6 +26,7 @@ from umbel.jobs.limited import Limited
 from umbel.jobs.overlap import WithoutOverlap
 from umbel.jobs.retry import Retry
 from umbel.jobs.sensitive import Sensitive
+from umbel.jobs.tags import Tags
 from umbel.jobs.unique import Unique
 from umbel.jobs.webhooks import Webhook
 
@@ -43,6 +44,7 @@ _READERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "sensitive": Sensitive.of,
     "hooks": Hooks.of,
     "webhook": Webhook.of,
+    "tags": Tags.of,
 }
 #: What goes around a body, the outermost first. Each has ``around(task, run) -> run``.
 _AROUND: Final = ("sensitive", "retry", "breaker", "overlap", "limits", "idempotent")
@@ -64,6 +66,7 @@ class Declared:
     sensitive: Sensitive | None = None
     hooks: Hooks | None = None
     webhook: Webhook | None = None
+    tags: Tags | None = None
 
     def around(self, task: Any, run: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``run``, the body of ``task``, with everything around it that is declared."""

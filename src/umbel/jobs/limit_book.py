@@ -187,6 +187,11 @@ class LimitBook:
         queue = str((task.request.delivery_info or {}).get("routing_key") or "")
         return self._ask(str(task.name), queue, str(task.request.id), lambda: (args, kwargs), late=late)
 
+    def bases(self, task: str | None, queue: str) -> list[str]:
+        """Return the names of the limits that a job of ``task`` in ``queue`` may wait for a start under."""
+        found = [*(self._applied(task) if task is not None else ()), *self._applied_to(queue)]
+        return sorted({one.base for one in found})
+
     def _ask(self, name: str, queue: str, owner: str, arguments: _Arguments, *, late: str = "") -> Ask | None:
         task = self._app.tasks.get(name)
         given: tuple[Any, Any] | None = None

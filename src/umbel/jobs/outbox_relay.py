@@ -25,7 +25,7 @@ from umbel.engine.store import Engine
 from umbel.errors import ConfigurationError, StoreError
 from umbel.jobs.database_url import synchronous
 from umbel.jobs.outbox_post import Post
-from umbel.jobs.outbox_rows import BATCH, Counts, aside, counts, leads, record, retry, waiting
+from umbel.jobs.outbox_rows import BATCH, Counts, aside, counts, find, leads, record, retry, waiting
 from umbel.jobs.outbox_table import TABLE
 
 __all__ = ("Relay", "asking", "run_relay")
@@ -90,6 +90,11 @@ class Relay:
         """Return (number, task, job, age in seconds, error) of what could not be published."""
         with self.database.connect() as connection:
             return aside(connection, self._app, limit)
+
+    def find(self, task_id: str) -> tuple[str, str, float, str | None] | None:
+        """Return (task, queue, when it was written, error) of the row of a job; None when it has none."""
+        with self.database.connect() as connection:
+            return find(connection, self._app, task_id)
 
     def retry(self, numbers: tuple[int, ...]) -> int:
         """Let what stands aside be published after all, all of it unless ``numbers`` are given; return how many."""

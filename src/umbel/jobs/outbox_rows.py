@@ -15,7 +15,7 @@ from umbel.engine.store import Outgoing
 from umbel.engine.uniques import UniqueKey
 from umbel.jobs.outbox_table import TABLE, database_time
 
-__all__ = ("BATCH", "Counts", "Row", "Sent", "aside", "counts", "leads", "record", "retry", "these", "waiting")
+__all__ = ("BATCH", "Counts", "Row", "Sent", "aside", "counts", "find", "leads", "record", "retry", "these", "waiting")
 
 #: Rows that are published at a time: at the largest payload that is 25 MB.
 BATCH: Final = 100
@@ -113,6 +113,13 @@ def aside(connection: Connection, app: str, limit: int) -> list[tuple[int, str, 
     age = database_time() - _T.created
     query = select(_T.id, _T.task, _T.task_id, age, _T.error).where(_T.app == app, _T.error.is_not(None))
     return [tuple(row) for row in connection.execute(query.order_by(_T.id).limit(limit))]
+
+
+def find(connection: Connection, app: str, task_id: str) -> tuple[str, str, float, str | None] | None:
+    """Return (task, queue, when it was written, error) of a job's row; None when it has none."""
+    query = select(_T.task, _T.queue, _T.created, _T.error).where(_T.app == app, _T.task_id == task_id).limit(1)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row.task, row.queue, row.created, row.error)
 
 
 def retry(connection: Connection, app: str, ids: Iterable[int] | None = None) -> int:

@@ -8,7 +8,8 @@ a dead letter, and inside the messages of other tasks that link to it. In the wo
 :class:`Concealed` until the body runs, so that what looks at a job from outside (logs, events, hooks, signals,
 inspection) sees ``***``.
 
-What a job prints, returns or raises is its own. Costs what encrypting a message costs, about 20 microseconds, and such
+What a job returns or raises is its own. In the lines that are kept of what it logs and prints their values are hidden.
+Costs what encrypting a message costs, about 20 microseconds, and such
 jobs are dispatched Celery's longer way; other tasks pay nothing.
 """
 
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from umbel.engine.job_log import hide
 from umbel.errors import ConfigurationError
 
 __all__ = ("Concealed", "Concealing", "Sensitive", "SensitiveArguments")
@@ -108,6 +110,20 @@ class SensitiveArguments:
         """Return the arguments as the body takes them."""
         return self._each(args, kwargs, _reveal)
 
+    def _concealed(self, args: Any, kwargs: Any) -> list[Any]:
+        """Return the values that are concealed among the arguments."""
+        found: list[Any] = []
+
+        def take(value: Any, path: tuple[str, ...]) -> Any:
+            if isinstance(value, Concealed):
+                found.append(value.reveal())
+            elif path:
+                _within(value, path, take)
+            return value
+
+        self._each(args, kwargs, take)
+        return found
+
     def _each(self, args: Any, kwargs: Any, change: Callable[[Any, tuple[str, ...]], Any]) -> tuple[Any, Any]:
         # Whatever else a message may hold, the tracer says what is wrong with it.
         given = list(args) if isinstance(args, (list, tuple)) else []
@@ -129,6 +145,7 @@ class SensitiveArguments:
 
         @functools.wraps(run)
         def revealed(*args: Any, **kwargs: Any) -> Any:
+            hide(*self._concealed(args, kwargs))
             args, kwargs = self.reveal(args, kwargs)
             _check(task, args, kwargs)
             return run(*args, **kwargs)

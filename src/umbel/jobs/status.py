@@ -15,7 +15,7 @@ from umbel.jobs.outcomes import Snooze
 from umbel.jobs.progress import Progress
 from umbel.states import JobState, from_celery
 
-__all__ = ("JobStatus", "json_safe", "read_status")
+__all__ = ("JobStatus", "json_safe", "put_off_reason", "read_status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,17 @@ def _is_snooze(value: Any) -> bool:
     if isinstance(value, dict):
         return value.get("exc_type") == "Snooze" and str(value.get("exc_module")).startswith("umbel.")
     return isinstance(value, Snooze)
+
+
+def put_off_reason(engine: Engine, backend: Any, task_id: str) -> str | None:
+    """Return why a job has put itself off, or what it waits for has; None for one that has not."""
+    stored = next(iter(engine.read([task_id])), None)
+    value = None if stored is None or stored.state != states.RETRY else _document(stored, backend).get("result")
+    if value is None or not _is_snooze(value):
+        return None
+    said = value.get("exc_message") if isinstance(value, dict) else value.args
+    # How long, and then why.
+    return str(said[1]) if isinstance(said, (list, tuple)) and len(said) > 1 else ""
 
 
 def _says(value: Any, word: str) -> bool:

@@ -1,4 +1,4 @@
-"""The history of all jobs: to write into it, to shorten it, and with ``jobs``, ``failures`` and ``charts`` to read it.
+"""The history of all jobs: to write, to shorten, and with ``jobs``, ``lines``, ``failures`` and ``charts`` to read it.
 
     history = History("sqlite:////srv/shop/.umbel/history.db")
     after = history.cursor("shop")
@@ -22,6 +22,7 @@ from umbel.monitor.audit import AuditLog
 from umbel.monitor.charts import Charts
 from umbel.monitor.database import Database, history_address
 from umbel.monitor.failure_groups import FailureGroups
+from umbel.monitor.job_lines import JobLines
 from umbel.monitor.jobs_view import JobsView
 from umbel.monitor.releases import Releases
 from umbel.monitor.retention import Retention, drop_ended, prune
@@ -45,6 +46,7 @@ class History:
         self.database: Final = Database(history_address(url, folder or Path()))
         self._writer: Final = Writer()
         self.jobs: Final = JobsView(self.database)
+        self.lines: Final = JobLines(self.database)
         self.failures: Final = FailureGroups(self.database)
         self.charts: Final = Charts(self.database)
         self.totals: Final = Totals(self.database)

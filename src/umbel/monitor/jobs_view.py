@@ -42,6 +42,8 @@ class JobRow:
     release: str | None
     priority: int
     queued_at: float
+    #: When its present message was queued; None where nothing tells.
+    message_at: float | None
     due_at: float | None
     started_at: float | None
     ended_at: float | None

@@ -16,13 +16,11 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from umbel.engine import envelope
 from umbel.engine.batches import BATCH
-from umbel.engine.headers import REPLAY
+from umbel.engine.headers import REPLAY, TAGS
 from umbel.monitor.texts import clean, head, word
 
-__all__ = ("ARGUMENTS_MOST", "TAGS", "Told", "told_by")
+__all__ = ("ARGUMENTS_MOST", "Told", "told_by")
 
-#: The header with a job's tags: a list of texts.
-TAGS: Final = "umbel_tags"
 #: So many characters of a job's arguments are kept.
 ARGUMENTS_MOST: Final = 16_384
 _TAGS_MOST: Final = 20

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Select, delete, select
 
 from umbel.monitor.bulk import among
 from umbel.monitor.database import Database
-from umbel.monitor.tables import ATTEMPTS, JOBS, MESSAGES, ROLLUPS, TAGS
+from umbel.monitor.tables import ATTEMPTS, JOBS, LINES, MESSAGES, ROLLUPS, TAGS
 from umbel.states import JobState
 
 __all__ = ("Limit", "Retention", "drop_ended", "prune", "usual")
@@ -108,5 +108,5 @@ def _drop(connection: Connection, wanted: Select[int]) -> int:
 
 def _drop_these(connection: Connection, numbers: Sequence[Any]) -> None:
     if numbers:
-        for one in (ATTEMPTS.c.job, TAGS.c.job, MESSAGES.c.job, JOBS.c.number):
+        for one in (ATTEMPTS.c.job, TAGS.c.job, MESSAGES.c.job, LINES.c.job, JOBS.c.number):
             connection.execute(delete(one.table).where(among(connection, one, numbers)))

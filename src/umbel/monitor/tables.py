@@ -20,6 +20,7 @@ __all__ = (
     "AUDIT",
     "CURSORS",
     "JOBS",
+    "LINES",
     "MESSAGES",
     "METADATA",
     "NAMES",
@@ -143,6 +144,20 @@ MESSAGES: Final = Table(
     METADATA,
     _number("job", primary_key=True),
     Column("payload", Text, nullable=False),
+)
+
+#: What one execution has logged: its lines as JSON, [at, level, logger, text] each, of which ``dropped`` are missing
+#: after the first ``head``.
+LINES: Final = Table(
+    "umbel_lines",
+    METADATA,
+    _number("job", nullable=False),
+    Column("ended_at", Double, nullable=False),
+    Column("retries", Integer, nullable=False),
+    Column("head", Integer, nullable=False),
+    Column("dropped", Integer, nullable=False),
+    Column("lines", Text, nullable=False),
+    PrimaryKeyConstraint("job", "ended_at", name="umbel_lines_pkey"),
 )
 
 #: How far the events of each store have been written.

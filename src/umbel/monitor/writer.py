@@ -19,11 +19,12 @@ from msgspec.structs import astuple
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from umbel.monitor.bulk import Insert, Update, among
+from umbel.monitor.job_lines import row_of
 from umbel.monitor.lives import Attempt, Job, Life
 from umbel.monitor.names import Kind, Names, take_numbers
 from umbel.monitor.releases import Arrivals
 from umbel.monitor.rollups import Rollups
-from umbel.monitor.tables import ATTEMPTS, CURSORS, JOBS, MESSAGES, NUMBERS, TAGS
+from umbel.monitor.tables import ATTEMPTS, CURSORS, JOBS, LINES, MESSAGES, NUMBERS, TAGS
 from umbel.monitor.texts import clean
 from umbel.state.events import Ends, Event, Logged, Queued
 
@@ -47,6 +48,7 @@ _UPDATE_LIFE: Final = Update(JOBS, _LIFE, "number")
 _UPDATE_IDENTITY: Final = Update(JOBS, _IDENTITY, "number")
 _UPDATE_TIME: Final = Update(JOBS, ["queued_at"], "number")
 _INSERT_ATTEMPTS: Final = Insert(ATTEMPTS)
+_INSERT_LINES: Final = Insert(LINES, known="keep")
 _INSERT_TAGS: Final = Insert(TAGS, known="keep")
 _REPLACE_MESSAGES: Final = Insert(MESSAGES, known="replace")
 
@@ -103,6 +105,7 @@ class _Step:
         self._names: Final = names
         self._arrivals: Final = arrivals
         self._lives: dict[str, Life] = {}
+        self._lines: list[tuple[Any, ...]] = []
         self._rollups: Final = Rollups()
 
     def run(self, events: Sequence[Event]) -> None:
@@ -119,6 +122,7 @@ class _Step:
         attempts = [self._attempt_row(one) for life in lives for one in life.attempts]
         _INSERT_ATTEMPTS.run(self._connection, attempts)
         _INSERT_TAGS.run(self._connection, [(tag, life.job.number) for life in lives for tag in life.tags])
+        _INSERT_LINES.run(self._connection, self._lines)
         self._rollups.write(self._connection)
 
     # -- reading --------------------------------------------------------------------------------------------------
@@ -158,6 +162,8 @@ class _Step:
                 continue
             life = self._lives[clean(one.task_id)]
             execution = life.end(one, worker, release)
+            if one.lines is not None:
+                self._lines.append(row_of(life.job.number, one.ended, one.attempt, one.lines))
             self._rollups.count_end(one.ended, *self._cell_of(life, one.queue), execution)
             last = max(last, one.ended)
         number = self._names.number(self._connection, "release", release)

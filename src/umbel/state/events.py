@@ -27,6 +27,8 @@ __all__ = (
     "Event",
     "EventLog",
     "Heard",
+    "Line",
+    "Lines",
     "Logged",
     "Queued",
     "Teller",
@@ -54,6 +56,23 @@ class Queued(Struct, frozen=True, gc=False):
     payload: str
 
 
+class Line(Struct, frozen=True, array_like=True, gc=False):
+    """What a job has logged at ``at``, in unix seconds; ``level`` is ``PRINT`` for what it has printed."""
+
+    at: float
+    level: str
+    logger: str
+    text: str
+
+
+class Lines(Struct, frozen=True, array_like=True, gc=False):
+    """What one execution has logged: the first ``head`` of ``lines``, then ``dropped`` more, then the rest of them."""
+
+    lines: tuple[Line, ...]
+    head: int = 0
+    dropped: int = 0
+
+
 class Ended(Struct, frozen=True, array_like=True, gc=False):
     """One execution of a job has ended. ``state`` is Celery's name, ``REQUEUED`` for one that was interrupted,
     or ``CRASHED`` for one that took its process with it.
@@ -73,6 +92,8 @@ class Ended(Struct, frozen=True, array_like=True, gc=False):
     document: str | None = None
     #: The message itself, where nothing was told of its queueing: a plain client's.
     payload: str | None = None
+    #: What it has logged; None for nothing.
+    lines: Lines | None = None
 
 
 class Ends(Struct, frozen=True, array_like=True):

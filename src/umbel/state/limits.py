@@ -115,5 +115,8 @@ class Limits(Protocol):
     def changes(self) -> dict[str, Rule]:
         """Return what has been changed."""
 
+    def promised(self, owner: str, bases: Sequence[str]) -> dict[str, float]:
+        """Return those of these limits for a start under which ``owner`` waits, and when it has that."""
+
     def waiting(self, bases: Sequence[str]) -> list[Waiting]:
         """Return what waits for each of these limits."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import os
 import signal as os_signal
 import threading
@@ -50,6 +51,16 @@ def hold(name: str) -> str:
         time.sleep(0.01)
     tell("released", name)
     return name
+
+
+@app.task
+def chatter(name: str) -> None:
+    """Log, print, and run until the gate is opened."""
+    logging.getLogger("plant").warning("it is %s", name)
+    print("printed", name)
+    tell("hold", name)
+    while not (GATES / name).exists():
+        time.sleep(0.01)
 
 
 @app.task

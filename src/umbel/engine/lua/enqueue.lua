@@ -10,12 +10,18 @@ if ARGV[5] == '1' then
 end
 local at = now()
 local new = 0
-local function known(id)
-    return redis.call('EXISTS', key('job:' .. id), document_key(id)) > 0
+-- Of a message that is known to be lost a passing state counts for nothing: once is 2 then.
+local function known(id, once)
+    if once ~= 2 or redis.call('EXISTS', key('job:' .. id)) == 1 then
+        return redis.call('EXISTS', key('job:' .. id), document_key(id)) > 0
+    end
+    local guard = guard_of(id)
+    if guard then return guard[2] == 1 end
+    return redis.call('EXISTS', document_key(id)) == 1
 end
 for _, message in ipairs(cmsgpack.unpack(ARGV[2])) do
     local list, body, priority, id, info, due, once = unpack(message)
-    if not (once and id ~= '' and known(id)) then
+    if not (once and id ~= '' and known(id, once)) then
         push(list, body, priority, id, info, due, at)
         new = new + 1
     end

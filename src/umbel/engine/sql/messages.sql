@@ -9,6 +9,12 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
 WHERE NOT EXISTS (SELECT 1 FROM message WHERE task_id = ?3)
   AND NOT EXISTS (SELECT 1 FROM result WHERE task_id = ?3)
 
+-- name: enqueue_revived
+INSERT INTO message (queue, rank, task_id, due, enqueued, payload, share)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+WHERE NOT EXISTS (SELECT 1 FROM message WHERE task_id = ?3)
+  AND NOT EXISTS (SELECT 1 FROM result WHERE task_id = ?3 AND final)
+
 -- name: fetch
 UPDATE message SET lease = ?1, deliveries = deliveries + 1
 WHERE seq IN (

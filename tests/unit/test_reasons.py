@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from umbel.cli.reasons import Facts, Reason, explain
 from umbel.engine.store import DeadLetter, Location, QueueStatus, WorkerStatus
 from umbel.jobs.status import JobStatus, Progress
+from umbel.monitor.jobs_view import JobRow
+from umbel.monitor.reasons import explain
+from umbel.monitor.whereabouts import Facts, InOutbox, Live, Place, Whereabouts
 from umbel.states import CELERY_STATES, JobState
 
 NOW = 1_800_000_000.0
@@ -61,7 +63,7 @@ def status(state: JobState, **fields: Any) -> JobStatus:
     return JobStatus(**{**known, **fields})
 
 
-def told(location: Location | None = None, **facts: Any) -> Reason:
+def told(location: Location | None = None, **facts: Any) -> Whereabouts:
     return explain(Facts("j", location=location, **{"queues": BUSY, **facts}))
 
 
@@ -94,7 +96,7 @@ def test_a_job_that_waits(location: Location, code: str, text: str) -> None:
     reason = told(location, workers=[WORKER])
     assert reason.code == code
     assert text in reason.text
-    assert reason.fields["queue"] == "mail"
+    assert reason.queue == "mail"
 
 
 def test_no_consumer_names_what_the_workers_consume_c4() -> None:
@@ -114,7 +116,7 @@ def test_a_delayed_job_of_an_unconsumed_queue_says_both_c4() -> None:
 
 def test_running_names_worker_and_progress() -> None:
     reason = told(at(lease=7), workers=[WORKER], status=status(JobState.RUNNING))
-    assert (reason.code, reason.fields["state"]) == ("running", "running")
+    assert (reason.code, reason.state) == ("running", "running")
     assert "is running on w1@host (pid 42)" in reason.text
     half = status(JobState.PROGRESS, progress=Progress(1, 2, "resizing"))
     assert "1 of 2 resizing" in told(at(lease=7), workers=[WORKER], status=half).notes
@@ -152,6 +154,70 @@ def test_a_failure_tells_its_error_and_its_dead_letter() -> None:
     assert reason.notes[0].startswith("It is a dead letter: worker lost. 'umbel dead show j'")
     assert told(letter=LETTER).code == "dead"
     assert "worker lost" in told(letter=LETTER).text
+
+
+def row(state: JobState = JobState.QUEUED, **fields: Any) -> JobRow:
+    known: dict[str, Any] = dict.fromkeys(JobRow.__dataclass_fields__)
+    known.update(number=1, id="j", state=state, task="shop.mail", queue="mail", queued_at=NOW - 90, message_at=NOW - 80)
+    return JobRow(**{**known, **fields})
+
+
+def test_what_the_history_alone_knows() -> None:
+    assert told(row=row()).code == "lost_sight"
+    lost = told(row=row(), lost=True)
+    assert (lost.place, lost.can_put_back, lost.task, lost.queue) == (Place.LOST, True, "shop.mail", "mail")
+    assert "last heard of 1.3 min ago" in lost.text
+    assert "umbel jobs put-back j" in lost.text
+    ended = told(row=row(JobState.FAILED, ended_at=NOW - 5, error_type="ValueError", error_message="no"))
+    assert (ended.place, ended.code, ended.error) == (Place.ENDED, "failed", "ValueError: no")
+
+
+def test_a_job_in_the_outbox() -> None:
+    waits = told(outbox=InOutbox(task="shop.mail", queue="mail", created=NOW - 5))
+    assert (waits.place, waits.code, waits.queue) == (Place.OUTBOX, "outbox", "mail")
+    aside = told(outbox=InOutbox(task="shop.mail", queue="mail", created=NOW - 5, error="too large."))
+    assert aside.code == "aside"
+    assert "too large." in aside.text
+
+
+def test_what_a_delayed_job_waits_for() -> None:
+    limited = told(at(due=NOW + 60), limits=("shop.mail", "queue:mail"))
+    assert (limited.place, limited.code, limited.limits) == (Place.LIMITED, "limited", ("shop.mail", "queue:mail"))
+    assert "under the limit 'shop.mail' and 'queue:mail'" in limited.text
+    put_off = told(at(due=NOW + 60), put_off="all slots are taken")
+    assert (put_off.place, put_off.code) == (Place.LIMITED, "put_off")
+    assert "all slots are taken" in put_off.text
+    again = told(at(due=NOW + 60, retries=1), status=status(JobState.RETRYING, error="OSError: away"))
+    assert again.place is Place.RETRYING
+    assert "for its retry 1 after OSError: away." in again.text
+    assert told(at(due=NOW + 60)).place is Place.DELAYED
+
+
+def test_when_it_is_expected_to_start() -> None:
+    behind = told(at(position=30), rate=0.5)
+    assert behind.expected == NOW + 60
+    assert any("starts in about 1 min" in note for note in behind.notes)
+    assert told(at(position=30)).expected is None
+
+
+def test_a_worker_that_says_where_it_stands() -> None:
+    live = Live(worker="w1@host", running=True, since=NOW - 60, kind="thread")
+    reason = told(at(lease=7), workers=[WORKER], live=live)
+    assert (reason.place, reason.state, reason.worker) == (Place.RUNNING, "running", "w1@host")
+    assert "it began 1 min ago" in reason.text
+    gone = told(status=status(JobState.RUNNING), live=live)
+    assert gone.place is Place.RUNNING
+    assert "It was acknowledged when it began." in gone.notes
+    silent = replace(live, silent=True)
+    assert any("does not answer" in note for note in told(at(lease=7), live=silent).notes)
+    assert told(at(lease=7), workers=[WORKER], live=replace(live, running=False)).place is Place.RESERVED
+
+
+def test_it_can_be_said_in_json() -> None:
+    live = Live(worker="w1@host", running=True, since=NOW - 60, kind="thread")
+    plain = told(at(lease=7), workers=[WORKER], live=live, notes=("a note",)).as_dict()
+    assert (plain["place"], plain["live"]["worker"], plain["notes"]) == ("running", "w1@host", ["a note"])
+    assert plain["can_put_back"] is False
 
 
 def test_a_state_without_a_message_is_said() -> None:
