@@ -43,13 +43,19 @@ def profile(panel: Any, **_: Any) -> dict[str, Any]:
     return {
         "pid": os.getpid(),
         "slots": _slots(panel.consumer.pool),
-        "pool": type(panel.consumer.pool).__module__.rpartition(".")[2],
+        "pool": _pool(panel.consumer.pool),
         "memory": resident_kib() * 1024,
         "jobs": sum(state.total_count.values()),
         "release": getattr(app.settings, "release", None),
         "versions": {name: version(name) for name in ("umbel", "celery")},
         "settings": rows[:_SETTINGS_MOST],
     }
+
+
+def _pool(pool: Any) -> str:
+    """Return what the setting calls it: ``default``, ``prefork``, ``threads``, ``solo``."""
+    name = type(pool).__module__
+    return "default" if name == "umbel.engine.pool" else name.rpartition(".")[2]
 
 
 def _slots(pool: Any) -> int:

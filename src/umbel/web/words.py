@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-__all__ = ("ago", "iso", "number", "plural", "span", "stamp")
+__all__ = ("ago", "iso", "number", "plural", "size", "span", "stamp")
 
 
 def number(value: int) -> str:
@@ -20,6 +20,14 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 def iso(moment: float) -> str:
     """Return unix seconds as ``2026-01-31 12:00:00 UTC``."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def size(amount: int) -> str:
+    """Return bytes as ``812 B``, ``64.2 MB``, ``1.3 GB``."""
+    for least, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if amount >= least:
+            return f"{amount / least:.1f} {unit}"
+    return f"{amount} B"
 
 
 def stamp(moment: float) -> str:

@@ -41,7 +41,7 @@ def test_a_worker_tells_its_configuration_with_its_sources_and_no_secret(plant: 
     assert (row.slots, row.in_flight, set(row.queues)) == (3, 0, {"default", "extra"})
     assert (row.is_full, row.is_draining) == (False, False)
     assert row.profile.memory > 20 * 2**20
-    assert row.profile.release == "v7"
+    assert (row.profile.release, row.profile.pool) == ("v7", "default")
     told = {one.name: (one.value, one.source) for one in row.profile.settings}
     assert told["release"] == ("v7", "environment UMBEL_RELEASE")
     assert told["time_limit"][1] == "environment CELERY_TASK_TIME_LIMIT"

@@ -1,0 +1,92 @@
+"""Queues: what is in each, how long jobs wait, who consumes it; to pause, to resume, to purge, to limit."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Form
+from starlette.requests import Request
+from starlette.responses import Response
+
+from umbel.monitor.histograms import BOUNDS
+from umbel.monitor.queues_view import LATELY, QueuesView
+from umbel.web.charts.bars import histogram
+from umbel.web.pages.acting import act
+from umbel.web.pages.fields import Name, Rate, Whole
+from umbel.web.pages.recorded import recorded
+from umbel.web.problems import Problem
+from umbel.web.render import go_on, render
+from umbel.web.signin.people import App, Operator, Viewer
+
+__all__ = ("router",)
+
+router: Final = APIRouter()
+
+
+@router.get("/queues")
+def queues(request: Request, app: App, by: Viewer) -> Response:
+    """Show all queues."""
+    history = recorded(app)
+    rows = QueuesView(app, history).all()
+    return render(request, "queues.html", rows=rows, is_recorded=history is not None)
+
+
+@router.get("/queues/{name:path}")
+def queue(request: Request, name: str, app: App, by: Viewer) -> Response:
+    """Show one queue."""
+    history = recorded(app)
+    row = QueuesView(app, history).one(name)
+    if row is None:
+        raise Problem(404, "not-found", f"There is no queue {name!r}.")
+    waits = None
+    if row.lately is not None and row.lately.waited.total:
+        waits = histogram(id="waits", title="Waits of the last hour", bounds=BOUNDS, counts=row.lately.waited.counts)
+    tasks = {}
+    if history is not None:
+        now = time.time()
+        tasks = history.totals.by("task", since=now - LATELY, until=now, queue=name)
+    return render(request, "queue.html", row=row, waits=waits, tasks=tasks, is_recorded=history is not None)
+
+
+@router.post("/queues/{name:path}/pause")
+def pause(request: Request, name: str, app: App, by: Operator) -> Response:
+    """Let the jobs of a queue wait."""
+    return act(request, _place(name), lambda: app.operations.queues.pause(name, by=by))
+
+
+@router.post("/queues/{name:path}/resume")
+def resume(request: Request, name: str, app: App, by: Operator) -> Response:
+    """Let the jobs of a queue start again."""
+    return act(request, _place(name), lambda: app.operations.queues.resume(name, by=by))
+
+
+@router.post("/queues/{name:path}/purge")
+def purge(
+    request: Request,
+    name: str,
+    app: App,
+    by: Operator,
+    expected: Whole,
+    confirm: Name = "",
+    everything: Annotated[bool, Form(alias="all")] = False,
+) -> Response:
+    """Drop what waits in a queue, if its name was typed; unless told otherwise, no more than was shown."""
+    if confirm.strip() != name:
+        return go_on(request, _place(name), f"Nothing was dropped: type {name!r} to drop its jobs.", wrong=True)
+    most = None if everything else expected
+    return act(request, _place(name), lambda: app.operations.queues.purge(name, by=by, expected=most))
+
+
+@router.post("/queues/{name:path}/limit")
+def limit(
+    request: Request, name: str, app: App, by: Operator, rate: Rate, burst: Annotated[int, Form(ge=0, le=100_000)] = 0
+) -> Response:
+    """Limit how often jobs of a queue start."""
+    own = f"queue:{name}"
+    return act(request, _place(name), lambda: app.operations.limits.change(own, rate, burst=burst, by=by))
+
+
+def _place(name: str) -> str:
+    return f"/queues/{quote(name, safe='')}"
