@@ -154,6 +154,10 @@ class LetterBook(ABC):
         """Return the letter of this number."""
 
     @abstractmethod
+    def count(self) -> int:
+        """Return how many letters there are."""
+
+    @abstractmethod
     def drop(self, numbers: Sequence[int]) -> int:
         """Drop letters; return how many there were. A replay that is on its way goes on."""
 

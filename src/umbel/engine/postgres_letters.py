@@ -32,6 +32,9 @@ class PostgresLetters(LetterBook):
         rows = self._store.run(lambda step: step.rows("letters_get", number))
         return DeadLetter(*rows[0]) if rows else None
 
+    def count(self) -> int:
+        return int(self._store.run(lambda step: step.rows("letters_count"))[0][0])
+
     def drop(self, numbers: Sequence[int]) -> int:
         return self._store.run(lambda step: step.do("letters_drop", list(numbers)))
 

@@ -33,6 +33,9 @@ class RabbitLetters(Letters):
     def get(self, number: int) -> DeadLetter | None:
         return self._state.letters.get(number)
 
+    def count(self) -> int:
+        return self._state.letters.count()
+
     def drop(self, numbers: Sequence[int]) -> int:
         return self._state.letters.drop(numbers)
 

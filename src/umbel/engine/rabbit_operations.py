@@ -56,6 +56,10 @@ class RabbitNames:
         """Return how many messages of queue ``name`` are ready."""
         return self._engine.lanes.sizes([name]).get(name, (0, 0))[0]
 
+    def waits(self) -> dict[str, float]:
+        """Return nothing: the broker does not show what waits in it."""
+        return {}
+
     def drop(self, name: str) -> None:
         """Remove what waits in a queue."""
         self._engine.lanes.purge(name)

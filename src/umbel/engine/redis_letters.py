@@ -99,6 +99,11 @@ class RedisLetterBook(LetterBook):
         self.adopt()
         return next(iter(self._whole(self._heads([str(number).encode()]))), None)
 
+    def count(self) -> int:
+        self.adopt()
+        with self._store.asking() as client:
+            return int(client.zcard(self._store.key("dead:order")))
+
     def drop(self, numbers: Sequence[int]) -> int:
         return int(self._store.run("drop_letters", pack([str(number) for number in numbers])))
 

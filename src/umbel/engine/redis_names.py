@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from umbel.engine.redis_store import RedisStore
-from umbel.engine.redis_wire import BAND
+from umbel.engine.redis_wire import BAND, read_element
+from umbel.engine.waits import longest, waited
 
 __all__ = ("RedisNames",)
 
 _TRANSIENT_SECONDS: Final = 60.0
 _BANDS: Final = ("", f"{BAND}3", f"{BAND}6", f"{BAND}9")
+#: So many lines of a shared queue are looked at, those whose turn is next.
+_LINES: Final = 20
 
 
 class RedisNames:
@@ -63,6 +66,26 @@ class RedisNames:
             pipe.llen(self._store.key(f"front:{name}"))
             pipe.zcard(self._store.key(f"ring:{name}"))
             return int(sum(pipe.execute()))
+
+    def waits(self) -> dict[str, float]:
+        """Return how long what is next has been due, in each queue: of each band, and of the next lines."""
+        names, key = self.all(), self._store.key
+        with self._store.asking() as client:
+            pipe = client.pipeline(transaction=False)
+            for name in names:
+                pipe.zrange(key(f"ring:{name}"), 0, _LINES - 1)
+            lines = dict(zip(names, pipe.execute() if names else (), strict=True))
+            heads = [(name, self._store.kombu(name + band)) for name in names for band in _BANDS]
+            heads += [(name, self._store.kombu(name + BAND) + line) for name in names for line in lines[name]]
+            for _, head in heads:
+                # Takers pop at the right.
+                pipe.lindex(head, -1)
+            pipe.time()
+            *elements, (seconds, micros) = pipe.execute()
+        now = seconds + micros / 1_000_000
+        return longest(
+            (name, _waited(element, now)) for (name, _), element in zip(heads, elements, strict=True) if element
+        )
 
     def drop(self, name: str) -> None:
         """Remove a queue: a transient one with its bindings, of a lasting one only what waits in it."""
@@ -123,3 +146,8 @@ class RedisNames:
         with self._store.asking() as client:
             found = client.smembers(self._store.kombu(f"_kombu.binding.{exchange}"))
         return [(key, pattern, queue) for key, pattern, queue in (value.decode().split(BAND) for value in found)]
+
+
+def _waited(element: bytes, now: float) -> float | None:
+    payload, queued, _, _ = read_element(element)
+    return waited(queued, payload, now)

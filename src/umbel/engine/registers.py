@@ -28,6 +28,12 @@ class Names(Protocol):
     def size(self, name: str) -> int:
         """Return how many messages of queue ``name`` are ready."""
 
+    def waits(self) -> dict[str, float]:
+        """Return for how many seconds the next messages of each lasting queue have been due, the longest of them.
+
+        Without queues in which nothing waits, and what a store does not tell.
+        """
+
     def drop(self, name: str) -> None:
         """Remove a queue: a transient one with everything, of a lasting one only what waits in it."""
 

@@ -52,6 +52,10 @@ class SQLiteLetters(Letters):
             row = connection.execute(_SQL["get"], (number,)).fetchone()
         return None if row is None else letter_in(row)
 
+    def count(self) -> int:
+        with self._file.read() as connection:
+            return int(connection.execute(_SQL["count"]).fetchone()[0])
+
     def drop(self, numbers: Sequence[int]) -> int:
         with self._file.write() as connection:
             return connection.execute(_SQL["drop"], (json.dumps(list(numbers)),)).rowcount

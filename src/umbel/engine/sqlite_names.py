@@ -10,13 +10,17 @@ from typing import Final
 
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile
+from umbel.engine.waits import longest, waited
 
 __all__ = ("QueueNames",)
 
 _SQL: Final = statements("messages.sql")
+_STATUS: Final = statements("status.sql")
 
 #: A listener's queue goes when it has not been looked at for so long.
 _TRANSIENT_SECONDS: Final = 60.0
+#: So many lines of a shared queue are looked at, those whose turn is next.
+_LINES: Final = 20
 
 
 class QueueNames:
@@ -71,6 +75,12 @@ class QueueNames:
         """Return how many messages of queue ``name`` are ready."""
         with self._file.read() as connection:
             return int(connection.execute(_SQL["size"], (self.find(connection, name),)).fetchone()[0])
+
+    def waits(self) -> dict[str, float]:
+        """Return how long what is next has been due, in each queue: of each priority, and of the next lines."""
+        with self._file.read() as connection:
+            rows = connection.execute(_STATUS["heads"], (_LINES,)).fetchall()
+        return longest((name, waited(enqueued, payload, time.time())) for name, enqueued, payload in rows)
 
     def drop(self, name: str) -> None:
         """Remove a queue: a transient one with everything, of a lasting one only what waits in it."""

@@ -1,6 +1,7 @@
 """Rollups: what ended in each minute, hour and day, by task and queue, counted when it is written.
 
-A chart reads a few hundred rows of them, however many jobs these stand for. They outlive the jobs.
+A chart reads a few hundred rows of them, however many jobs these stand for. They outlive the jobs. One row of each
+task and queue counts all that ever was: it only grows, so that counters can be made of it.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from umbel.monitor.lives import DEFERRED, INTERRUPTED, Execution
 from umbel.monitor.tables import ROLLUPS
 from umbel.states import JobState
 
-__all__ = ("COUNTS", "STEPS", "Rollups", "Sum")
+__all__ = ("COUNTS", "EVER", "STEPS", "Rollups", "Sum")
 
 #: Seconds.
 STEPS: Final = (60, 3600, 86_400)
+#: The step of what is counted for ever.
+EVER: Final = 0
 #: What is counted, as the columns are called.
 COUNTS: Final = ("queued", "succeeded", "failed", "retried", "cancelled", "expired", "interrupted")
 
@@ -43,15 +46,18 @@ _TRIES: Final = frozenset({JobState.SUCCEEDED.value, JobState.FAILED.value, JobS
 class Sum:
     """What is counted in one cell, or in several together."""
 
-    __slots__ = ("counts", "ran", "waited")
+    __slots__ = ("counts", "ran", "ran_seconds", "waited", "waited_seconds")
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(COUNTS, 0)
         self.waited, self.ran = Histogram(), Histogram()
+        self.waited_seconds = self.ran_seconds = 0.0
 
     def add(self, other: Sum) -> None:
         """Add what another one has counted."""
         self.add_these(other.counts.values(), other.waited, other.ran)
+        self.waited_seconds += other.waited_seconds
+        self.ran_seconds += other.ran_seconds
 
     def add_these(self, counts: Iterable[int], waited: Histogram, ran: Histogram) -> None:
         """Add numbers, which stand as :data:`COUNTS` do."""
@@ -66,10 +72,13 @@ class Sum:
             self.counts[name] += getattr(row, name)
         self.waited.add(Histogram.of(row.waited))
         self.ran.add(Histogram.of(row.ran))
+        self.waited_seconds += row.waited_seconds
+        self.ran_seconds += row.ran_seconds
 
     def as_row(self, key: _Key) -> tuple[Any, ...]:
         """Return it as a row of the table."""
-        return (*key, *self.counts.values(), self.waited.as_text(), self.ran.as_text())
+        lengths = (self.waited.as_text(), self.ran.as_text(), self.waited_seconds, self.ran_seconds)
+        return (*key, *self.counts.values(), *lengths)
 
 
 class Rollups:
@@ -91,8 +100,10 @@ class Rollups:
         if execution.word in _TRIES:
             if execution.waited is not None:
                 cell.waited.count(execution.waited)
+                cell.waited_seconds += execution.waited
             if execution.ran is not None:
                 cell.ran.count(execution.ran)
+                cell.ran_seconds += execution.ran
 
     def _cell(self, at: float, task: int, queue: int) -> Sum:
         key = (int(at // 60) * 60, task, queue)
@@ -105,8 +116,9 @@ class Rollups:
         """Add it to what is there. Only for who may write now."""
         sums: dict[_Key, Sum] = {}
         for (minute, task, queue), cell in self._cells.items():
-            for step in STEPS:
-                sums.setdefault((step, minute // step * step, task, queue), Sum()).add(cell)
+            for step in (*STEPS, EVER):
+                start = minute // step * step if step else 0
+                sums.setdefault((step, start, task, queue), Sum()).add(cell)
         for row in _known(connection, sums):
             sums[row.step, row.start, row.task, row.queue].add_row(row)
         _REPLACE.run(connection, [one.as_row(key) for key, one in sorted(sums.items(), key=lambda pair: pair[0])])

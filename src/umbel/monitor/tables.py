@@ -19,11 +19,13 @@ __all__ = (
     "ATTEMPTS",
     "AUDIT",
     "CURSORS",
+    "INCIDENTS",
     "JOBS",
     "LINES",
     "MESSAGES",
     "METADATA",
     "NAMES",
+    "NOTICES",
     "NUMBERS",
     "RELEASES",
     "ROLLUPS",
@@ -173,7 +175,7 @@ CURSORS: Final = Table(
 ROLLUPS: Final = Table(
     "umbel_rollups",
     METADATA,
-    # Seconds: 60, 3600, 86400.
+    # Seconds: 60, 3600, 86400; 0 is all that ever was, which starts at 0 and is never dropped.
     Column("step", Integer, nullable=False),
     # Unix seconds, a multiple of the step.
     Column("start", BigInteger, nullable=False),
@@ -189,6 +191,9 @@ ROLLUPS: Final = Table(
     # JSON: how many fell into each of the fixed buckets, without the empty ones at the end.
     Column("waited", Text, nullable=False),
     Column("ran", Text, nullable=False),
+    # The same added up, in seconds.
+    Column("waited_seconds", Double, nullable=False, server_default="0"),
+    Column("ran_seconds", Double, nullable=False, server_default="0"),
     PrimaryKeyConstraint("step", "start", "task", "queue", name="umbel_rollups_pkey"),
     sqlite_with_rowid=False,
 )
@@ -238,3 +243,53 @@ NUMBERS: Final = Table(
     Column("kind", Text, primary_key=True),
     Column("last", BigInteger, nullable=False),
 )
+
+#: What somebody should know, from when it began until it was over: one row that has not ended for a store and subject.
+INCIDENTS: Final = Table(
+    "umbel_incidents",
+    METADATA,
+    _number("number", primary_key=True),
+    # Where it is: the store's own name.
+    Column("store", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    # What it is about: a queue, a task, a kind of failure.
+    Column("subject", Text, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("opened_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("acknowledged_at", Double),
+    Column("acknowledged_by", Text),
+)
+_I = INCIDENTS.c
+Index(
+    "umbel_incidents_open",
+    _I.store,
+    _I.rule,
+    _I.subject,
+    unique=True,
+    sqlite_where=_I.ended_at.is_(None),
+    postgresql_where=_I.ended_at.is_(None),
+)
+
+#: What is to be told of incidents by each channel. One that is claimed and has no word of its end may have been told.
+NOTICES: Final = Table(
+    "umbel_notices",
+    METADATA,
+    _number("number", primary_key=True),
+    _number("incident", nullable=False),
+    # "opened" or "ended".
+    Column("kind", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("due_at", Double, nullable=False),
+    # Tries that were known to fail, and those of which nobody knows.
+    Column("failures", Integer, nullable=False),
+    Column("unsure", Integer, nullable=False),
+    Column("claim", Text),
+    Column("claimed_at", Double),
+    # When it was told, or given up: what is left to do has none.
+    Column("done_at", Double),
+    Column("error", Text),
+)
+_LEFT = NOTICES.c.done_at.is_(None)
+Index("umbel_notices_left", NOTICES.c.channel, NOTICES.c.number, sqlite_where=_LEFT, postgresql_where=_LEFT)
+Index("umbel_notices_incident", NOTICES.c.incident)

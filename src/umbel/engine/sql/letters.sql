@@ -52,6 +52,9 @@ SELECT id, task_id, task, queue, reason, deliveries, died, payload, key, owner, 
     failures, replays, replaying
 FROM dead_letter WHERE id = ?
 
+-- name: count
+SELECT count(*) FROM dead_letter
+
 -- name: drop
 DELETE FROM dead_letter
 WHERE id IN (SELECT value FROM json_each(?)) AND id > coalesce((SELECT letters FROM crate), 0)

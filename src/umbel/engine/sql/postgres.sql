@@ -476,6 +476,9 @@ SELECT id, task_id, task, queue, reason, deliveries, died, payload, key, owner, 
     failures, replays, replaying
 FROM umbel.letter WHERE id = %s
 
+-- name: letters_count
+SELECT count(*) FROM umbel.letter
+
 -- name: letters_drop
 DELETE FROM umbel.letter WHERE id = ANY(%s)
 

@@ -11,6 +11,20 @@ FROM queue q LEFT JOIN message m ON m.queue = q.id
 WHERE q.transient = 0
 GROUP BY q.id ORDER BY q.name
 
+-- name: heads
+WITH RECURSIVE ranks (rank) AS (SELECT 0 UNION ALL SELECT rank + 1 FROM ranks WHERE rank < 9),
+    lines (queue, share, rank) AS (
+        SELECT q.id, '', r.rank FROM queue q CROSS JOIN ranks r WHERE q.transient = 0
+        UNION ALL
+        SELECT queue, share, rank FROM (
+            SELECT queue, share, rank, row_number() OVER (PARTITION BY queue ORDER BY rank, turn) AS place
+            FROM lane WHERE share <> '') WHERE place <= ?1)
+SELECT q.name, m.enqueued, m.payload
+FROM lines l JOIN queue q ON q.id = l.queue JOIN message m ON m.seq = (
+    SELECT seq FROM message
+    WHERE queue = l.queue AND share = l.share AND rank = l.rank AND lease IS NULL AND due IS NULL AND suspect = 0
+    ORDER BY seq LIMIT 1)
+
 -- name: workers
 SELECT l.id, l.token, l.hostname, l.pid, l.queues, l.concurrency, l.started,
        (SELECT count(*) FROM message m WHERE m.lease = l.id)

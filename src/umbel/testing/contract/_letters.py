@@ -66,6 +66,13 @@ class Letters(Suite):
         assert (failure.exception, failure.message, failure.traceback) == ("ValueError", "no money", "Traceback: here")
         assert (failure.attempt, failure.release) == (2, "v7")
 
+    def test_c35_letters_are_counted(self) -> None:
+        assert self.engine.letters.count() == 0
+        self.die("a", "b", "c")
+        assert self.engine.letters.count() == 3
+        self.engine.letters.drop([self.letter("b").id])
+        assert self.engine.letters.count() == 2
+
     def test_c35_what_is_no_text_and_no_job_is_a_letter_too(self) -> None:
         self.engine.enqueue([Outgoing(QUEUE, "no JSON at all")])
         letter = self.bury(self.get_one(), "damaged \ud800 and \0 odd")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime
 
 from umbel.engine.store import Outgoing, QueueStatus, Settled
 from umbel.testing.contract._suite import QUEUE, Suite, ids, payload, until
@@ -46,6 +47,28 @@ class Operating(Suite):
         other.call("retire")
         assert self.queue().consumers == 1, "only this process"
         assert other.call("settle", [Settled(held.seq, "ack")]).refused == []
+
+    def test_a_queue_tells_how_long_its_next_job_has_been_due(self) -> None:
+        """Of each priority and of each line; a delay is no wait, and what a worker holds has begun."""
+        if self.engine.scheme not in ("sqlite", "redis"):
+            assert self.engine.names.waits() == {}, "a broker that does not show what waits in it"
+            return
+        assert self.engine.names.waits() == {}
+        before = time.time()
+        self.put("a", priority=9)
+        self.put("b", queue="mail")
+        self.put("c", queue="mail", headers={"umbel_share": "ann"})
+        self.put("later", queue="later", due=4_000_000_000.0)
+        came_due = datetime.fromtimestamp(time.time() - 0.1, UTC)
+        self.put("due", queue="due", due=came_due.timestamp(), headers={"eta": came_due.isoformat()})
+        until(lambda: self.queue("due").ready or self.get(queue="nobody's"), "what is due")
+        first = self.engine.names.waits()
+        assert set(first) == {QUEUE, "mail", "due"}
+        until(lambda: self.engine.names.waits()["mail"] > first["mail"], "waits to grow")
+        spent = time.time() - before + 0.5
+        assert all(0 <= seconds <= spent for seconds in self.engine.names.waits().values())
+        assert ids(self.get()) == ["a"]
+        assert set(self.engine.names.waits()) == {"mail", "due"}
 
     def test_workers_tell_who_they_are(self) -> None:
         self.put("a", "b", "c")
