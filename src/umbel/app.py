@@ -106,6 +106,8 @@ class Umbel(WithBatches, WithEffects, WithDatabase, WithEndings, WithLimits, Wit
         super().__init__(main, broker=broker, backend=backend or self.settings.result_backend, **kwargs)
         self.add_defaults(self._defaults)
         self.endings = Endings(Webhooks(self, self.settings))
+        if self.settings.traces:
+            self.trace()
 
     # -- what is plugged in -----------------------------------------------------------------------------------
 
@@ -276,7 +278,11 @@ class Umbel(WithBatches, WithEffects, WithDatabase, WithEndings, WithLimits, Wit
         }
         if headers:
             options["headers"] = headers
-        return super().send_task(name, args, kwargs, *rest, **options)
+        if self.tracing is None or rest:
+            return super().send_task(name, args, kwargs, *rest, **options)
+        options["task_id"] = options.get("task_id") or new_id()
+        with self.tracing.sending(name, options["task_id"], options.get("queue"), options) as options:
+            return super().send_task(name, args, kwargs, *rest, **options)
 
     def _sent(self, task_id: str, ignore_result: Any) -> Any:
         result = self.AsyncResult(task_id)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from umbel.jobs.declared import Declared
 from umbel.jobs.endings import Endings
 from umbel.jobs.hooks import KINDS, Hooks
+from umbel.tracing import WithTracing
 
 if TYPE_CHECKING:
     from umbel.jobs.hooks import Around, Hook
@@ -55,7 +56,7 @@ class HookDecorators:
         return function
 
 
-class WithEndings:
+class WithEndings(WithTracing):
     """A part of :class:`umbel.Umbel`."""
 
     #: What is done when jobs end.
@@ -98,6 +99,8 @@ class WithEndings:
         declared: Declared | None = task.declared
         if self.endings.hooks and (declared is None or declared.hooks is None):
             declared = task.declared = (declared or Declared()).with_hooks()
+        if self.tracing is not None and declared is None:
+            declared = task.declared = Declared()
         if declared is not None:
             declared.put_around(task)
 

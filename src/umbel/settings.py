@@ -15,24 +15,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from dotenv import dotenv_values
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from umbel.durations import duration
 from umbel.errors import ConfigurationError
+from umbel.setting_types import Duration, Durations, Names
+from umbel.watching import WatchingSettings
 
 __all__ = ("Explained", "Settings", "data_directory", "history_place")
-
-Duration = Annotated[timedelta, BeforeValidator(duration)]
-#: Written as ``a,b`` in the environment.
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda value: _names(value))]
-#: Written as ``5s,5m,1h`` in the environment.
-Durations = Annotated[
-    tuple[timedelta, ...], NoDecode, BeforeValidator(lambda value: tuple(map(duration, _names(value))))
-]
 
 _SOFT: Final = timedelta(minutes=20)
 
@@ -84,7 +78,7 @@ class Explained:
     variable: str
 
 
-class Settings(BaseSettings):
+class Settings(WatchingSettings):
     """All of Umbel's settings. Durations are seconds or texts like ``"10m"``."""
 
     model_config = SettingsConfigDict(
@@ -306,10 +300,6 @@ def _sentence(detail: Any) -> str:
     if variable not in {key.upper() for key in os.environ}:
         variable = next((key for key, field in _OTHERS.items() if field == name and os.environ.get(key)), variable)
     return f"{variable}: {message}" if name else message
-
-
-def _names(value: Any) -> Any:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 def _masked(name: str, value: Any) -> Any:

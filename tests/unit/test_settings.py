@@ -11,7 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 from umbel import Settings, Umbel
+from umbel.engine.alerts_told import alerts_told
 from umbel.errors import ConfigurationError
+from umbel.monitor.metrics.scaling import Scaling
 from umbel.settings import data_directory
 
 SECRET = "whsec_" + "A" * 43 + "="
@@ -68,6 +70,23 @@ VALUES: dict[str, tuple[str, Any]] = {
     "UMBEL_WEB_OIDC_SCOPES": ("openid,groups", ("openid", "groups")),
     "UMBEL_WEB_OIDC_OPERATORS": ("groups=ops, email=ann@example.org", ("groups=ops", "email=ann@example.org")),
     "UMBEL_WEB_OIDC_VIEWERS": ("*", ("*",)),
+    "UMBEL_LOG_FORMAT": ("json", "json"),
+    "UMBEL_TRACES": ("1", True),
+    "UMBEL_METRICS_OPEN": ("1", True),
+    "UMBEL_AUTOSCALE_MIN": ("0", 0),
+    "UMBEL_AUTOSCALE_MAX": ("50", 50),
+    "UMBEL_AUTOSCALE_DRAIN": ("30s", timedelta(seconds=30)),
+    "UMBEL_AUTOSCALE_HOLD": ("15m", timedelta(minutes=15)),
+    "UMBEL_ALERTS": ("0", False),
+    "UMBEL_ALERT_WITHIN": ("1h", timedelta(hours=1)),
+    "UMBEL_ALERT_FAILURES": ("3", 3),
+    "UMBEL_ALERT_DEAD_LETTERS": ("5", 5),
+    "UMBEL_ALERT_WAIT": ("30s", timedelta(seconds=30)),
+    "UMBEL_ALERT_WAITS": ("bulk=2h, mail=1m", ("bulk=2h", "mail=1m")),
+    "UMBEL_ALERT_WEBHOOK": ("https://a.example/x", ("https://a.example/x",)),
+    "UMBEL_ALERT_EMAIL": ("a@b.example, c@d.example", ("a@b.example", "c@d.example")),
+    "UMBEL_ALERT_SENDER": ("umbel@b.example", "umbel@b.example"),
+    "UMBEL_ALERT_SMTP_URL": ("smtp://h", SecretStr("smtp://h")),
 }
 
 
@@ -104,6 +123,20 @@ def test_c2_every_variable_is_read(variable: str, where: str, monkeypatch: pytes
 
 #: How Celery, the engine or the application shows what a variable set.
 EFFECTS: dict[str, Any] = {
+    "UMBEL_TRACES": lambda jobs: jobs.tracing is not None,
+    "UMBEL_AUTOSCALE_MIN": lambda jobs: Scaling(jobs).bounds.least == 0,
+    "UMBEL_AUTOSCALE_MAX": lambda jobs: Scaling(jobs).bounds.most == 50,
+    "UMBEL_AUTOSCALE_DRAIN": lambda jobs: Scaling(jobs).bounds.drain == 30,
+    "UMBEL_AUTOSCALE_HOLD": lambda jobs: Scaling(jobs).bounds.hold == 900,
+    "UMBEL_ALERT_WITHIN": lambda jobs: alerts_told(jobs)["thresholds"]["within"] == 3600,
+    "UMBEL_ALERT_FAILURES": lambda jobs: alerts_told(jobs)["thresholds"]["failures"] == 3,
+    "UMBEL_ALERT_DEAD_LETTERS": lambda jobs: alerts_told(jobs)["thresholds"]["dead_letters"] == 5,
+    "UMBEL_ALERT_WAIT": lambda jobs: alerts_told(jobs)["thresholds"]["wait"] == 30,
+    "UMBEL_ALERT_WAITS": lambda jobs: alerts_told(jobs)["thresholds"]["waits"] == ["bulk=2h", "mail=1m"],
+    "UMBEL_ALERT_WEBHOOK": lambda jobs: alerts_told(jobs)["webhooks"]["urls"] == ["https://a.example/x"],
+    "UMBEL_ALERT_EMAIL": lambda jobs: alerts_told(jobs)["mail"]["recipients"] == ["a@b.example", "c@d.example"],
+    "UMBEL_ALERT_SENDER": lambda jobs: alerts_told(jobs)["mail"]["sender"] == "umbel@b.example",
+    "UMBEL_ALERT_SMTP_URL": lambda jobs: alerts_told(jobs)["mail"]["url"] == "smtp://h",
     "UMBEL_BROKER_URL": lambda jobs: jobs.conf.broker_url == "redis://h:1/2",
     "UMBEL_RESULT_BACKEND": lambda jobs: jobs.conf.result_backend == "redis://h:1/3",
     "UMBEL_DATA_DIR": lambda jobs: jobs.conf.broker_url == "sqlite:////srv/shop/umbel.db",

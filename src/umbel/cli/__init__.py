@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from umbel import __version__
+from umbel.cli.alerts import alerts
 from umbel.cli.batch import batch
 from umbel.cli.beat import beat
 from umbel.cli.bench import bench
@@ -80,6 +81,7 @@ for _command in (
     cancel,
     why,
     jobs,
+    alerts,
     batch,
     dead,
     config,

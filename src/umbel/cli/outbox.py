@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
 import signal
 import threading
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ from umbel.cli import lifeline
 from umbel.cli.console import duration, print_json, print_table
 from umbel.cli.group import Failure
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
+from umbel.engine import log_lines
 from umbel.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def relay(invocation: Invocation, once: bool) -> None:
     found = relay_of(invocation)
     if not once:
         lifeline.hold()
-        logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)-7s %(message)s", force=True)
+        log_lines.begin("INFO")
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

@@ -49,6 +49,16 @@ def in_batches(
     task: Any, queue: Callable[[Any, Any, dict[str, Any]], str], items: Iterable[Any], options: dict[str, Any]
 ) -> Iterator[str]:
     """Queue a job for each item and yield their ids. ``queue`` publishes one and returns its id."""
+    tracing = task.app.tracing
+    if tracing is None:
+        return _in_batches(task, queue, items, options)
+    followed: Iterator[str] = tracing.many(task.name, options, lambda told: _in_batches(task, queue, items, told))
+    return followed
+
+
+def _in_batches(
+    task: Any, queue: Callable[[Any, Any, dict[str, Any]], str], items: Iterable[Any], options: dict[str, Any]
+) -> Iterator[str]:
     before: _UnderWay | None = None
     try:
         for ids, batch in _batches(queue, items, options):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from umbel.engine.alerts_told import alerts_told
 from umbel.engine.registry import address_of, is_embedded, is_served, options_of
 from umbel.errors import StoreError, StoreReadOnly, StoreUnreachable, UmbelError
 from umbel.settings import Settings, history_place
@@ -52,8 +53,9 @@ def main(text: str, load: Callable[[str], Any]) -> int:
             engine=options_of(app),
             outbox={"database": told.database_url, "app": app.main or ""} if told.database_url else None,
             history=_history(told) if told.history and is_served(app.conf.broker_url) else None,
+            alerts=alerts_told(app) if told.alerts else None,
         )
-        console.install()
+        console.install(as_json=told.log_format == "json")
         app.conf.worker_log_format = app.conf.worker_task_log_format = console.FORMAT
         _watch_life(settings["life_fd"])
         if is_served(app.conf.broker_url):

@@ -119,7 +119,16 @@ class Dispatcher:
             return False
         if self._protection.sensitive and carries(self._protection.sensitive, (args, kwargs)):
             return False
-        message = self._message(plan, args or (), kwargs or {}, task_id, queue, options)
+        tracing = self._app.tracing
+        if tracing is None:
+            self._put(plan, args or (), kwargs or {}, task_id, queue, options)
+        else:
+            with tracing.sending(plan.name, task_id, queue, options) as options:
+                self._put(plan, args or (), kwargs or {}, task_id, queue, options)
+        return True
+
+    def _put(self, plan: _Plan, args: Any, kwargs: Any, task_id: str, queue: str, options: Mapping[str, Any]) -> None:
+        message = self._message(plan, args, kwargs, task_id, queue, options)
         collected = sink()
         if collected is not None:
             collected.append(message)
@@ -127,7 +136,6 @@ class Dispatcher:
             assert self._engine is not None
             with as_celery_says():
                 self._engine.enqueue((message,))
-        return True
 
     # -- what is plain ----------------------------------------------------------------------------------------
 

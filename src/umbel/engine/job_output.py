@@ -15,10 +15,12 @@ from typing import Any, Final, TextIO
 
 from celery._state import get_current_task
 from celery.app import log
-from celery.utils.log import mlevel
+from celery.utils.log import ColorFormatter, mlevel
 
+from umbel.engine import console
 from umbel.engine.execution import current_execution
 from umbel.engine.job_log import keep_lines
+from umbel.engine.log_lines import FACTS, JsonLines
 
 __all__ = ("JobOutput", "Logging")
 
@@ -29,7 +31,16 @@ _CHILDREN: Final = 1000
 
 
 class Logging(log.Logging):
-    """Celery's logging set-up, with :class:`JobOutput` for what is printed."""
+    """Celery's logging set-up, with :class:`JobOutput` for what is printed, and JSON where that is asked for."""
+
+    def setup_handlers(
+        self, logger: Any, logfile: Any, format: Any, colorize: Any, formatter: Any = ColorFormatter, **options: Any
+    ) -> Any:
+        """Set up a logger as Celery does, with the formatter that the settings ask for."""
+        if self.app.settings.log_format == "json":
+            formatter = JsonLines
+            console.install(as_json=True)
+        return super().setup_handlers(logger, logfile, format, colorize, formatter=formatter, **options)
 
     def setup_logging_subsystem(self, *args: Any, **kwargs: Any) -> Any:
         """Set up the worker's logs as Celery does, and keep what jobs log (:mod:`umbel.engine.job_log`)."""
@@ -138,9 +149,21 @@ class JobOutput(io.TextIOBase):
                 )
                 # Celery's level for prints is WARNING, so that they are seen; but nobody warns here.
                 record.levelname = "PRINT"
+                _tell_apart(record, label, line)
                 self._logger.handle(record)
         finally:
             self._busy.now = False
+
+
+def _tell_apart(record: logging.LogRecord, label: str, line: str) -> None:
+    """Let a record that says in fields whose it is leave that out of its text."""
+    if not hasattr(record, FACTS):
+        return
+    record.msg, record.args = "%s", (line,)
+    if getattr(record, FACTS) is None and label:
+        # The end of a line whose job has gone.
+        task, _, rest = label.partition("[")
+        setattr(record, FACTS, {"job": rest.rstrip("] "), "task": task})
 
 
 class _Rest:

@@ -17,7 +17,6 @@ import os
 import selectors
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from operator import methodcaller
 from pathlib import Path
 from typing import Any, Final
 
+from umbel.engine import log_lines
 from umbel.engine.companion import Companion
 from umbel.engine.outage import Outage
 from umbel.engine.signal_pipe import SignalPipe
@@ -385,7 +385,5 @@ def _said(code: int) -> str:
 
 def run(options: SupervisorOptions, *companions: Companion) -> int:
     """Supervise workers until a signal ends them; return the exit code."""
-    logging.basicConfig(
-        level=options.loglevel, format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr, force=True
-    )
+    log_lines.begin(options.loglevel)
     return Supervisor(options, *companions).run()

@@ -86,10 +86,14 @@ class Declared:
 
     def put_around(self, task: Any) -> None:
         """Put what is declared around the body of a task that its application has bound."""
-        known, body = task.__dict__.get("_put_around", (None, task.run))
-        if known is self:
+        # Whoever follows jobs across processes sees all that is around a body.
+        tracing = task.app.tracing
+        known, followed, body = task.__dict__.get("_put_around", (None, None, task.run))
+        if known is self and followed is tracing:
             return
-        task.run, task._put_around = self.around(task, body), (self, body)
+        run = self.around(task, body)
+        task.run = run if tracing is None else tracing.around(task, run)
+        task._put_around = (self, tracing, body)
         # Asking the store is not for the event loop, nor is what an application's own hooks may do.
         at_store = self.idempotent is not None and not self.idempotent.transaction
         task.blocks = at_store or any(

@@ -14,8 +14,12 @@ import sys
 import threading
 from typing import Any, Final
 
+from umbel.engine import log_lines
 from umbel.engine.registry import open_engine
-from umbel.errors import StoreError, StoreReadOnly, StoreUnreachable, UmbelError
+from umbel.engine.store import Engine
+from umbel.errors import ConfigurationError, StoreError, StoreReadOnly, StoreUnreachable, UmbelError
+from umbel.monitor.alerts.alerter import Alerter
+from umbel.monitor.alerts.plan import Plan
 from umbel.monitor.history import History
 from umbel.monitor.recorder import Recorder
 from umbel.monitor.retention import usual
@@ -35,9 +39,7 @@ def main() -> int:
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    logging.basicConfig(
-        level=told["loglevel"], format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr, force=True
-    )
+    log_lines.begin(told["loglevel"])
     logging.getLogger("alembic").setLevel(logging.WARNING)
     with contextlib.suppress(OSError):
         os.nice(_NICE)
@@ -60,14 +62,31 @@ def _record(told: dict[str, Any], stop: threading.Event) -> None:
     engine = open_engine(told["url"], **told["engine"])
     place = told["history"]
     kept = usual(place["age"], place["failures_age"], place["most"])
-    recorder = Recorder(engine, History(place["url"]), kept)
+    history = History(place["url"])
+    recorder = Recorder(engine, history, kept)
     try:
-        recorder.run(stop)
+        with _alerting(told.get("alerts"), engine, history, recorder, stop):
+            recorder.run(stop)
     finally:
         with contextlib.suppress(StoreError):
             recorder.resign()
         with contextlib.suppress(StoreError):
             engine.close()
+
+
+def _alerting(
+    told: dict[str, Any] | None, engine: Engine, history: History, recorder: Recorder, stop: threading.Event
+) -> contextlib.AbstractContextManager[None]:
+    if told is None:
+        return contextlib.nullcontext()
+    try:
+        plan = Plan.of(told)
+        return Alerter(engine, history, plan, leads=lambda: recorder.leads).running(stop)
+    except ConfigurationError as error:
+        # What is wrong with how alerts are told must not cost the history, nor the alerts that are logged.
+        logger.error("Alerts are only logged: %s", error)
+        plan = Plan(app=str(told.get("app", "")))
+        return Alerter(engine, history, plan, leads=lambda: recorder.leads).running(stop)
 
 
 def _first_line() -> bytes:

@@ -41,7 +41,7 @@ class RecorderCompanion:
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """Take note of what a worker process said."""
-        self._told.update({key: message[key] for key in ("url", "engine", "history") if key in message})
+        self._told.update({key: message[key] for key in ("url", "engine", "history", "alerts") if key in message})
         if self._thread is None and self._told.get("history") and self._told.get("url"):
             if not all(map(importlib.util.find_spec, _NEEDED)):
                 logger.info("There is no history of jobs: pip install 'umbel[sqlalchemy]', or set UMBEL_HISTORY=0.")

@@ -1,4 +1,5 @@
-"""The history of all jobs: to write, to shorten, and with ``jobs``, ``lines``, ``failures`` and ``charts`` to read it.
+"""The history of all jobs: to write, to shorten, and with ``jobs``, ``lines``, ``failures`` and ``charts`` to read it;
+``incidents`` are what somebody should know.
 
     history = History("sqlite:////srv/shop/.umbel/history.db")
     after = history.cursor("shop")
@@ -18,6 +19,7 @@ from typing import Final
 
 from sqlalchemy import select
 
+from umbel.monitor.alerts.incidents import Incidents
 from umbel.monitor.audit import AuditLog
 from umbel.monitor.charts import Charts
 from umbel.monitor.database import Database, history_address
@@ -54,6 +56,7 @@ class History:
         self.releases: Final = Releases(self.database)
         #: Who did what: see :mod:`umbel.monitor.audit`.
         self.audit: Final = AuditLog(self.database)
+        self.incidents: Final = Incidents(self.database)
         try:
             prepare(self.database)
         except BaseException:

@@ -114,6 +114,11 @@ class Recorder:
         return leads
 
     @property
+    def leads(self) -> bool:
+        """Whether this is the one that records, as far as it knows."""
+        return self._leads
+
+    @property
     def _name(self) -> str:
         if self._store is None:
             self._store = self._log.identity()

@@ -1,0 +1,1 @@
+"""Numbers for other programs: what Prometheus scrapes, and what an autoscaler asks."""

@@ -1,0 +1,92 @@
+"""What other programs ask: ``/metrics`` for Prometheus, ``/autoscale`` for whoever starts and ends workers.
+
+    web.include_router(build_metrics(app), dependencies=[Depends(viewer)])
+
+Both are read in a thread. Who may ask is for whoever mounts it to say.
+"""
+
+# No postponed annotations here: FastAPI reads those of the inner functions, which refer to local names.
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from umbel.monitor.metrics.prometheus import Metrics
+from umbel.monitor.metrics.scaling import Bounds, Scaling, Wanted
+from umbel.web.problems import NO_STORE, Answer, ProblemRoute, ask_store
+
+if TYPE_CHECKING:
+    from umbel.app import Umbel
+
+__all__ = ("AutoscaleDocument", "build_metrics")
+
+_REPLICAS_MOST: Final = 10_000
+_NAME: Final = 255
+
+
+class AutoscaleDocument(BaseModel):
+    """How many replicas of the workers would do. Times are seconds."""
+
+    wanted: int = Field(description="How many replicas would do, within the bounds")
+    replicas: int = Field(description="Hosts on which workers live now")
+    slots: int = Field(description="Jobs that one replica runs at a time")
+    wanted_slots: float = Field(description="Slots that would be busy")
+    backlog: int = Field(description="Jobs that could start now")
+    running: int = Field(description="Jobs that run")
+    oldest_wait: float | None = Field(description="How long the next job has been due")
+    arrivals: float = Field(description="Jobs a second, in the busiest of the last minutes")
+    run: float | None = Field(description="What a job runs, on average")
+
+
+def build_metrics(app: "Umbel") -> APIRouter:
+    """Return the router of ``app``'s metrics."""
+    router = APIRouter(route_class=ProblemRoute, tags=["metrics"])
+    _add_metrics(router, Metrics(app))
+    _add_autoscale(router, Scaling(app))
+    return router
+
+
+def _add_metrics(router: APIRouter, metrics: Metrics) -> None:
+    @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    async def prometheus(accept: Annotated[str, Header()] = "") -> Response:
+        """Tell all metrics, in Prometheus' text format or in OpenMetrics."""
+        text, content_type = await run_in_threadpool(metrics.exposition, accept)
+        return Response(text, headers={**NO_STORE, "Content-Type": content_type})
+
+
+def _add_autoscale(router: APIRouter, scaling: Scaling) -> None:
+    @router.get("/autoscale", response_model=AutoscaleDocument)
+    async def autoscale(
+        queue: Annotated[list[Annotated[str, Query(max_length=_NAME)]] | None, Query(max_length=100)] = None,
+        least: Annotated[int | None, Query(alias="min", ge=0, le=_REPLICAS_MOST)] = None,
+        most: Annotated[int | None, Query(alias="max", ge=1, le=_REPLICAS_MOST)] = None,
+        drain: Annotated[float | None, Query(ge=1, le=86_400)] = None,
+        hold: Annotated[float | None, Query(ge=0, le=86_400)] = None,
+        slots: Annotated[int | None, Query(ge=1, le=100_000)] = None,
+    ) -> Response:
+        """Tell how many replicas of the workers that consume these queues (default: all) would do."""
+        given = {"least": least, "most": most, "drain": drain, "hold": hold, "slots": slots}
+        bounds = _bounds(scaling.bounds, {name: value for name, value in given.items() if value is not None})
+        return Answer(_document(await ask_store(scaling.ask, queue or None, bounds)), headers=NO_STORE)
+
+
+def _bounds(usual: Bounds, given: dict[str, Any]) -> Bounds:
+    bounds = replace(usual, **given)
+    return replace(bounds, most=max(bounds.least, bounds.most))
+
+
+def _document(found: Wanted) -> dict[str, Any]:
+    load = found.load
+    return {
+        "wanted": found.replicas,
+        "replicas": load.replicas,
+        "slots": load.slots,
+        "wanted_slots": round(found.slots, 3),
+        "backlog": load.ready,
+        "running": load.running,
+        "oldest_wait": load.oldest,
+        "arrivals": round(max(load.arrivals, default=0.0), 3),
+        "run": load.run,
+    }
