@@ -26,7 +26,7 @@ __all__ = ("Unexpected", "add_failures", "failure")
 
 logger = logging.getLogger("umbel.web")
 
-_PROGRAMS: Final = ("/api/", "/live", "/metrics", "/healthz")
+_PROGRAMS: Final = ("/api/", "/live", "/metrics", "/autoscale", "/healthz")
 #: What our own errors are in HTTP, the first that fits.
 _STATUS: Final[tuple[tuple[str, int, str], ...]] = (
     ("JobNotFound", 404, "not-found"),

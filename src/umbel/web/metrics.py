@@ -1,27 +1,25 @@
 """What other programs ask: ``/metrics`` for Prometheus, ``/autoscale`` for whoever starts and ends workers.
 
-    web.include_router(build_metrics(app), dependencies=[Depends(viewer)])
-
-Both are read in a thread. Who may ask is for whoever mounts it to say.
+Behind the site's sign-in, as a page is, unless ``UMBEL_METRICS_OPEN`` says otherwise.
 """
 
-# No postponed annotations here: FastAPI reads those of the inner functions, which refer to local names.
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from __future__ import annotations
 
-from fastapi import APIRouter, Header, Query, Response
+from dataclasses import replace
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 
 from umbel.monitor.metrics.prometheus import Metrics
 from umbel.monitor.metrics.scaling import Bounds, Scaling, Wanted
-from umbel.web.problems import NO_STORE, Answer, ProblemRoute, ask_store
+from umbel.web.problems import NO_STORE, Answer
+from umbel.web.signin.people import App
 
-if TYPE_CHECKING:
-    from umbel.app import Umbel
+__all__ = ("AutoscaleDocument", "router")
 
-__all__ = ("AutoscaleDocument", "build_metrics")
-
+router: Final = APIRouter(tags=["metrics"])
 _REPLICAS_MOST: Final = 10_000
 _NAME: Final = 255
 
@@ -40,36 +38,32 @@ class AutoscaleDocument(BaseModel):
     run: float | None = Field(description="What a job runs, on average")
 
 
-def build_metrics(app: "Umbel") -> APIRouter:
-    """Return the router of ``app``'s metrics."""
-    router = APIRouter(route_class=ProblemRoute, tags=["metrics"])
-    _add_metrics(router, Metrics(app))
-    _add_autoscale(router, Scaling(app))
-    return router
+@router.get("/metrics", responses={200: {"content": {"text/plain": {}}}})
+def prometheus(request: Request, app: App, accept: Annotated[str, Header()] = "") -> Response:
+    """Tell all metrics, in Prometheus' text format or in OpenMetrics."""
+    state = request.app.state
+    metrics: Metrics | None = getattr(state, "metrics", None)
+    if metrics is None:
+        metrics = state.metrics = Metrics(app)
+    text, content_type = metrics.exposition(accept)
+    return Response(text, headers={**NO_STORE, "Content-Type": content_type})
 
 
-def _add_metrics(router: APIRouter, metrics: Metrics) -> None:
-    @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    async def prometheus(accept: Annotated[str, Header()] = "") -> Response:
-        """Tell all metrics, in Prometheus' text format or in OpenMetrics."""
-        text, content_type = await run_in_threadpool(metrics.exposition, accept)
-        return Response(text, headers={**NO_STORE, "Content-Type": content_type})
-
-
-def _add_autoscale(router: APIRouter, scaling: Scaling) -> None:
-    @router.get("/autoscale", response_model=AutoscaleDocument)
-    async def autoscale(
-        queue: Annotated[list[Annotated[str, Query(max_length=_NAME)]] | None, Query(max_length=100)] = None,
-        least: Annotated[int | None, Query(alias="min", ge=0, le=_REPLICAS_MOST)] = None,
-        most: Annotated[int | None, Query(alias="max", ge=1, le=_REPLICAS_MOST)] = None,
-        drain: Annotated[float | None, Query(ge=1, le=86_400)] = None,
-        hold: Annotated[float | None, Query(ge=0, le=86_400)] = None,
-        slots: Annotated[int | None, Query(ge=1, le=100_000)] = None,
-    ) -> Response:
-        """Tell how many replicas of the workers that consume these queues (default: all) would do."""
-        given = {"least": least, "most": most, "drain": drain, "hold": hold, "slots": slots}
-        bounds = _bounds(scaling.bounds, {name: value for name, value in given.items() if value is not None})
-        return Answer(_document(await ask_store(scaling.ask, queue or None, bounds)), headers=NO_STORE)
+@router.get("/autoscale", response_model=AutoscaleDocument)
+def autoscale(
+    app: App,
+    queue: Annotated[list[Annotated[str, Query(max_length=_NAME)]] | None, Query(max_length=100)] = None,
+    least: Annotated[int | None, Query(alias="min", ge=0, le=_REPLICAS_MOST)] = None,
+    most: Annotated[int | None, Query(alias="max", ge=1, le=_REPLICAS_MOST)] = None,
+    drain: Annotated[float | None, Query(ge=1, le=86_400)] = None,
+    hold: Annotated[float | None, Query(ge=0, le=86_400)] = None,
+    slots: Annotated[int | None, Query(ge=1, le=100_000)] = None,
+) -> Response:
+    """Tell how many replicas of the workers that consume these queues (default: all) would do."""
+    given = {"least": least, "most": most, "drain": drain, "hold": hold, "slots": slots}
+    scaling = Scaling(app)
+    bounds = _bounds(scaling.bounds, {name: value for name, value in given.items() if value is not None})
+    return Answer(_document(scaling.ask(queue or None, bounds)), headers=NO_STORE)
 
 
 def _bounds(usual: Bounds, given: dict[str, Any]) -> Bounds:

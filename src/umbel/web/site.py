@@ -47,6 +47,8 @@ __all__ = ("BESIDE", "Site", "build_web")
 BESIDE: Final = ("assets", "health", "live", "metrics", "signin.pages", "theme")
 #: Of these the handlers themselves say who may ask.
 _FOR_EVERYBODY: Final = frozenset({"assets", "health", "signin.pages", "theme"})
+#: What ``UMBEL_METRICS_OPEN`` opens.
+_PROGRAMS: Final = frozenset({"/metrics", "/autoscale"})
 #: A request's body, in bytes: the arguments of a job may be sent, each byte of them as three.
 _BODY_LEAST: Final = 1_048_576
 _BODY_FACTOR: Final = 4
@@ -83,6 +85,8 @@ def build_web(
     without signing in. Raises :exc:`ConfigurationError` for settings that cannot work.
     """
     settings = app.settings
+    if settings.metrics_open:
+        open_paths |= _PROGRAMS
     routers = list(_routers(open_paths))
     doors = Doors.of(settings, user=user, sign_in_url=sign_in_url, open_paths=open_paths)
     web = FastAPI(

@@ -15,7 +15,6 @@ from umbel import Settings, Umbel
 from umbel.engine.store import Outgoing
 from umbel.errors import StoreUnreachable
 from umbel.testing.contract._suite import payload
-from umbel.web.metrics import build_metrics
 
 
 @pytest.fixture
@@ -31,10 +30,10 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Umbel]:
 
 @pytest.fixture
 def address(app: Umbel) -> Iterator[str]:
-    web = FastAPI()
-    web.include_router(build_metrics(app))
-    with serving(web) as found:
-        yield found
+    host = FastAPI()
+    host.mount("/ops", app.web())
+    with serving(host) as found:
+        yield f"{found}/ops"
 
 
 def test_prometheus_reads_it(address: str, app: Umbel) -> None:
@@ -78,3 +77,18 @@ def test_a_store_that_is_away_is_said(address: str, app: Umbel, monkeypatch: pyt
     answer = httpx.get(f"{address}/autoscale")
     assert answer.status_code == 503
     assert answer.json()["type"] == "urn:umbel:problem:store-unavailable"
+
+
+@pytest.mark.parametrize("path", ["metrics", "autoscale"])
+@pytest.mark.parametrize("is_open", [False, True])
+def test_c44_who_may_ask(path: str, is_open: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    token = "0123456789abcdef"
+    settings = Settings.load(web_token=token, metrics_open=is_open, history=False)
+    app = Umbel("shop", broker=f"sqlite:///{tmp_path / 'jobs.db'}", settings=settings, set_as_current=False)
+    with serving(app.web()) as address:
+        assert httpx.get(f"{address}/{path}").status_code == (200 if is_open else 401)
+        assert httpx.get(f"{address}/{path}", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+        assert httpx.get(f"{address}/api/openapi.json").status_code == 401
+    app.engine.close()
+    app.close()
