@@ -35,6 +35,7 @@ _STATUS: Final[tuple[tuple[str, int, str], ...]] = (
     ("NotPermitted", 403, "not-permitted"),
     ("JobFinished", 409, "job-finished"),
     ("BatchEnded", 409, "batch-ended"),
+    ("NoAnswer", 504, "no-answer"),
     ("LetterError", 409, "letter-not-replayable"),
     ("InvalidArguments", 422, "invalid-arguments"),
     ("PayloadTooLarge", 413, "payload-too-large"),
@@ -54,6 +55,7 @@ _TITLES: Final = {
     422: "That does not fit",
     501: "Not set up",
     503: "Not reachable now",
+    504: "No answer in time",
 }
 
 

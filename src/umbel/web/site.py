@@ -69,6 +69,10 @@ class Site:
     #: ``UMBEL_WEB_URL``: where people reach it.
     public_url: str | None
 
+    def has(self, path: str) -> bool:
+        """Whether the navigation leads to ``path``."""
+        return any(page.path == path for page in self.pages)
+
 
 def build_web(
     app: Umbel,

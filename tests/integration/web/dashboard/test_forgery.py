@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
 from tests.integration.web.dashboard.visitor import OPERATOR, OUTSIDE, VIEWER, Visitor, csrf_of, text_of
+from umbel.web import WebUser
 from umbel.web.signin.people import Operator, Viewer
 
 Make = Callable[..., FastAPI]
@@ -91,6 +92,15 @@ def test_c44_a_token_of_another_browser_or_another_person_is_refused(eve: Visito
     eve.sign_in(name="bob")
     assert eve.send("/act", {"csrf_token": before}).status_code == 403, "from before the sign-in"
     assert eve.submit("/", "/act").json() == {"by": "bob"}
+
+
+def test_c44_a_token_counts_for_whom_it_was_made(site: Make) -> None:
+    """Also where the browser keeps its cookies, as with the host application's users."""
+    visitor = Visitor(site({"user": lambda request: WebUser(request.headers["x-user"])}))
+    token = csrf_of(visitor.get("/", **{"x-user": "ann"}))
+    form = {"csrf_token": token, "theme": "dark"}
+    assert visitor.send("/theme", form, **{"x-user": "bob"}).status_code == 403
+    assert visitor.send("/theme", form, **{"x-user": "ann"}).status_code == 303
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
