@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -65,6 +66,8 @@ class WorkerRow:
     #: It takes no more jobs, and ends when it has ended those that it holds.
     is_draining: bool
     profile: Profile | None
+    #: Other processes of this very name: what is told to one of them is told to all.
+    namesakes: int = 0
 
     @property
     def is_full(self) -> bool:
@@ -85,12 +88,13 @@ class WorkersView:
         """Return all live processes, by name. Raises a :exc:`StoreError`."""
         found = sorted(self._app.engine.workers(), key=lambda one: (one.hostname, one.pid))
         said = self._ask([one.hostname for one in found][:_ASKED_MOST])
-        return tuple(_row(one, said.get(one.hostname)) for one in found)
+        names = Counter(one.hostname for one in found)
+        return tuple(_row(one, said.get(one.hostname), names[one.hostname] - 1) for one in found)
 
     def one(self, name: str) -> WorkerRow | None:
         """Return one live process; None when there is none of that name. Raises a :exc:`StoreError`."""
-        known = next((one for one in self._app.engine.workers() if one.hostname == name), None)
-        return None if known is None else _row(known, self._ask([name]).get(name))
+        known = [one for one in self._app.engine.workers() if one.hostname == name]
+        return _row(known[0], self._ask([name]).get(name), len(known) - 1) if known else None
 
     def forget(self) -> None:
         """Ask anew next time: something was changed."""
@@ -126,7 +130,7 @@ def _profile(said: Mapping[str, Any]) -> Profile:
     )
 
 
-def _row(known: WorkerStatus, said: Profile | None) -> WorkerRow:
+def _row(known: WorkerStatus, said: Profile | None, namesakes: int) -> WorkerRow:
     return WorkerRow(
         name=known.hostname,
         pid=known.pid,
@@ -136,4 +140,5 @@ def _row(known: WorkerStatus, said: Profile | None) -> WorkerRow:
         started=known.started,
         is_draining=not known.queues,
         profile=said,
+        namesakes=namesakes,
     )

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from tests.integration.monitor.events import Recorder, ended, queued
 from umbel import RateLimit, Retry, Umbel
+from umbel.monitor.alerts.symptoms import Rule, Symptom
 from umbel.settings import Settings
 
 
@@ -176,6 +177,28 @@ def test_tasks_show_how_their_jobs_fared_and_what_they_declare(app: Umbel, brows
     assert "Wait p95, last hour 1" in waited or re.search(r"Wait p95, last hour \d", waited)
 
 
+def test_alerts_say_what_is_wrong_and_who_looks_after_it(app: Umbel, browser: Browser) -> None:
+    assert "Nothing has been wrong" in browser.get("/alerts")
+    wrong = [
+        Symptom(rule=Rule.NO_CONSUMER, subject="money", summary="No worker consumes money, and one job waits in it."),
+        Symptom(rule=Rule.SCHEDULER, subject="shop", summary="The scheduler is silent: nightly should have run."),
+    ]
+    incidents = app.history.incidents
+    incidents.open("shop", wrong, ())
+    page = browser.get("/alerts")
+    assert "No worker consumes money" in page
+    assert "/queues/money" in page
+    first, second = incidents.going_on("shop")
+    said = browser.post("/alerts", f"/alerts/{first.number}/acknowledge")
+    assert "local looks after alert" in text_of(said)
+    incidents.end([second], ())
+    assert "should have run" not in browser.get("/alerts?over=false")
+    assert "should have run" in browser.get("/alerts?rule=scheduler")
+    assert "No worker consumes" not in browser.get("/alerts?rule=scheduler")
+    browser.get("/alerts?rule=nonsense", 422)
+    assert [one.action for one in app.history.audit.find().entries] == ["alert.acknowledge"]
+
+
 def test_who_may_only_look_sees_no_form_and_does_nothing(app: Umbel, tmp_path: Path) -> None:
     settings = Settings.load(
         data_dir=tmp_path,
@@ -208,7 +231,16 @@ def test_everything_is_there_without_a_history(app: Umbel, tmp_path: Path) -> No
     plain = Umbel("shop", settings=settings)
     plain.task(name="shop.pay", shared=False, queue="money")(nothing)
     browser = Browser(plain)
-    for path in ("/queues", "/queues/money", "/workers", "/batches", f"/batches/{batch.id}", "/schedules", "/tasks"):
+    for path in (
+        "/queues",
+        "/queues/money",
+        "/workers",
+        "/batches",
+        f"/batches/{batch.id}",
+        "/schedules",
+        "/tasks",
+        "/alerts",
+    ):
         browser.get(path)
     assert "UMBEL_HISTORY" in browser.get("/tasks/shop.pay")
     plain.engine.close()

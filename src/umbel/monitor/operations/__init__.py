@@ -1,4 +1,4 @@
-"""What a person may do: to jobs, dead letters, queues, workers, limits, schedules and batches.
+"""What a person may do: to jobs, dead letters, queues, workers, limits, schedules, batches and alerts.
 
     jobs.operations.queues.pause("mail", by=actor)
     selection = jobs.operations.jobs.preview(JobFilter(states=frozenset({JobState.FAILED}), task="shop.charge"))
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from umbel.monitor.operations.alerts import AlertOperations
 from umbel.monitor.operations.batches import BatchOperations
 from umbel.monitor.operations.desk import Desk
 from umbel.monitor.operations.jobs import JobOperations
@@ -36,6 +37,7 @@ class Operations:
 
     def __init__(self, app: Umbel) -> None:
         desk = Desk(app)
+        self.alerts: Final = AlertOperations(app, desk)
         self.batches: Final = BatchOperations(app, desk)
         self.jobs: Final = JobOperations(app, desk)
         self.letters: Final = LetterOperations(app, desk)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Final
-from urllib.parse import quote
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
@@ -45,4 +44,4 @@ def batch(
 @router.post("/batches/{batch_id:path}/cancel")
 def cancel(request: Request, batch_id: str, app: App, by: Operator) -> Response:
     """Cancel a batch."""
-    return act(request, f"/batches/{quote(batch_id, safe='')}", lambda: app.operations.batches.cancel(batch_id, by=by))
+    return act(request, f"/batches/{batch_id}", lambda: app.operations.batches.cancel(batch_id, by=by))

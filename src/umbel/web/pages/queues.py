@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from typing import Annotated, Final
-from urllib.parse import quote
 
 from fastapi import APIRouter, Form
 from starlette.requests import Request
@@ -89,4 +88,4 @@ def limit(
 
 
 def _place(name: str) -> str:
-    return f"/queues/{quote(name, safe='')}"
+    return f"/queues/{name}"

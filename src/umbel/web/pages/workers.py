@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Final
-from urllib.parse import quote
 
 from fastapi import APIRouter, Form
 from starlette.requests import Request
@@ -95,4 +94,4 @@ def reset(request: Request, app: App, by: Operator, name: Name) -> Response:
 
 
 def _place(name: str) -> str:
-    return f"/workers/{quote(name, safe='@')}"
+    return f"/workers/{name}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from markupsafe import Markup
 from starlette.requests import Request
@@ -41,7 +40,7 @@ def graph_of(request: Request, history: History, task_id: str) -> Graph | None:
             group=one.group_id,
             label=one.task or "unknown",
             state=one.state.value,
-            href=link(request, f"/jobs/{quote(one.id, safe='')}"),
+            href=link(request, f"/jobs/{one.id}"),
             is_current=one.id == task_id,
         )
         for one in workflow.jobs
