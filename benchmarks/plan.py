@@ -32,6 +32,7 @@ class Plan:
     million_rounds: int
     cost_rounds: int
     cost_seconds: float
+    page_views: int
 
 
 FULL = Plan(
@@ -54,6 +55,7 @@ FULL = Plan(
     million_rounds=15,
     cost_rounds=3,
     cost_seconds=1.5,
+    page_views=40,
 )
 
 QUICK = Plan(
@@ -76,6 +78,7 @@ QUICK = Plan(
     million_rounds=9,
     cost_rounds=1,
     cost_seconds=0.5,
+    page_views=20,
 )
 
 #: Shows that everything runs; its figures mean nothing.
@@ -99,4 +102,5 @@ TINY = Plan(
     million_rounds=1,
     cost_rounds=1,
     cost_seconds=0.1,
+    page_views=2,
 )

@@ -9,6 +9,7 @@ from benchmarks.measures.embedded import embedded
 from benchmarks.measures.history import history
 from benchmarks.measures.latency import latency
 from benchmarks.measures.million import million
+from benchmarks.measures.pages import pages
 from benchmarks.measures.redis import on_redis
 from benchmarks.measures.worker import worker
 
@@ -23,4 +24,5 @@ MEASURES: dict[str, Callable[[Bench], None]] = {
     "million": million,
     "declarations": declarations,
     "history": history,
+    "pages": pages,
 }

@@ -21,6 +21,13 @@ __all__ = ("end_in_child", "ended_of")
 #: An execution that was given back, and one that took its process with it.
 _GIVEN_BACK = {"requeue": "REQUEUED", "crash": "CRASHED"}
 
+#: How the document of a success begins, goes on after its result, and tells of progress: as the short path writes it,
+#: and as Celery does. What else is in it is told anyway.
+_SUCCESSES = (
+    ('{"status":"SUCCESS","result":', ',"traceback":null,"children":[],"date_done":', '"progress":'),
+    ('{"status": "SUCCESS", "result": ', ', "traceback": null, "children": [], "date_done": ', '"progress": '),
+)
+
 
 def ended_of(execution: Execution, entry: Settled) -> Ended | None:
     """Return what ``entry`` says of how ``execution`` has ended; None when that is no end of a try."""
@@ -28,10 +35,15 @@ def ended_of(execution: Execution, entry: Settled) -> Ended | None:
     own = delivery.task_id
     if own is None:
         return None
-    record = next((one for one in entry.records if one.task_id == own and _ends(one)), None)
+    record = None
+    for one in entry.records:
+        if one.task_id == own and _ends(one):
+            record = one
+            break
     state = record.state if record is not None else _unrecorded(execution, entry, own)
     if state is None:
         return None
+    document, result = (_document(entry), None) if record is None else _told_by(record)
     return Ended(
         own,
         delivery.queue,
@@ -40,11 +52,25 @@ def ended_of(execution: Execution, entry: Settled) -> Ended | None:
         delivery.enqueued,
         execution.started,
         time.time(),
-        _document(entry) if record is None else record.meta if isinstance(record.meta, str) else None,
+        document,
         # What a plain client has sent may be no text: it must not keep the end from being written.
         None if delivery.enqueued else delivery.payload.encode(errors="replace").decode(),
         None if execution.lines is None else execution.lines.told(),
+        result,
     )
+
+
+def _told_by(record: Record) -> tuple[str | None, str | None]:
+    """Return the document of an end and what it returned, one of which is enough."""
+    text = record.meta
+    if not isinstance(text, str):
+        return None, None
+    for success, nothing_more, progress in _SUCCESSES:
+        if text.startswith(success):
+            end = text.rfind(nothing_more)
+            if end > 0 and text.find(progress, end) < 0:
+                return None, text[len(success) : end]
+    return text, None
 
 
 def _document(entry: Settled) -> str | None:

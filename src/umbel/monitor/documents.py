@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 
 from umbel.monitor.texts import head, tail
 
-__all__ = ("MESSAGE_MOST", "RESULT_MOST", "TRACEBACK_MOST", "Outcome", "outcome_in")
+__all__ = ("MESSAGE_MOST", "RESULT_MOST", "TRACEBACK_MOST", "Outcome", "outcome_in", "returned")
 
 #: Characters that are kept.
 RESULT_MOST: Final = 16_384
@@ -62,6 +62,11 @@ class _Error(Struct, gc=False):
 _decode: Final = msgspec.json.Decoder(_Document).decode
 _error: Final = msgspec.json.Decoder(_Error).decode
 _NOTHING: Final = Outcome()
+
+
+def returned(result: str) -> Outcome:
+    """Return the outcome of a success of which ``result`` is JSON."""
+    return Outcome(result=head(result, RESULT_MOST))
 
 
 def outcome_in(document: str | None, *, failed: bool) -> Outcome:

@@ -16,7 +16,7 @@ from typing import Final
 from msgspec import Struct
 
 from umbel.engine.failures import fingerprint
-from umbel.monitor.documents import Outcome, outcome_in
+from umbel.monitor.documents import Outcome, outcome_in, returned
 from umbel.monitor.messages import Told, told_by
 from umbel.monitor.texts import clean
 from umbel.state.events import Ended, Queued
@@ -212,7 +212,10 @@ class Life:
             job.queued_at = event.queued or event.started or event.ended
         if job.queue is None:
             job.queue = clean(event.queue)
-        outcome = outcome_in(event.document, failed=event.state not in ("SUCCESS", _IGNORED))
+        if event.result is not None:
+            outcome = returned(event.result)
+        else:
+            outcome = outcome_in(event.document, failed=event.state not in ("SUCCESS", _IGNORED))
         word = _word(event, outcome)
         counts = Execution(word, self._waited(event), max(0.0, event.ended - event.started) if event.started else None)
         if event.started and word not in (INTERRUPTED, DEFERRED):

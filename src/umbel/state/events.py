@@ -94,6 +94,8 @@ class Ended(Struct, frozen=True, array_like=True, gc=False):
     payload: str | None = None
     #: What it has logged; None for nothing.
     lines: Lines | None = None
+    #: JSON: what a success has returned, instead of a document that says no more.
+    result: str | None = None
 
 
 class Ends(Struct, frozen=True, array_like=True):

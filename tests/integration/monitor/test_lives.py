@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from tests.integration.monitor.events import START, Recorder, ended, ends, failure, payload, queued, success
 from umbel.errors import JobNotFound
+from umbel.monitor.documents import RESULT_MOST
 from umbel.monitor.history import History
 from umbel.monitor.jobs_view import JobDetails
 from umbel.monitor.tables import ATTEMPTS, JOBS, MESSAGES
@@ -58,6 +59,13 @@ def test_a_success_is_told_in_one_row(history: History, tell: Any) -> None:
     assert not found.has_message
     with history.database.reading() as connection:
         assert connection.scalar(select(func.count()).select_from(ATTEMPTS)) == 0
+
+
+def test_a_success_may_tell_its_result_alone(history: History, tell: Any) -> None:
+    tell(queued("a"), ended("a", document="", result='[1,{"two":2}]'))
+    tell(queued("b"), ended("b", document="", result=f'"{"x" * 20_000}"'))
+    assert history.jobs.job("a").result == '[1,{"two":2}]'
+    assert len(str(history.jobs.job("b").result)) == RESULT_MOST
 
 
 def test_a_job_that_waits_keeps_its_message(history: History, tell: Any) -> None:
