@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -49,7 +50,7 @@ class Charts:
         if not kept:
             raise ValueError(f"A step of a chart is a multiple of 60 seconds, and not {step}.")
         first = int(since // step) * step
-        starts = range(first, int(until), step)
+        starts = range(first, math.ceil(until), step)
         if len(starts) > _POINTS_MOST:
             raise ValueError(f"A chart has {_POINTS_MOST} points at most, and not {len(starts)}: take a longer step.")
         sums = {start: Sum() for start in starts}

@@ -32,6 +32,7 @@ _STATUS: Final[tuple[tuple[str, int, str], ...]] = (
     ("JobNotFound", 404, "not-found"),
     ("LetterNotFound", 404, "not-found"),
     ("BatchNotFound", 404, "not-found"),
+    ("UnknownName", 404, "not-found"),
     ("NotPermitted", 403, "not-permitted"),
     ("JobFinished", 409, "job-finished"),
     ("BatchEnded", 409, "batch-ended"),

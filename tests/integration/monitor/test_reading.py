@@ -160,6 +160,11 @@ def test_charts_of_one_task_or_queue(filled: History, step: int) -> None:
     assert queued_in(task="shop.none") == 0
 
 
+def test_a_chart_ends_in_the_second_in_which_a_step_begins(filled: History) -> None:
+    points = filled.charts.series(since=START - 60, until=START + 0.5, step=60)
+    assert [point.start - START for point in points] == [-60, 0]
+
+
 @pytest.mark.parametrize(("step", "until"), [(0, 3600), (45, 3600), (-60, 3600), (60, 86_400 * 30)])
 def test_charts_refuse_what_they_cannot_show(history: History, step: int, until: float) -> None:
     with pytest.raises(ValueError, match="chart"):

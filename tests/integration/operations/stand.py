@@ -87,14 +87,14 @@ class Stand:
     def take(self, limit: int = 1000) -> list[Delivery]:
         return self.engine.fetch({QUEUE: 0}, limit)
 
-    def end(self, delivery: Delivery, *, fails: bool = False) -> None:
+    def end(self, delivery: Delivery, *, fails: bool = False, **told_too: Any) -> None:
         """Let a job that was taken end."""
         task_id = str(delivery.task_id)
         state = "FAILURE" if fails else "SUCCESS"
         error = {"exc_type": "ValueError", "exc_message": ["no"], "exc_module": "builtins"}
         document = json.dumps({"status": state, "result": error if fails else 3, "traceback": None, "task_id": task_id})
         now = time.time()
-        told = Ended(task_id, delivery.queue, 0, state, delivery.enqueued, now, now, document)
+        told = Ended(task_id, delivery.queue, 0, state, delivery.enqueued, now, now, document, **told_too)
         key = replayed_key(headers_of(delivery.payload))
         letter: Any = letter_of(delivery, error=ValueError("no"), release="v1") if fails else None
         if key and not fails:

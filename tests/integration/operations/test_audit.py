@@ -21,6 +21,7 @@ ACTIONS: dict[str, Callable[[Operations, Actor], object]] = {
     "job.retry": lambda do, by: do.jobs.retry("a", by=by),
     "job.rerun": lambda do, by: do.jobs.rerun("a", by=by),
     "job.delete": lambda do, by: do.jobs.delete("a", by=by),
+    "job.put_back": lambda do, by: do.jobs.put_back("a", by=by),
     "jobs.cancel": lambda do, by: do.jobs.cancel_all(do.jobs.preview(waiting()), by=by),
     "jobs.retry": lambda do, by: do.jobs.retry_all(do.jobs.preview(failed()), by=by),
     "jobs.rerun": lambda do, by: do.jobs.rerun_all(do.jobs.preview(failed()), by=by),
@@ -40,6 +41,7 @@ ACTIONS: dict[str, Callable[[Operations, Actor], object]] = {
     "limit.change": lambda do, by: do.limits.change("shop.add", "5/m", by=by),
     "limit.reset": lambda do, by: do.limits.reset("shop.add", by=by),
     "schedule.run": lambda do, by: do.schedules.run_now("nightly", by=by),
+    "alert.acknowledge": lambda do, by: do.alerts.acknowledge(1, by=by),
     "batch.cancel": lambda do, by: do.batches.cancel("a", by=by),
 }
 

@@ -16,6 +16,7 @@ from umbel.errors import (
     LetterNotFound,
     NotDeletable,
     NotRepeatable,
+    OperationError,
     SelectionChanged,
     UnknownName,
 )
@@ -193,6 +194,21 @@ def test_delete_forgets_a_job_that_has_ended(stand: Stand) -> None:
     done = stand.jobs.delete_all(stand.jobs.preview(JobFilter()), by=ANN)
     assert (done.done, done.left_alone) == (2, 1)
     assert set(stand.states()) == {"waits"}
+
+
+def test_a_lost_job_is_put_back_once(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("umbel.monitor.where._LOST_SECONDS", -1.0)
+    stand.put("a", "b")
+    assert stand.app.operations.queues.purge("celery", by=ANN).count == 2
+    # The stand's worker would be asked, and does not answer.
+    stand.engine.close_lease()
+    assert stand.jobs.put_back("a", by=ANN).state is JobState.QUEUED
+    with pytest.raises(OperationError, match="'celery'"):
+        stand.jobs.put_back("a", by=ANN)
+    stand.engine.open_lease("w1@here", ["celery"], 100)
+    assert stand.work() == ["a"]
+    with pytest.raises(OperationError, match="succeeded"):
+        stand.jobs.put_back("a", by=ANN)
 
 
 @pytest.mark.parametrize(

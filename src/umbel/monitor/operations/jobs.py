@@ -168,6 +168,17 @@ class JobOperations:
 
         return self._all(selection, by, "delete", "deleted", delete_row)
 
+    def put_back(self, job_id: str, *, by: Actor) -> Outcome:
+        """Queue a job again that is lost, with its own message, however many ask for that at a time.
+
+        Raises :exc:`OperationError` for one that is not, with where it is.
+        """
+        with self._desk.action(by, "job.put_back", job_id):
+            done = self._app.where.put_back(job_id)
+            if not done.queued:
+                raise OperationError(" ".join((done.now.text, *done.now.notes)))
+        return Outcome(text=f"Job {job_id} is queued again.", target=job_id, state=JobState.QUEUED)
+
     def _delete(self, row: JobRow) -> None:
         if not self._app.history.drop_ended([row.number]):
             # It was asked a moment ago: it goes on, or somebody else has deleted it.

@@ -10,18 +10,23 @@ every request of the site that is not safe (POST, PUT, PATCH, DELETE) needs an o
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Final
 
 from fastapi import Depends
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from umbel.app import Umbel
+from umbel.errors import UmbelError
 from umbel.monitor.actors import Actor
 from umbel.web.problems import Problem
 from umbel.web.signin.forgery import SAFE, check_forgery
 from umbel.web.signin.next_page import path_of
 
 __all__ = ("App", "Operator", "Viewer", "operator", "protect", "viewer")
+
+logger = logging.getLogger("umbel.web")
 
 #: What changes nothing but what the asking browser itself keeps.
 _OWN_AFFAIRS: Final = frozenset({"/signin", "/signout", "/theme"})
@@ -48,8 +53,20 @@ async def protect(request: Request) -> None:
     if request.method in SAFE:
         return
     if path_of(request.scope) not in _OWN_AFFAIRS:
+        if not viewer(request).may_act:
+            await run_in_threadpool(_note_refusal, request)
         operator(request)
     await check_forgery(request)
+
+
+def _note_refusal(request: Request) -> None:
+    """Write down that somebody wanted to act who may not; what they wanted goes by its address."""
+    try:
+        target = f"{request.method} {path_of(request.scope)}"
+        _app(request).history.audit.write(viewer(request), "web.act", target, outcome="refused")
+    except UmbelError as error:
+        # They are refused all the same.
+        logger.error("The audit log could not be written: %s", error)
 
 
 def _app(request: Request) -> Umbel:
