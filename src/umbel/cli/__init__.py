@@ -9,6 +9,7 @@ import click
 
 from umbel import __version__
 from umbel.cli.alerts import alerts
+from umbel.cli.autoscale import autoscale
 from umbel.cli.batch import batch
 from umbel.cli.beat import beat
 from umbel.cli.bench import bench
@@ -82,6 +83,7 @@ for _command in (
     why,
     jobs,
     alerts,
+    autoscale,
     batch,
     dead,
     config,

@@ -84,7 +84,10 @@ def ack(invocation: Invocation, number: int, by: str | None) -> None:
 @app_options
 @pass_invocation
 def test(invocation: Invocation) -> None:
-    """Tell a test by each way that is configured, and say what came of it."""
+    """Tell a test by each way that is configured.
+
+    Says of each what came of it, and exits 1 when one of them failed.
+    """
     from umbel.engine.alerts_told import alerts_told
     from umbel.monitor.alerts.channels import channels_of
     from umbel.monitor.alerts.plan import Plan

@@ -48,6 +48,7 @@ def examine(app: Umbel) -> Iterator[Finding]:
     elif is_redis(app.conf.broker_url):
         yield from check_redis(app.engine.server_settings())  # type: ignore[attr-defined]
     yield from check_outbox(app)
+    yield from check_alerts(app)
     yield from check_versions()
 
 
@@ -108,6 +109,28 @@ def check_limits(app: Celery) -> Iterator[Finding]:
         )
     elif not wrong:
         yield Finding("limits", "ok", "Every soft limit is below its hard limit.")
+
+
+def check_alerts(app: Umbel) -> Iterator[Finding]:
+    """C38: whoever is to be told can be told."""
+    from umbel.engine.alerts_told import alerts_told
+    from umbel.errors import ConfigurationError
+    from umbel.monitor.alerts.plan import Plan
+
+    if not (app.settings.history and app.settings.alerts):
+        off = "UMBEL_ALERTS" if app.settings.history else "UMBEL_HISTORY"
+        yield Finding("alerts", "note", f"{off} is off: nobody is told what is wrong.")
+        return
+    try:
+        from umbel.monitor.alerts.channels import channels_of
+
+        names = [channel.name for channel in channels_of(Plan.of(alerts_told(app)))]
+    except ConfigurationError as error:
+        yield Finding("alerts", "problem", str(error))
+    except ImportError:
+        yield Finding("alerts", "note", "There is no history, and so no alerts: pip install 'umbel[sqlalchemy]'.")
+    else:
+        yield Finding("alerts", "ok", f"Alerts go to {', '.join(names)}; 'umbel alerts test' tries that.")
 
 
 def check_results(app: Celery) -> Iterator[Finding]:

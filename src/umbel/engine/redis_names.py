@@ -79,13 +79,11 @@ class RedisNames:
             heads += [(name, self._store.kombu(name + BAND) + line) for name in names for line in lines[name]]
             for _, head in heads:
                 # Takers pop at the right.
-                pipe.lindex(head, -1)
+                pipe.lrange(head, -1, -1)
             pipe.time()
-            *elements, (seconds, micros) = pipe.execute()
+            *found, (seconds, micros) = pipe.execute()
         now = seconds + micros / 1_000_000
-        return longest(
-            (name, _waited(element, now)) for (name, _), element in zip(heads, elements, strict=True) if element
-        )
+        return longest((name, _waited(one[0], now)) for (name, _), one in zip(heads, found, strict=True) if one)
 
     def drop(self, name: str) -> None:
         """Remove a queue: a transient one with its bindings, of a lasting one only what waits in it."""

@@ -5,7 +5,6 @@ Behind the site's sign-in, as a page is, unless ``UMBEL_METRICS_OPEN`` says othe
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Request
@@ -13,7 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from umbel.monitor.metrics.prometheus import Metrics
-from umbel.monitor.metrics.scaling import Bounds, Scaling, Wanted
+from umbel.monitor.metrics.scaling import Scaling, Wanted
 from umbel.web.problems import NO_STORE, Answer
 from umbel.web.signin.people import App
 
@@ -60,15 +59,9 @@ def autoscale(
     slots: Annotated[int | None, Query(ge=1, le=100_000)] = None,
 ) -> Response:
     """Tell how many replicas of the workers that consume these queues (default: all) would do."""
-    given = {"least": least, "most": most, "drain": drain, "hold": hold, "slots": slots}
     scaling = Scaling(app)
-    bounds = _bounds(scaling.bounds, {name: value for name, value in given.items() if value is not None})
+    bounds = scaling.bounds.but(least=least, most=most, drain=drain, hold=hold, slots=slots)
     return Answer(_document(scaling.ask(queue or None, bounds)), headers=NO_STORE)
-
-
-def _bounds(usual: Bounds, given: dict[str, Any]) -> Bounds:
-    bounds = replace(usual, **given)
-    return replace(bounds, most=max(bounds.least, bounds.most))
 
 
 def _document(found: Wanted) -> dict[str, Any]:

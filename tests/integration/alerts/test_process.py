@@ -138,4 +138,7 @@ def test_the_command_line(project: Path, receiver: Receiver, box: Mailbox, monke
     assert done.stdout == "Alert 1 is looked after by ann.\n"
     assert "ann" in umbel("alerts", "list", "--all").stdout
     assert umbel("alerts", "ack", "7").returncode == 1
+    assert umbel("autoscale", "--min", "3").stdout == "3\n"
+    assert json.loads(umbel("autoscale", "-Q", "mail", "--slots", "7", "--json").stdout)["load"]["slots"] == 7
+    assert "Alerts go to log, webhook" in umbel("doctor").stdout
     assert CliRunner().invoke(umbel_command, ["alerts", "--help"]).exit_code == 0

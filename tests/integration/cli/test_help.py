@@ -43,8 +43,8 @@ def options(name: str) -> set[str]:
 
 def test_all_commands_of_the_design_are_there() -> None:
     wanted = (
-        "init up worker beat web status enqueue call cancel why jobs batch dead config key pause resume purge limits "
-        "effects migrate release outbox doctor bench"
+        "init up worker beat web status top enqueue call cancel why jobs alerts autoscale batch dead config key "
+        "pause resume purge limits effects migrate release outbox doctor bench"
     )
     assert list(umbel_command.list_commands(click.Context(umbel_command))) == wanted.split()
 

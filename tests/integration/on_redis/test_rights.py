@@ -104,6 +104,10 @@ def test_c14_the_rights_of_the_manual_suffice_for_everything(plant: Plant, serve
     plant.send("say", "dropped", countdown=3600)
     assert "Dropped 1" in umbel(plant, "purge", "celery", "--yes")
     app.engine.sweep()
+    plant.send("say", "waits", queue="nobody's")
+    assert set(app.engine.names.waits()) == {"nobody's"}
+    assert app.engine.letters.count() == 0
+    assert "Dropped 1" in umbel(plant, "purge", "nobody's", "--yes")
     until(plant.empty, "an empty queue")
     worker.stop()
     plant.send("say", "back", countdown=3600)

@@ -111,6 +111,10 @@ def _failures(database: Database, plan: Plan, since: float) -> Iterator[tuple[fl
 
 
 def _dead_letters(engine: Engine, plan: Plan, since: float) -> Iterator[tuple[float, str, str]]:
+    newest = engine.letters.find(limit=1)
+    if not newest or newest[0].died < since:
+        # A store may have to look at all of them for those that fit.
+        return
     letters = engine.letters.find(LetterFilter(since=since), limit=_LETTERS_MOST)
     by_task: dict[str, list[str]] = {}
     for letter in letters:

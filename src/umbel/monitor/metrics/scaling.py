@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from umbel.monitor.metrics.live import Live, read_live
 
@@ -41,6 +41,11 @@ class Bounds:
     hold: float = 300.0
     #: Of one replica; None: as those that live have, or one process with ``UMBEL_CONCURRENCY``.
     slots: int | None = None
+
+    def but(self, **given: Any) -> Bounds:
+        """Return the same with what is given and not None, within what makes sense."""
+        changed = replace(self, **{name: value for name, value in given.items() if value is not None})
+        return replace(changed, most=max(changed.least, changed.most), drain=max(1.0, changed.drain))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +106,10 @@ class Scaling:
     def bounds(self) -> Bounds:
         """What the settings ask for."""
         told = self._app.settings
-        return Bounds(
+        return Bounds().but(
             least=told.autoscale_min,
-            most=max(told.autoscale_min, told.autoscale_max),
-            drain=max(1.0, told.autoscale_drain.total_seconds()),
+            most=told.autoscale_max,
+            drain=told.autoscale_drain.total_seconds(),
             hold=told.autoscale_hold.total_seconds(),
         )
 
