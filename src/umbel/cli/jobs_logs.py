@@ -25,9 +25,9 @@ __all__ = ("logs",)
 @app_options
 @pass_invocation
 def logs(invocation: Invocation, task_id: str, as_json: bool) -> None:
-    """Show what a job has logged and printed, in each of its executions.
+    """Show what a job has logged and printed.
 
-    Of one that runs, its last lines until now.
+    In each of its executions; of one that runs, its last lines until now.
     """
     app = invocation.umbel()
     history = history_of(app)
