@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from umbel.cli.group import Failure
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
 
 __all__ = ("put_back",)
@@ -20,7 +19,6 @@ def put_back(invocation: Invocation, task_id: str) -> None:
     A job is lost when the history says that it waits or runs and nothing else has known of it for a minute. However
     often this is run, it is queued once.
     """
-    done = invocation.umbel().where.put_back(task_id)
-    if not done.queued:
-        raise Failure(f"It was not put back. {' '.join((done.now.text, *done.now.notes))}")
-    click.echo(f"It was put back. {done.now.text}")
+    from umbel.monitor.actors import cli_actor
+
+    click.echo(invocation.umbel().operations.jobs.put_back(task_id, by=cli_actor()).text)

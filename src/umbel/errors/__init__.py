@@ -37,6 +37,7 @@
     │   ├── SelectionChanged      more fit now than were previewed, or the preview is of something else
     │   ├── NotRepeatable         the job's arguments are not known, so they have to be given
     │   ├── NotDeletable          the job has not ended
+    │   ├── NotLost               the job is not lost, so it is not put back
     │   └── NoAnswer              a worker has not answered in time
     └── JobError                  one job cannot do what was asked
         ├── JobNotFound           no job has this id, or its result has expired
@@ -52,6 +53,7 @@ from __future__ import annotations
 from umbel.errors.operations import (
     NoAnswer,
     NotDeletable,
+    NotLost,
     NotPermitted,
     NotRepeatable,
     OperationError,
@@ -74,10 +76,10 @@ __all__ = (
     "AddressRefused", "BatchEnded", "BatchError", "BatchNotFound", "BreakerOpen", "CheckpointTaken",
     "ConfigurationError", "DispatchError", "DispatchTimeout", "EffectRunning", "EffectUncertain", "InvalidArguments",
     "JobError", "JobFinished", "JobNotFound", "LetterBusy", "LetterError", "LetterNotFound", "LimitReached",
-    "LockTaken", "MoveRefused", "NoAnswer", "NotDeletable", "NotPermitted", "NotRepeatable", "NotReplayable",
-    "OperationError", "PayloadRefused", "PayloadTooLarge", "SelectionChanged", "StoreCorrupt", "StoreDenied",
-    "StoreError", "StoreForeign", "StoreFull", "StoreReadOnly", "StoreTooNew", "StoreUnreachable", "UmbelError",
-    "UnknownName", "WaitRefused", "WebhookFailed", "WebhookRefused",
+    "LockTaken", "MoveRefused", "NoAnswer", "NotDeletable", "NotLost", "NotPermitted", "NotRepeatable",
+    "NotReplayable", "OperationError", "PayloadRefused", "PayloadTooLarge", "SelectionChanged", "StoreCorrupt",
+    "StoreDenied", "StoreError", "StoreForeign", "StoreFull", "StoreReadOnly", "StoreTooNew", "StoreUnreachable",
+    "UmbelError", "UnknownName", "WaitRefused", "WebhookFailed", "WebhookRefused",
 )  # fmt: skip
 
 

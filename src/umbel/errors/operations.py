@@ -7,6 +7,7 @@ from umbel.errors.root import UmbelError
 __all__ = (
     "NoAnswer",
     "NotDeletable",
+    "NotLost",
     "NotPermitted",
     "NotRepeatable",
     "OperationError",
@@ -61,6 +62,15 @@ class NotDeletable(OperationError):
         self.job_id = job_id
         self.state = state
         super().__init__(f"Job {job_id!r} has not ended ({state}): cancel it before you delete it.")
+
+
+class NotLost(OperationError):
+    """The job is not lost, or its message was not kept, so that it is not put back; ``reason`` says where it is."""
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        self.job_id = job_id
+        self.reason = reason
+        super().__init__(f"Job {job_id!r} was not put back. {reason}")
 
 
 class NoAnswer(OperationError):

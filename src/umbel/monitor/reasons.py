@@ -23,6 +23,8 @@ def explain(facts: Facts) -> Whereabouts:
     status, location, row = facts.status, facts.location, facts.row
     if status is not None and status.state.finished:
         return _ended(facts, status.state, status.updated, status.error)
+    if facts.lost:
+        return _lost(facts)
     if location is not None:
         return _held(facts, location) if location.lease is not None else _waits(facts, location)
     if facts.letter is not None:
@@ -35,8 +37,6 @@ def explain(facts: Facts) -> Whereabouts:
         return _ended(facts, row.state, row.ended_at, error)
     if facts.outbox is not None:
         return _in_outbox(facts)
-    if facts.lost:
-        return _lost(facts)
     if status is not None or row is not None:
         state = status.state if status is not None else row.state if row is not None else None
         text = f"Its last known state is {state}, and no queue holds it: it may have been purged."

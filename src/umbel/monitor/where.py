@@ -32,6 +32,7 @@ from umbel.settings import data_directory
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
+    from umbel.engine.store import Location
     from umbel.jobs.outbox_relay import Relay
     from umbel.monitor.history import History
 
@@ -103,7 +104,7 @@ class WhereIs:
         facts = self._with_row(facts)
         if status is not None and status.state.finished:
             return facts
-        if location is None:
+        if location is None or _is_nowhere(facts, location):
             return self._gone(facts)
         return self._waiting(facts) if location.lease is None else self._running(facts) if live else facts
 
@@ -225,6 +226,13 @@ class WhereIs:
             return self._app.history
         except ConfigurationError:
             return None
+
+
+def _is_nowhere(facts: Facts, location: Location) -> bool:
+    """Whether a job's record says that it waits in a queue in which nothing is."""
+    queue = facts.queues.get(location.queue)
+    waits = location.lease is None and location.due is None and location.position is None
+    return waits and (queue is None or not (queue.ready or queue.leased or queue.suspect))
 
 
 def _without_message(found: Whereabouts) -> Whereabouts:

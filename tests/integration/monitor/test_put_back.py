@@ -108,6 +108,24 @@ def _forget_message(shop: Shop, task_id: str) -> None:
             client.delete(store.key(f"job:{task_id}"))
 
 
+@pytest.mark.parametrize("shop", ["redis"], indirect=True)
+def test_a_record_that_leads_nowhere_does_not_keep_it_from_being_put_back(shop: Shop) -> None:
+    """As when somebody has deleted the list of a queue."""
+    shop.app.send_task("shop.add", (1, 2), task_id="a")
+    shop.record()
+    store = shop.engine.store  # type: ignore[attr-defined]
+    with store.asking() as client:
+        client.delete(store.kombu(QUEUE))
+    assert shop.app.where.find("a").place is Place.LOST
+    again = Outgoing(QUEUE, payload("a"), "a", once=True, revived=True)
+    assert shop.app.where.put_back("a").queued
+    assert not shop.engine.enqueue([again])
+    # Nor while somebody has it, and the list is gone.
+    shop.engine.open_lease("here@test", [QUEUE], 1)
+    assert [one.task_id for one in shop.engine.fetch({QUEUE: 0}, 10)] == ["a"]
+    assert not shop.engine.enqueue([again])
+
+
 def test_a_passing_state_does_not_keep_it_from_being_put_back(shop: Shop) -> None:
     """As one that its worker had begun and a restored store has not."""
     shop.lose()

@@ -20,7 +20,7 @@ from umbel.monitor.recorder import Recorder
 from umbel.settings import Settings
 from umbel.state.events import Ended
 
-__all__ = ("ANN", "SECRET", "VERA", "Stand", "failed", "waiting")
+__all__ = ("ANN", "QUEUE", "SECRET", "VERA", "Stand", "failed", "waiting")
 
 ANN = Actor("ann", Role.OPERATOR, "token")
 VERA = Actor("vera", Role.VIEWER, "token")

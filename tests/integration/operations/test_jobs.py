@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.integration.operations.stand import ANN, SECRET, Stand, failed, waiting
+from tests.integration.operations.stand import ANN, QUEUE, SECRET, Stand, failed, waiting
 from umbel import JobState
 from umbel.errors import (
     InvalidArguments,
@@ -15,11 +15,13 @@ from umbel.errors import (
     LetterBusy,
     LetterNotFound,
     NotDeletable,
+    NotLost,
     NotRepeatable,
     OperationError,
     SelectionChanged,
     UnknownName,
 )
+from umbel.monitor import where
 from umbel.monitor.job_filter import JobFilter
 from umbel.monitor.operations import JobSelection
 from umbel.monitor.operations import jobs as job_operations
@@ -229,3 +231,19 @@ def test_jobs_are_found_by_an_argument(embedded: Stand, argument: str, found: se
         any_.apply_async((), values, task_id=job_id)
     embedded.record()
     assert {row.id for row in embedded.app.history.jobs.find(JobFilter(argument=argument)).jobs} == found
+
+
+def test_a_lost_job_is_put_back_by_name(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(where, "_LOST_SECONDS", 0.0)
+    stand.put("a", "b")
+    stand.engine.purge(QUEUE)
+    # A worker that does not answer may have it.
+    stand.engine.close_lease()
+    assert stand.jobs.put_back("a", by=ANN).state is JobState.QUEUED
+    stand.record()
+    with pytest.raises(NotLost, match="'a' was not put back. shop.add waits in"):
+        stand.jobs.put_back("a", by=ANN)
+    stand.engine.open_lease("w1@here", [QUEUE], 100)
+    assert stand.work() == ["a"]
+    with pytest.raises(NotLost, match="shop.add succeeded"):
+        stand.jobs.put_back("a", by=ANN)

@@ -10,11 +10,24 @@ if ARGV[5] == '1' then
 end
 local at = now()
 local new = 0
--- Of a message that is known to be lost a passing state counts for nothing: once is 2 then.
-local function known(id, once)
-    if once ~= 2 or redis.call('EXISTS', key('job:' .. id)) == 1 then
-        return redis.call('EXISTS', key('job:' .. id), document_key(id)) > 0
+-- Whether the message of a job's record is nowhere: nobody holds it, and the list is gone in which it waited.
+local function is_gone(id, record)
+    local where = cut(record)
+    if string.sub(where, 1, 1) ~= 'q' or redis.call('EXISTS', string.sub(where, 2)) == 1 then return false end
+    local tail = ' ' .. id .. '"}'
+    for _, token in ipairs(redis.call('HKEYS', key('leases'))) do
+        for _, value in ipairs(redis.call('HVALS', key('held:' .. token))) do
+            if string.sub(value, -#tail) == tail then return false end
+        end
     end
+    return true
+end
+
+-- Of a message that is known to be lost neither a record that leads nowhere counts nor a passing state: once is 2 then.
+local function known(id, once)
+    if once ~= 2 then return redis.call('EXISTS', key('job:' .. id), document_key(id)) > 0 end
+    local record = redis.call('GET', key('job:' .. id))
+    if record and not is_gone(id, record) then return true end
     local guard = guard_of(id)
     if guard then return guard[2] == 1 end
     return redis.call('EXISTS', document_key(id)) == 1

@@ -18,6 +18,7 @@ from umbel.errors import (
     LetterError,
     LetterNotFound,
     NotDeletable,
+    NotLost,
     OperationError,
 )
 from umbel.monitor.operations.again import Again
@@ -169,15 +170,15 @@ class JobOperations:
         return self._all(selection, by, "delete", "deleted", delete_row)
 
     def put_back(self, job_id: str, *, by: Actor) -> Outcome:
-        """Queue a job again that is lost, with its own message, however many ask for that at a time.
+        """Queue a job again that is lost, with its own message; however many do so at a time, once.
 
-        Raises :exc:`OperationError` for one that is not, with where it is.
+        Raises :exc:`NotLost` with where it is.
         """
         with self._desk.action(by, "job.put_back", job_id):
             done = self._app.where.put_back(job_id)
             if not done.queued:
-                raise OperationError(" ".join((done.now.text, *done.now.notes)))
-        return Outcome(text=f"Job {job_id} is queued again.", target=job_id, state=JobState.QUEUED)
+                raise NotLost(job_id, " ".join((done.now.text, *done.now.notes)))
+        return Outcome(text=f"Job {job_id} was put back. {done.now.text}", target=job_id, state=JobState.QUEUED)
 
     def _delete(self, row: JobRow) -> None:
         if not self._app.history.drop_ended([row.number]):
