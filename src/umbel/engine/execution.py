@@ -20,13 +20,14 @@ from umbel.engine.burial import letter_of
 from umbel.engine.failures import FAILURES
 from umbel.engine.headers import PROGRESS
 from umbel.engine.store import Outgoing, Record, ReplayEnd, Settled
-from umbel.engine.telling import ended_of
+from umbel.engine.telling import began_of, ended_of
 
 if TYPE_CHECKING:
     from umbel.engine.flusher import Flusher
     from umbel.engine.holdings import Holding
     from umbel.engine.job_log import Kept
     from umbel.engine.store import Delivery
+    from umbel.state.events import Ended
 
 __all__ = (
     "Execution",
@@ -77,6 +78,7 @@ class Execution:
         "settled",
         "started",
         "task",
+        "told_begun",
         "unrecorded",
     )
 
@@ -103,6 +105,7 @@ class Execution:
         self.settled = False
         #: When the job began; 0 while it has not, and while an early acknowledgement is settled, which is no end.
         self.started = 0.0
+        self.told_begun = False
         self.unrecorded = unrecorded
         #: A closed execution is one that was given up: whatever still comes from it is dropped.
         self.closed = False
@@ -130,7 +133,7 @@ class Execution:
         other.batch, other.checkpoints, other.lines = self.batch, self.checkpoints, self.lines
         other.entry = Settled(self.delivery.seq)
         other.settled, other.started = self.settled, self.started
-        other.unrecorded = self.unrecorded
+        other.unrecorded, other.told_begun = self.unrecorded, self.told_begun
         other.closed = False
         other._flusher = self._flusher
         other.progress_told, other._progress_carried = self.progress_told, self._progress_carried
@@ -156,7 +159,12 @@ class Execution:
         if not self.closed:
             # Acknowledged early, the message is not ours any more, but the job is.
             seq = None if self.settled else self.delivery.seq
-            self._flusher.note(seq, task_id, lambda: self._described(make()), ring=ring)
+            self._flusher.note(seq, task_id, lambda: self._described(make()), self._began, ring=ring)
+
+    def _began(self) -> Ended | None:
+        """Return that it has begun, once."""
+        told, self.told_begun = self.told_begun, True
+        return None if told else began_of(self)
 
     def bury(self, error: BaseException, *, reason: str | None = None, traceback: str = "") -> None:
         """Keep a dead letter with this execution's end: the job has failed for good."""

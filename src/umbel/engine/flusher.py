@@ -18,6 +18,7 @@ from umbel.engine.holdings import Holdings
 from umbel.engine.outage import Outage
 from umbel.engine.store import ChordPart, Engine, Record, Settled
 from umbel.errors import StoreError
+from umbel.state.events import Ended
 
 __all__ = ("Flusher",)
 
@@ -36,7 +37,7 @@ class Flusher:
         #: What the jobs of this process hold while they wait for a slot, and until it is freed.
         self.holdings: Final = Holdings()
         self._entries: deque[Settled] = deque()
-        self._notes: dict[str, tuple[float, int | None, Callable[[], Record]]] = {}
+        self._notes: dict[str, tuple[float, int | None, Callable[[], Record], Callable[[], Ended | None]]] = {}
         self._wake = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
@@ -73,13 +74,22 @@ class Flusher:
         self._entries.append(entry)
         self._ring()
 
-    def note(self, seq: int | None, task_id: str, make: Callable[[], Record], *, ring: bool = True) -> None:
+    def note(
+        self,
+        seq: int | None,
+        task_id: str,
+        make: Callable[[], Record],
+        began: Callable[[], Ended | None],
+        *,
+        ring: bool = True,
+    ) -> None:
         """Write a passing state of ``task_id`` soon; only the latest counts. Never blocks.
 
-        Without ``ring`` it waits for somebody to :meth:`remind` of it.
+        ``began`` returns what the history is to know by then. Without ``ring`` it waits for somebody to :meth:`remind`
+        of it.
         """
         known = self._notes.get(task_id)
-        self._notes[task_id] = (known[0] if known else time.monotonic() + _NOTE_SECONDS, seq, make)
+        self._notes[task_id] = (known[0] if known else time.monotonic() + _NOTE_SECONDS, seq, make, began)
         if ring:
             self._ring()
 
@@ -149,7 +159,7 @@ class Flusher:
     def _patience(self) -> float | None:
         if self._entries or self._stopping:
             return 0.0
-        due = [due for due, _, _ in list(self._notes.values())]
+        due = [due for due, *_ in list(self._notes.values())]
         if self.holdings.owes and self._free_due < math.inf:
             due.append(self._free_due)
         return max(0.001, min(due) - time.monotonic()) if due else None
@@ -165,10 +175,10 @@ class Flusher:
     def _ripe(self) -> list[Settled]:
         now = time.monotonic()
         ripe: list[Settled] = []
-        for task_id, (due, seq, make) in list(self._notes.items()):
+        for task_id, (due, seq, make, began) in list(self._notes.items()):
             if (due <= now or self._stopping) and self._notes.pop(task_id, None) is not None:
                 try:
-                    ripe.append(Settled(seq, records=[make()]))
+                    ripe.append(Settled(seq, records=[make()], told=began() if self.tells else None))
                 except Exception:
                     logger.exception("A passing state of job %s could not be encoded and was dropped.", task_id)
         return ripe

@@ -36,7 +36,7 @@ from umbel.engine.job_log import told_of
 from umbel.engine.protection import Protection, carries
 from umbel.engine.registry import engine_of
 from umbel.engine.store import ChordPart, Record, Settled, Stored
-from umbel.engine.telling import end_in_child
+from umbel.engine.telling import began_in_child, end_in_child
 from umbel.errors import StoreError
 from umbel.state.events import Ended
 
@@ -92,11 +92,12 @@ class EngineBackend(BaseBackend):
             return None
         if record.state == states.STARTED:
             self._began = (record.task_id, time.time())
-            return None
         if not self.engine.events.known:
             return None
         task_id, began = self._began
         queue = (getattr(request, "delivery_info", None) or {}).get("routing_key") or ""
+        if record.state == states.STARTED:
+            return began_in_child(record, queue, began)
         return end_in_child(record, queue, began if task_id == record.task_id else 0.0, told_of(request))
 
     #: Which job has begun in a prefork child, and when: it runs one at a time.

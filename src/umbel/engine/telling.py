@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from umbel.engine.execution import Execution
     from umbel.engine.store import Record, Settled
 
-__all__ = ("end_in_child", "ended_of")
+__all__ = ("began_in_child", "began_of", "end_in_child", "ended_of")
 
 #: An execution that was given back, and one that took its process with it.
 _GIVEN_BACK = {"requeue": "REQUEUED", "crash": "CRASHED"}
@@ -71,6 +71,29 @@ def _told_by(record: Record) -> tuple[str | None, str | None]:
             if end > 0 and text.find(progress, end) < 0:
                 return None, text[len(success) : end]
     return text, None
+
+
+def began_of(execution: Execution) -> Ended | None:
+    """Return that ``execution`` has begun, and runs still."""
+    delivery = execution.delivery
+    if delivery.task_id is None or not execution.started:
+        return None
+    return Ended(
+        delivery.task_id,
+        delivery.queue,
+        execution.attempt,
+        states.STARTED,
+        delivery.enqueued,
+        execution.started,
+        0.0,
+        None,
+        None if delivery.enqueued else delivery.payload.encode(errors="replace").decode(),
+    )
+
+
+def began_in_child(record: Record, queue: str, started: float) -> Ended:
+    """Return that a prefork child's job has begun, as it is told with that state."""
+    return Ended(record.task_id, queue, record.attempt, states.STARTED, record.since, started, 0.0)
 
 
 def _document(entry: Settled) -> str | None:

@@ -199,6 +199,27 @@ class Life:
     def _keep(self, payload: str) -> None:
         self.payload, self.drops_message = payload, False
 
+    # -- a beginning ----------------------------------------------------------------------------------------------
+
+    def begin(self, event: Ended, worker: str, release: str | None) -> None:
+        """Take that an execution has begun, unless the job is known to have gone on from there."""
+        job = self.job
+        if event.payload is not None:
+            self._tell(told_by(event.payload))
+        if event.started <= max(job.started_at or 0.0, job.ended_at or 0.0) or event.attempt < job.retries:
+            return
+        if job.state in _ENDS:
+            self._begin_anew()
+        job.state, job.retries = JobState.RUNNING.value, event.attempt
+        job.queued_at = job.queued_at or event.queued or event.started
+        job.queue = job.queue or clean(event.queue)
+        job.waited = self._waited(event)
+        job.started_at, job.ended_at, job.ran = event.started, None, None
+        job.worker, job.release = worker, release
+        if event.queued and event.queued > (job.message_at or 0.0):
+            job.message_at = event.queued
+        self.is_changed = True
+
     # -- an end ---------------------------------------------------------------------------------------------------
 
     def end(self, event: Ended, worker: str, release: str | None) -> Execution:

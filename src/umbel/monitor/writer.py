@@ -161,6 +161,9 @@ class _Step:
             if one is None:
                 continue
             life = self._lives[clean(one.task_id)]
+            if one.state == "STARTED":
+                life.begin(one, worker, release)
+                continue
             execution = life.end(one, worker, release)
             if one.lines is not None:
                 self._lines.append(row_of(life.job.number, one.ended, one.attempt, one.lines))

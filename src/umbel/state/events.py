@@ -75,7 +75,8 @@ class Lines(Struct, frozen=True, array_like=True, gc=False):
 
 class Ended(Struct, frozen=True, array_like=True, gc=False):
     """One execution of a job has ended. ``state`` is Celery's name, ``REQUEUED`` for one that was interrupted,
-    or ``CRASHED`` for one that took its process with it.
+    or ``CRASHED`` for one that took its process with it. With ``STARTED`` it runs still, and ``ended`` is 0: that is
+    told only of what runs for longer than it takes to write it down.
 
     Times are unix seconds: ``queued`` is 0 where the store does not know it, ``started`` for what never began.
     """

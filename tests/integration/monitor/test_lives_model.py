@@ -44,6 +44,8 @@ class Known:
     message: str | None = None
     #: The message that a worker would get next, and when it was queued.
     waiting: Queued | None = None
+    #: When that began, if that was told.
+    began: float | None = None
 
 
 class Lives(RuleBasedStateMachine):
@@ -107,8 +109,36 @@ class Lives(RuleBasedStateMachine):
         self.log.append(event)
         return event
 
-    def _waiting(self, data: st.DataObject) -> str:
-        return data.draw(st.sampled_from(sorted(name for name, one in self.jobs.items() if one.waiting is not None)))
+    def _waiting(self, data: st.DataObject, *, began: bool = True) -> str:
+        waiting = (name for name, one in self.jobs.items() if one.waiting is not None and (began or one.began is None))
+        return data.draw(st.sampled_from(sorted(waiting)))
+
+    @precondition(lambda self: any(one.waiting and one.began is None for one in self.jobs.values()))
+    @rule(data=st.data(), knows=st.booleans(), late=st.booleans())
+    def begin(self, data: st.DataObject, knows: bool, late: bool) -> None:
+        """Of what runs for long it is told that it has begun."""
+        job = self._waiting(data, began=False)
+        known = self.jobs[job]
+        message = known.waiting
+        assert message is not None
+        # A replay is told apart from what it replays by its end only, where nobody says when it was queued.
+        knows, late = knows or bool(known.replays), late and not known.replays
+        known.began = self._start(message)
+        known.state, known.result = JobState.RUNNING, None
+        told = ended(
+            job, "STARTED", started=known.began, at=0.0, attempt=known.retries, queued=message.at if knows else 0.0
+        )
+        self._tell(ends(told), message, late=late)
+
+    def _start(self, message: Queued) -> float:
+        self.now = max(self._later(), message.due or 0.0, message.at) + 0.1
+        return self.now
+
+    def _tell(self, event: Event, message: Queued, *, late: bool) -> None:
+        self.log.append(event)
+        if late and message in self.log:
+            self.log.remove(message)
+            self.log.append(message)
 
     @precondition(lambda self: any(one.waiting for one in self.jobs.values()))
     @rule(data=st.data(), good=st.booleans(), knows=st.booleans(), late=st.booleans())
@@ -128,10 +158,10 @@ class Lives(RuleBasedStateMachine):
         if good:
             known.message = None
 
-    @precondition(lambda self: any(one.waiting for one in self.jobs.values()))
+    @precondition(lambda self: any(one.waiting and one.began is None for one in self.jobs.values()))
     @rule(data=st.data(), expired=st.booleans(), knows=st.booleans(), late=st.booleans())
     def never_begin(self, data: st.DataObject, expired: bool, knows: bool, late: bool) -> None:
-        job = self._waiting(data)
+        job = self._waiting(data, began=False)
         known = self.jobs[job]
         document = failure(job, "TaskRevokedError", ["expired" if expired else "revoked"], "celery.exceptions")
         self._ends(job, "REVOKED", document, knows=knows, late=late, began=False)
@@ -183,8 +213,8 @@ class Lives(RuleBasedStateMachine):
         known = self.jobs[job]
         message = known.waiting
         assert message is not None
-        started = max(self._later(), message.due or 0.0, message.at) + 0.1
-        self.now = started
+        started = self._start(message) if known.began is None else known.began
+        known.began = None
         one: Ended = ended(
             job,
             state,
@@ -195,10 +225,7 @@ class Lives(RuleBasedStateMachine):
             document=document or "null",
         )
         event = ends(one)
-        self.log.append(event)
-        if late and message in self.log:
-            self.log.remove(message)
-            self.log.append(message)
+        self._tell(event, message, late=late)
         return event
 
     # -- what is read -----------------------------------------------------------------------------------------

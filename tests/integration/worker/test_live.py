@@ -84,6 +84,25 @@ def test_what_a_job_logs_is_told_with_its_end(crew: Plant) -> None:
     events.expect(0)
 
 
+def test_what_runs_for_long_is_told_to_have_begun(crew: Plant) -> None:
+    """Once, with its worker and since when; of what is quick, in the default pool, nothing but its end."""
+    events = crew.engine.events
+    events.expect(60)
+    until(lambda: _told(crew, _quiet(crew)) == [], "an end that is told")
+    job = crew.send("hold", "gate")
+    until(lambda: _states(crew, job) == ["STARTED"], f"the beginning of {job}")
+    crew.open("gate")
+    crew.ended(job)
+    until(lambda: _states(crew, job) == ["STARTED", "SUCCESS"], f"the end of {job}")
+    events.expect(0)
+
+
+def _states(plant: Plant, job: str) -> list[str]:
+    logged = plant.engine.events.read(1000)
+    events = logged.events if logged is not None else ()
+    return [end.state for event in events for end in getattr(event, "ends", ()) if end.task_id == job]
+
+
 def _quiet(plant: Plant) -> str:
     job = plant.send("say", "nothing")
     plant.ended(job)
@@ -95,6 +114,6 @@ def _told(plant: Plant, job: str) -> list[Line] | None:
     logged = plant.engine.events.read(1000)
     for event in logged.events if logged is not None else ():
         for end in getattr(event, "ends", ()):
-            if end.task_id == job:
+            if end.task_id == job and end.ended:
                 return list(end.lines.lines) if end.lines is not None else []
     return None
