@@ -24,6 +24,8 @@ __all__ = ("JOBS_MOST", "Workflow", "Workflows")
 JOBS_MOST: Final = 100
 _CHILDREN_MOST: Final = 30
 _GROUP_MOST: Final = 50
+#: Of so many jobs it is looked what came of them.
+_LOOKS_MOST: Final = 200
 _ANCESTORS_MOST: Final = 20
 _COUNT_MOST: Final = 10_000
 
@@ -70,9 +72,9 @@ def _wanted(connection: Connection, own: Any, root: str) -> Iterator[Any]:
     near = [own, *_ancestors(connection, own, root)]
     yield from near
     near += list(_rows(connection, JOBS.c.parent_id == own.task_id, _CHILDREN_MOST))
-    groups = {row.group_id for row in near if row.group_id is not None}
     # Members of a group that was dispatched by no job have roots of their own.
-    near += list(_rows(connection, among(connection, JOBS.c.group_id, sorted(groups)), _GROUP_MOST)) if groups else []
+    for group in sorted({row.group_id for row in near if row.group_id is not None}):
+        near += _rows(connection, JOBS.c.group_id == group, _GROUP_MOST)
     yield from near
     yield from _descendants(connection, [row.task_id for row in near])
     yield from _rows(connection, JOBS.c.root_id == root, JOBS_MOST)
@@ -91,12 +93,15 @@ def _ancestors(connection: Connection, own: Any, root: str) -> Iterator[Any]:
 
 def _descendants(connection: Connection, ids: Sequence[str]) -> Iterator[Any]:
     """Yield what came of jobs, what came of that, and so on."""
-    seen: set[str] = set()
-    while ids and len(seen) < JOBS_MOST:
-        seen.update(ids)
-        found = list(_rows(connection, among(connection, JOBS.c.parent_id, ids), JOBS_MOST))
-        yield from found
-        ids = [row.task_id for row in found if row.task_id not in seen]
+    todo = list(ids)
+    # One look each: an index gives the first of a million children, but not those of several jobs in their order.
+    for number in range(_LOOKS_MOST):
+        if number >= len(todo):
+            return
+        for row in _rows(connection, JOBS.c.parent_id == todo[number], JOBS_MOST):
+            yield row
+            if row.task_id not in todo:
+                todo.append(row.task_id)
 
 
 def _rows(connection: Connection, condition: ColumnElement[bool], limit: int) -> Iterator[Any]:

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from umbel.monitor.job_filter import JobFilter
-from umbel.monitor.workers_view import WorkersView
 from umbel.states import JobState
+from umbel.web.api.views import Seen
 from umbel.web.pages.acting import act
 from umbel.web.pages.fields import Name, Rate
 from umbel.web.pages.recorded import recorded
@@ -25,25 +25,16 @@ _JOBS: Final = 10
 Slots = Annotated[int, Form(ge=1, le=1000)]
 
 
-def _view(request: Request, app: App) -> WorkersView:
-    """Return the view of all requests: what workers say is asked once for all of them."""
-    state = request.app.state
-    if not hasattr(state, "workers_view"):
-        state.workers_view = WorkersView(app)
-    view: WorkersView = state.workers_view
-    return view
-
-
 @router.get("/workers")
-def workers(request: Request, app: App, by: Viewer) -> Response:
+def workers(request: Request, app: App, views: Seen, by: Viewer) -> Response:
     """Show all workers, and all limits."""
-    return render(request, "workers.html", rows=_view(request, app).all(), limits=app.limits.status())
+    return render(request, "workers.html", rows=views.workers.all(), limits=app.limits.status())
 
 
 @router.get("/workers/{name:path}")
-def worker(request: Request, name: str, app: App, by: Viewer) -> Response:
+def worker(request: Request, name: str, app: App, views: Seen, by: Viewer) -> Response:
     """Show one worker."""
-    row = _view(request, app).one(name)
+    row = views.workers.one(name)
     if row is None:
         raise Problem(404, "not-found", f"There is no worker {name!r} now: it may have ended.")
     history = recorded(app)
@@ -59,18 +50,18 @@ def drain(request: Request, name: str, app: App, by: Operator) -> Response:
 
 
 @router.post("/workers/{name:path}/grow")
-def grow(request: Request, name: str, app: App, by: Operator, slots: Slots = 1) -> Response:
+def grow(request: Request, name: str, app: App, views: Seen, by: Operator, slots: Slots = 1) -> Response:
     """Let a worker run more jobs at a time."""
     answer = act(request, _place(name), lambda: app.operations.workers.grow(name, slots, by=by))
-    _view(request, app).forget()
+    views.workers.forget()
     return answer
 
 
 @router.post("/workers/{name:path}/shrink")
-def shrink(request: Request, name: str, app: App, by: Operator, slots: Slots = 1) -> Response:
+def shrink(request: Request, name: str, app: App, views: Seen, by: Operator, slots: Slots = 1) -> Response:
     """Let a worker run fewer jobs at a time."""
     answer = act(request, _place(name), lambda: app.operations.workers.shrink(name, slots, by=by))
-    _view(request, app).forget()
+    views.workers.forget()
     return answer
 
 
