@@ -133,6 +133,11 @@ class AuditLog:
         more = entries[-1].number if len(entries) == limit else last
         return AuditPage(entries=entries, next=more if more > 1 else None)
 
+    def newest(self) -> int:
+        """Return the number of the newest entry; 0 when there is none."""
+        with self._database.reading() as connection:
+            return connection.scalar(select(func.max(AUDIT.c.number))) or 0
+
     def actors(self) -> tuple[str, ...]:
         """Return who has done anything lately, by name."""
         return self._words(AUDIT.c.actor)

@@ -22,11 +22,11 @@ from umbel.web.problems import Problem
 from umbel.web.render import render
 from umbel.web.signin.next_page import path_of
 
-__all__ = ("Unexpected", "add_failures", "failure")
+__all__ = ("Unexpected", "add_failures", "failure", "is_for_programs")
 
 logger = logging.getLogger("umbel.web")
 
-_PROGRAMS: Final = ("/api/", "/live", "/metrics", "/autoscale", "/healthz")
+_PROGRAMS: Final = ("/api/", "/live", "/metrics", "/autoscale", "/healthz", "/static/")
 #: What our own errors are in HTTP, the first that fits.
 _STATUS: Final[tuple[tuple[str, int, str], ...]] = (
     ("JobNotFound", 404, "not-found"),
@@ -66,6 +66,11 @@ def add_failures(site: FastAPI) -> None:
         site.add_exception_handler(kind, _handle)
 
 
+def is_for_programs(path: str) -> bool:
+    """Tell whether what is at ``path`` within the site is no page."""
+    return path.startswith(_PROGRAMS)
+
+
 async def _handle(request: Request, error: Exception) -> Response:
     return failure(request, error)
 
@@ -75,7 +80,7 @@ def failure(request: Request, error: Exception) -> Response:
     problem = _problem(error)
     if problem.status >= 500:
         logger.error("%s %s: %s", request.method, request.url.path, error)
-    if path_of(request.scope).startswith(_PROGRAMS):
+    if is_for_programs(path_of(request.scope)):
         answer = (_AWAY if isinstance(error, errors.StoreError) else problem).answer()
     else:
         title = _TITLES.get(problem.status, "That went wrong")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -43,25 +43,32 @@ _HEARTBEAT: Final = b": still here\n\n"
 
 
 class Pulse:
-    """What changes when there is anything new to see: of queues, workers, dead letters and the history."""
+    """What changes when there is anything new to see: of queues, workers, dead letters, history and audit log."""
 
     def __init__(self, app: Umbel) -> None:
         self._app = app
 
     def read(self, _: Sequence[str] = ()) -> Reading:
         """Return the one sight that all pages watch."""
-        try:
-            text = repr(self._facts())
-        except (UmbelError, OperationalError, OSError):
-            # Pages say it themselves, once they are fetched.
-            text = "away"
+        text = repr([_facts(ask) for ask in (self._engine, self._history)])
         digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=6).hexdigest()
         return {_KEY: Sight(_KEY, "", False, {}, digest)}
 
-    def _facts(self) -> Any:
+    def _engine(self) -> Any:
         engine = self._app.engine
-        facts = (engine.queues(), engine.workers(), [letter.id for letter in engine.dead(1)])
-        return (*facts, self._app.history.position()) if self._app.settings.history else facts
+        return engine.queues(), engine.workers(), [letter.id for letter in engine.dead(1)]
+
+    def _history(self) -> Any:
+        # Beside the history that is off, or not, there is the audit log.
+        return self._app.history.position(), self._app.history.audit.newest()
+
+
+def _facts(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except (UmbelError, OperationalError, OSError):
+        # Pages say it themselves, once they are fetched.
+        return "away"
 
 
 _watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakKeyDictionary[Umbel, Watcher]] = WeakKeyDictionary()

@@ -23,6 +23,7 @@ def test_c44_entries_are_found_by_what_they_say(history: History) -> None:
     log.write(ANN, "job.cancel", "id-1", {"task": "shop.pack"}, "There is no job 'id-1'.", at=200.0)
     log.write(BOB, "queue.pause", "50%_off", {"why": "Ünïcode"}, "refused", at=300.0)
     newest = log.find().entries[0]
+    assert log.newest() == newest.number
     assert (newest.actor, newest.role, newest.via, newest.action) == ("bob", "viewer", "token", "queue.pause")
     assert (newest.at, newest.detail, newest.outcome, newest.succeeded) == (
         300.0,

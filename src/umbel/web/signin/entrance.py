@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from umbel.errors import ConfigurationError
 from umbel.monitor.actors import Actor
-from umbel.web.failures import failure
+from umbel.web.failures import failure, is_for_programs
 from umbel.web.problems import Problem
 from umbel.web.signin.local import LOCAL, is_local
 from umbel.web.signin.next_page import path_of, this_page
@@ -34,8 +34,6 @@ __all__ = ("Doors", "Entrance", "signing_keys")
 
 _OPEN_PATHS: Final = frozenset({"/healthz", "/signin", "/theme"})
 _OPEN_FOLDERS: Final = ("/static/", "/signin/")
-#: Where people go, and not programs.
-_PROGRAMS: Final = ("/api/", "/live", "/metrics")
 _OTHER_MACHINE: Final = (
     "This page is for its own machine only. To open it to others set UMBEL_WEB_TOKEN (for those who act) or "
     "UMBEL_WEB_VIEWER_TOKEN (for those who look), and start it again."
@@ -141,7 +139,7 @@ class Entrance:
         doors = self._doors
         if doors.is_local:
             return failure(request, Problem(403, "other-machine", _OTHER_MACHINE))
-        asks_for_page = request.method in ("GET", "HEAD") and not path.startswith(_PROGRAMS)
+        asks_for_page = request.method in ("GET", "HEAD") and not is_for_programs(path)
         if asks_for_page and "text/html" in request.headers.get("accept", ""):
             if doors.has_page:
                 return RedirectResponse(_sign_in(request), 303)

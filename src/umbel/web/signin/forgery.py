@@ -56,12 +56,17 @@ class Forgery:
     def finish(self, response: Response) -> None:
         """Let the browser keep what the token was made from."""
         if self._is_new:
-            set_cookie(self._request, response, _COOKIE, self._seed)
+            _keep(self._request, response, self._seed)
 
 
 def renew_seed(request: Request, response: Response) -> None:
     """Let all tokens that this browser has be worth nothing: who it is has changed."""
-    set_cookie(request, response, _COOKIE, secrets.token_hex(16))
+    _keep(request, response, secrets.token_hex(16))
+
+
+def _keep(request: Request, response: Response, seed: str) -> None:
+    # Lax: with strict, whoever followed a link from elsewhere would get another one, and other pages' tokens be stale.
+    set_cookie(request, response, _COOKIE, seed, same_site="lax")
 
 
 async def check_forgery(request: Request) -> None:

@@ -67,7 +67,18 @@ function restore(region, before) {
   target?.focus({ preventScroll: true });
 }
 
+const who = (page) => page.querySelector(".who")?.textContent;
+
+// Forms that stay keep working after somebody has signed in anew, on another page of this browser.
+function renewTokens(fresh) {
+  const token = fresh.querySelector('meta[name="csrf-token"]')?.content;
+  if (!token) return;
+  document.querySelector('meta[name="csrf-token"]').content = token;
+  document.querySelectorAll('input[name="csrf_token"]').forEach((field) => { field.value = token; });
+}
+
 function swap(fresh) {
+  renewTokens(fresh);
   for (const region of regions()) {
     const next = fresh.getElementById(region.id);
     if (!next || region.innerHTML === next.innerHTML || isAtWork(region)) continue;
@@ -89,7 +100,12 @@ async function renew() {
       return;
     }
     if (!answer.ok) throw new Error(String(answer.status));
-    swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (who(fresh) !== who(document)) {
+      stop("Somebody else is signed in now: load this page again", "away");
+      return;
+    }
+    swap(fresh);
     say("Live", "on");
     state.classList.remove("beat");
     requestAnimationFrame(() => state.classList.add("beat"));
