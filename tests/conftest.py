@@ -218,7 +218,8 @@ def _group(item: pytest.Item) -> str | None:
     for name in ("running", "shared"):
         if name in parameters:
             return f"{item.nodeid.partition('::')[0]} {parameters[name]}"
-    return "rabbit" if "rabbit_server" in getattr(item, "fixturenames", ()) else None
+    used = getattr(item, "fixturenames", ())
+    return "browser" if "browser" in used else "rabbit" if "rabbit_server" in used else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -53,7 +53,7 @@ def test_curves_stay_in_their_box(values: list[float | None], unit: Unit) -> Non
     series = Series(name="ran", tone=Tone.GOOD, values=values, filled=True)
     figure = over_time(id="c", title="Ran", moments=moments, series=[series], unit=unit)
     check(figure)
-    for path in paths(figure.drawing, "line"):
+    for path in [*paths(figure.drawing, "line"), *paths(figure.drawing, "dot")]:
         numbers = [int(one) for one in re.findall(r"\d+", path.replace("h0", ""))]
         assert all(0 <= x <= 2 * len(values) for x in numbers[::2])
         assert all(0 <= y <= 1000 for y in numbers[1::2])
@@ -62,7 +62,8 @@ def test_curves_stay_in_their_box(values: list[float | None], unit: Unit) -> Non
 def test_a_gap_ends_a_curve_and_a_point_alone_is_a_dot() -> None:
     series = Series(name="waited", tone=Tone.WAIT, values=[1.0, 2.0, None, 4.0, math.nan], filled=True)
     figure = over_time(id="c", title="Waited", moments=Moments(0, 60, 5), series=[series], unit=Unit.SECONDS)
-    assert paths(figure.drawing, "line") == ["M1 750 3 500M7 0h0"]
+    assert paths(figure.drawing, "line") == ["M1 750 3 500"]
+    assert paths(figure.drawing, "dot") == ["M7 0h0"]
     assert paths(figure.drawing, "area") == ["M1 1000L1 750 3 500 3 1000ZM7 1000L7 0 7 1000Z"]
     assert [row[1] for row in figure.rows] == ["4 s", "2 s", "1 s"]
 
@@ -73,7 +74,7 @@ def test_an_empty_series_and_no_moments_are_drawn_as_nothing() -> None:
     for figure in (empty, nothing, bars(id="c", title="Jobs", values=[]), timeline(id="c", title="Life", stretches=[])):
         check(figure)
         assert figure.rows == ()
-        assert not any(paths(figure.drawing, "line"))
+        assert not any(paths(figure.drawing, "line") + paths(figure.drawing, "dot"))
     assert "a: nothing." in str(empty.drawing)
 
 

@@ -175,6 +175,7 @@ def _node(one: _Placed) -> Markup:
     current = " current" if node.is_current else ""
     return element(
         "a",
+        # It is the link's name too: of a long label only the end is drawn.
         element("title", f"{node.label}: {node.state}, {node.id}"),
         element("rect", class_="box", x=one.x, y=one.y, width=_WIDTH, height=_HEIGHT, rx=6),
         element("rect", class_="side", x=one.x, y=one.y, width=6, height=_HEIGHT, rx=3),
@@ -182,7 +183,6 @@ def _node(one: _Placed) -> Markup:
         element("text", node.state, class_="state", x=one.x + 14, y=one.y + 31),
         class_=f"node {node.state}{current}",
         href=node.href,
-        aria_label=f"{node.label}, {node.state}",
         aria_current="true" if node.is_current else None,
     )
 

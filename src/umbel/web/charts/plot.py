@@ -65,9 +65,11 @@ def curve(values: Sequence[float | None], top: float, tone: Tone, *, filled: boo
     if filled:
         ground = "".join(f"M{piece[0][0]} {FULL}L{_through(piece)} {piece[-1][0]} {FULL}Z" for piece in pieces)
         yield element("path", class_=f"area {tone}", d=ground or None)
-    # A point alone is a line without a length, whose round ends show.
-    line = "".join(f"M{_through(piece)}{'h0' if len(piece) == 1 else ''}" for piece in pieces)
+    line = "".join(f"M{_through(piece)}" for piece in pieces if len(piece) > 1)
     yield element("path", class_=f"line {tone}", d=line or None, vector_effect="non-scaling-stroke")
+    # A point alone is a line without a length, whose round ends show.
+    dots = "".join(f"M{_through(piece)}h0" for piece in pieces if len(piece) == 1)
+    yield element("path", class_=f"dot {tone}", d=dots or None, vector_effect="non-scaling-stroke")
 
 
 def _pieces(values: Sequence[float | None], top: float) -> Iterator[list[tuple[int, int]]]:

@@ -1,40 +1,118 @@
-"""The first page: queues, workers and the newest dead letters, as they are now."""
+"""``/``: how the application fares lately, and what somebody must do something about."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, Literal
 
 from fastapi import APIRouter
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from umbel.web.overview import Overview, Reader
+from umbel.monitor.overview import LOOKS, Overview, OverviewReader, QueueLine
+from umbel.web.charts.bars import share_bar
+from umbel.web.charts.figure import Figure, Tone
+from umbel.web.charts.moments import Moments
+from umbel.web.charts.over_time import Mark, Series, over_time
+from umbel.web.charts.sparkline import sparkline
+from umbel.web.charts.units import Unit, length_text
+from umbel.web.pages.recorded import recorded
 from umbel.web.render import render
-from umbel.web.signin.people import App
+from umbel.web.signin.people import App, Viewer
+
+if TYPE_CHECKING:
+    from umbel.app import Umbel
+    from umbel.monitor.breakdown import Breakdown
 
 __all__ = ("router",)
 
 router: Final = APIRouter()
+_ENDS: Final = ("succeeded", "failed", "cancelled", "expired")
 
 
 @router.get("/")
-def overview(request: Request, app: App) -> Response:
-    """Show what is going on."""
-    seen = Reader(app).overview()
-    return render(request, "overview.html", overview=seen, trouble=_trouble(seen))
+def overview(
+    request: Request, app: App, by: Viewer, look: Literal["hour", "day", "week", "month"] = "hour"
+) -> Response:
+    """Show the first screen."""
+    found = _reader(request, app).read(look)
+    lately = found.lately
+    return render(
+        request,
+        "overview.html",
+        overview=found,
+        looks=tuple(LOOKS),
+        waiting=sum(line.now.waiting for line in found.queues),
+        slots_bar=share_bar(found.busy / found.slots if found.slots else 0.0),
+        ended=sum(_counted(lately, *_ENDS)),
+        failed=sum(_counted(lately, "failed")),
+        charts=[] if lately is None else list(_charts(found, lately)),
+        sparks={line.now.name: _spark(line) for line in found.queues},
+        troubles=list(_troubles(found)),
+    )
 
 
-def _trouble(overview: Overview) -> list[str]:
-    """Return what somebody must do something about, the most urgent first."""
-    found = []
-    waiting = [queue for queue in overview.unserved if queue.ready or queue.delayed]
-    if waiting:
-        names = [queue.name for queue in waiting]
-        listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
-        found.append(f"No worker consumes {listed}: start one with 'umbel worker -Q {','.join(names)}'.")
-    elif not overview.workers:
-        found.append("No worker is running: start one with 'umbel worker'.")
-    for queue in overview.queues:
-        if queue.paused:
-            found.append(f"Queue {queue.name} is paused: 'umbel resume {queue.name}' lets its jobs start again.")
-    return found
+def _reader(request: Request, app: Umbel) -> OverviewReader:
+    """Return what reads for all who look."""
+    state = request.app.state
+    if not hasattr(state, "overview"):
+        state.overview = OverviewReader(app, recorded(app))
+    reader: OverviewReader = state.overview
+    return reader
+
+
+def _counted(lately: Breakdown | None, *words: str) -> Iterator[int]:
+    for point in lately.points if lately else ():
+        yield from (point.counts[word] for word in words)
+
+
+def _charts(found: Overview, lately: Breakdown) -> Iterator[Figure]:
+    moments = Moments(lately.first, lately.step, len(lately.points))
+    marks = [Mark(one.at, one.name) for one in found.releases]
+    yield over_time(
+        id="throughput",
+        title=f"Jobs that ended, a {_STEP_NAMES[lately.step]}",
+        moments=moments,
+        marks=marks,
+        series=[
+            Series(name=word, tone=tone, values=[point.counts[word] for point in lately.points], filled=tone == "good")
+            for word, tone in (("succeeded", Tone.GOOD), ("failed", Tone.BAD), ("retried", Tone.MORE))
+        ],
+    )
+    yield over_time(
+        id="waits",
+        title="How long jobs waited for a slot",
+        moments=moments,
+        marks=marks,
+        unit=Unit.SECONDS,
+        series=[
+            Series(name="half of them", tone=Tone.PLAIN, values=[one.waited_p50 for one in lately.points]),
+            Series(name="19 of 20", tone=Tone.WAIT, values=[one.waited_p95 for one in lately.points]),
+        ],
+    )
+
+
+_STEP_NAMES: Final = {60: "minute", 3600: "hour", 86_400: "day"}
+
+
+def _spark(line: QueueLine) -> Markup | str:
+    high = max((one for one in line.waits if one is not None), default=None)
+    if high is None:
+        return ""
+    return sparkline(line.waits, f"19 of 20 jobs waited {length_text(high)} at most", tone=Tone.WAIT)
+
+
+def _troubles(found: Overview) -> Iterator[str]:
+    """Yield what somebody must do something about, the most urgent first."""
+    unserved = [line.now.name for line in found.queues if line.now.is_unserved and line.now.droppable]
+    if unserved:
+        names = ", ".join(unserved[:5]) + (" …" if len(unserved) > 5 else "")
+        yield f"No worker consumes {names}: start one with 'umbel worker -Q {','.join(unserved)}'."
+    elif not found.workers:
+        yield "No worker is running: start one with 'umbel worker'."
+    for line in found.queues:
+        if line.now.is_paused:
+            yield f"Queue {line.now.name} is paused: its jobs wait until it is resumed."
+    if found.schedules.is_silent:
+        yield "There is a schedule, and no scheduler is running: start one with 'umbel beat'."
