@@ -22,6 +22,7 @@ import redis
 from celery import Celery
 
 from tests.integration.worker.plant import until
+from tests.processes import end
 from umbel import Umbel
 
 DAY = 86_400.0
@@ -133,11 +134,9 @@ class Shop:
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """SIGKILL a process with all its descendants."""
         family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-        for member in family:
-            member.kill()
         process.kill()
         process.wait()
-        psutil.wait_procs(family, 60)
+        end(family, 60)
 
     def close(self) -> None:
         for process in self._running:

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from tests.integration.web.shop import ROOT, Shop
 from tests.integration.web.stub_app import DEADLINE, event_stream, until
+from tests.processes import has_ended
 from umbel import Umbel
 
 
@@ -204,7 +205,7 @@ def test_the_application_can_be_used_again_after_its_lifespan(tmp_path: Path) ->
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
+    return all(map(has_ended, processes))
 
 
 def test_c14_a_killed_web_process_takes_its_worker_along(open_shop: Callable[..., Shop]) -> None:

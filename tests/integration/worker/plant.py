@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.processes import end
 from umbel import JobState, JobStatus, Umbel
 from umbel.engine.store import Engine
 from umbel.errors import JobNotFound
@@ -94,10 +95,7 @@ class Worker:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(DEADLINE)
-        for member in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                member.kill()
-        psutil.wait_procs(family, DEADLINE)
+        end(family, DEADLINE)
 
 
 class Plant:
