@@ -18,6 +18,7 @@ _TEXTS: Final = {
     422: "A value does not fit.",
     501: "What this stands on is not set up.",
     503: "The store is away: try again after `Retry-After` seconds.",
+    504: "A worker has not answered in time: it may yet do what was asked.",
 }
 _CONTENT: Final = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 #: The responses of every router here.

@@ -12,8 +12,9 @@ from umbel.web.api.cursors import cursor_of, number_in
 from umbel.web.api.shapes.batches import BatchDetailShape, BatchShape, CallbackShape, GraphShape
 from umbel.web.api.shapes.jobs import JobShape
 from umbel.web.api.shapes.shape import OutcomeAnswer
-from umbel.web.api.values import Cursor, PageSize, PathId
+from umbel.web.api.values import Cursor, Given, PathId
 from umbel.web.api.views import Seen
+from umbel.web.api.wanted import LimitQuery
 from umbel.web.signin.people import App, Operator, Viewer
 
 __all__ = ("router",)
@@ -21,22 +22,23 @@ __all__ = ("router",)
 router = APIRouter(tags=["batches"], responses=PROBLEMS)
 
 
+class MemberQuery(Given):
+    """Which members."""
+
+    state: JobState | None = None
+    cursor: Cursor = None
+
+
 @router.get("/batches")
-def list_batches(views: Seen, by: Viewer, limit: Annotated[PageSize, Query()] = 100) -> list[BatchShape]:
+def list_batches(views: Seen, by: Viewer, query: Annotated[LimitQuery, Query()]) -> list[BatchShape]:
     """List the newest batches."""
-    return [BatchShape.model_validate(one) for one in views.batches.newest(limit)]
+    return [BatchShape.model_validate(one) for one in views.batches.newest(query.limit)]
 
 
 @router.get("/batches/{batch_id}")
-def show_batch(
-    views: Seen,
-    by: Viewer,
-    batch_id: PathId,
-    state: JobState | None = None,
-    cursor: Annotated[Cursor, Query()] = None,
-) -> BatchDetailShape:
+def show_batch(views: Seen, by: Viewer, batch_id: PathId, query: Annotated[MemberQuery, Query()]) -> BatchDetailShape:
     """Show one batch with a page of its members."""
-    found = views.batches.one(batch_id, state=state, before=number_in("jobs", cursor))
+    found = views.batches.one(batch_id, state=query.state, before=number_in("jobs", query.cursor))
     page = found.members
     return BatchDetailShape(
         batch=BatchShape.model_validate(found.status),

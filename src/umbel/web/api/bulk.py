@@ -18,8 +18,8 @@ from umbel.monitor.operations import JobSelection, LetterSelection
 from umbel.web.api.answers import PROBLEMS
 from umbel.web.api.shapes.letters import CanaryShape
 from umbel.web.api.shapes.shape import BulkAnswer, OutcomeAnswer, Preview
-from umbel.web.api.values import Given, Mark, Name, Pattern
-from umbel.web.api.wanted import JobQuery, LetterQuery
+from umbel.web.api.values import Given, Mark, Name
+from umbel.web.api.wanted import JobQuery, LetterQuery, MatchQuery
 from umbel.web.signin.people import App, Operator, Viewer
 
 __all__ = ("router",)
@@ -121,9 +121,9 @@ def act_on_letters(
 
 
 @router.get("/queues")
-def preview_queues(app: App, by: Viewer, match: Pattern = "*") -> list[str]:
+def preview_queues(app: App, by: Viewer, query: Annotated[MatchQuery, Query()]) -> list[str]:
     """Tell which queues fit a pattern."""
-    return list(app.operations.queues.matching(match))
+    return list(app.operations.queues.matching(query.match))
 
 
 @router.post("/queues/{act}")
@@ -135,9 +135,9 @@ def act_on_queues(app: App, by: Operator, act: QueueAct, wanted: Names) -> Outco
 
 
 @router.get("/workers")
-def preview_workers(app: App, by: Viewer, match: Pattern = "*") -> list[str]:
+def preview_workers(app: App, by: Viewer, query: Annotated[MatchQuery, Query()]) -> list[str]:
     """Tell which workers fit a pattern."""
-    return list(app.operations.workers.matching(match))
+    return list(app.operations.workers.matching(query.match))
 
 
 @router.post("/workers/drain")

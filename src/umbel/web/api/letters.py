@@ -11,8 +11,8 @@ from umbel.web.api.cursors import cursor_of, number_in
 from umbel.web.api.shapes.failures import FailureGroupShape
 from umbel.web.api.shapes.letters import CanaryShape, LetterDetailShape, LetterList, LetterShape
 from umbel.web.api.shapes.shape import OutcomeAnswer
-from umbel.web.api.values import CanaryId, PageSize, PathId
-from umbel.web.api.wanted import LetterPageQuery
+from umbel.web.api.values import CanaryId, PathId
+from umbel.web.api.wanted import LetterPageQuery, LimitQuery
 from umbel.web.signin.people import App, Operator, Viewer
 
 __all__ = ("router",)
@@ -67,6 +67,6 @@ def stop_canary(app: App, by: Operator, canary_id: CanaryId) -> OutcomeAnswer:
 
 
 @router.get("/failures")
-def list_failures(app: App, by: Viewer, limit: Annotated[PageSize, Query()] = 100) -> list[FailureGroupShape]:
+def list_failures(app: App, by: Viewer, query: Annotated[LimitQuery, Query()]) -> list[FailureGroupShape]:
     """List failures that are alike, as one: all jobs that have failed or are retrying, the largest group first."""
-    return [FailureGroupShape.model_validate(group) for group in app.history.failures.find(limit=limit)]
+    return [FailureGroupShape.model_validate(group) for group in app.history.failures.find(limit=query.limit)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 
 from umbel.errors import UnknownName
 from umbel.web.api.answers import PROBLEMS
@@ -18,7 +19,11 @@ __all__ = ("router",)
 
 router = APIRouter(tags=["schedules"], responses=PROBLEMS)
 
-_Span = Annotated[Literal["hour", "day", "week"], Query(description="Over which the sums are.")]
+
+class SpanQuery(Given):
+    """Over which time."""
+
+    span: Annotated[Literal["hour", "day", "week"], Field(description="Over which the sums are.")] = "day"
 
 
 class RunNow(Given):
@@ -42,15 +47,15 @@ def run_schedule(app: App, by: Operator, name: PathName, wanted: RunNow) -> Outc
 
 
 @router.get("/tasks", tags=["tasks"])
-def list_tasks(views: Seen, by: Viewer, span: _Span = "day") -> list[TaskShape]:
+def list_tasks(views: Seen, by: Viewer, query: Annotated[SpanQuery, Query()]) -> list[TaskShape]:
     """List all tasks, with how their jobs have fared."""
-    return [TaskShape.of(row) for row in views.tasks.all(span)]
+    return [TaskShape.of(row) for row in views.tasks.all(query.span)]
 
 
 @router.get("/tasks/{name}", tags=["tasks"])
-def show_task(views: Seen, by: Viewer, name: PathName, span: _Span = "day") -> TaskShape:
+def show_task(views: Seen, by: Viewer, name: PathName, query: Annotated[SpanQuery, Query()]) -> TaskShape:
     """Show one task with what it declares."""
-    found = views.tasks.one(name, span)
+    found = views.tasks.one(name, query.span)
     if found is None:
         raise UnknownName("task", name)
     return TaskShape.of(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 __all__ = (
@@ -19,7 +19,6 @@ __all__ = (
     "PageSize",
     "PathId",
     "PathName",
-    "Pattern",
     "Text",
     "storable",
 )
@@ -56,11 +55,6 @@ NewId = Annotated[
 #: A name of a task, a queue, a worker, a tag, a release.
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_TEXT), _Storable]
 Text = Annotated[str, StringConstraints(max_length=200, pattern=_TEXT), _Storable]
-Pattern = Annotated[
-    str,
-    Query(min_length=1, max_length=200, pattern=_TEXT, description="In which `*` stands for anything."),
-    _Storable,
-]
 #: Unix seconds.
 Moment = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
 #: What stands for a preview.

@@ -11,7 +11,19 @@ from umbel.monitor.job_filter import JobFilter
 from umbel.states import JobState
 from umbel.web.api.values import Cursor, Given, Id, Moment, Name, PageSize, Text
 
-__all__ = ("JobPageQuery", "JobQuery", "LetterPageQuery", "LetterQuery")
+__all__ = ("JobPageQuery", "JobQuery", "LetterPageQuery", "LetterQuery", "LimitQuery", "MatchQuery")
+
+
+class LimitQuery(Given):
+    """How many."""
+
+    limit: PageSize = 100
+
+
+class MatchQuery(Given):
+    """Which names."""
+
+    match: Annotated[Name, Field(description="A pattern, in which `*` stands for anything.")] = "*"
 
 
 class JobQuery(Given):
