@@ -110,11 +110,9 @@ class WhereIs:
 
     def _with_row(self, facts: Facts) -> Facts:
         def read() -> Facts:
-            assert self.history is not None
-            return replace(facts, row=self.history.jobs.job(facts.job_id).job)
+            history = self.history
+            return facts if history is None else replace(facts, row=history.jobs.job(facts.job_id).job)
 
-        if self.history is None:
-            return facts
         try:
             return self._noted(facts, "The history", read)
         except JobNotFound:
@@ -125,7 +123,8 @@ class WhereIs:
         try:
             return read()
         except StoreError as error:
-            return replace(facts, notes=(*facts.notes, f"{what} could not be asked: {error}"))
+            note = f"{what} could not be asked: {error}"
+            return facts if note in facts.notes else replace(facts, notes=(*facts.notes, note))
 
     def _waiting(self, facts: Facts) -> Facts:
         location = facts.location

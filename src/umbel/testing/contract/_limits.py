@@ -222,6 +222,15 @@ class EngineLimits(Suite, LimitPromises):
         assert sum(one.wait == 0 for one in starts) == 10
         assert most_in_any([one.at for one in starts], 60) == 10
 
+    def test_c33_who_waits_can_be_asked_under_which_limits(self) -> None:
+        both = (limit(_LONG), limit(Rule(100, 60.0), "b:key", "b"))
+        limits = self.engine.limits
+        first = limits.reserve([Ask(f"j{number}", both) for number in range(11)])[-1]
+        found = limits.promised("j10", ["a", "b", "none"])
+        assert set(found) == {"a", "b"}
+        assert all(abs(at - first.at) < 1 for at in found.values())
+        assert limits.promised("j0", ["a", "b"]) == {}, "it has started"
+
     def test_c33_who_waits_is_due_when_its_limit_is_changed(self) -> None:
         starts = self.ask_all([f"j{number}" for number in range(13)], limit(_LONG))
         waiting = [f"j{number}" for number in range(10, 13)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from umbel.engine.store import Outgoing, Settled
+from umbel.engine.store import Outgoing, Record, Settled
 from umbel.testing.contract._suite import QUEUE, Suite, ids, payload, until
 
 __all__ = ("Queueing",)
@@ -47,6 +47,20 @@ class Queueing(Suite):
         self.put("high", priority=9)
         assert ids(self.get(1)) == ["high"]
         assert ids(self.get(1)) == ["low-2"]
+
+    def test_c14_what_was_lost_is_queued_again_once(self) -> None:
+        """While no message and no end of it is known, whatever passing state it has left."""
+        lost = Outgoing(QUEUE, payload("a"), "a", once=True, revived=True)
+        self.engine.settle([Settled(records=[Record("a", "STARTED", False, '{"status": "STARTED"}')])])
+        self.engine.enqueue([Outgoing(QUEUE, payload("a"), "a", once=True)])
+        assert self.get() == [], "a dispatch that is repeated"
+        assert self.engine.enqueue([lost]) == 1
+        assert self.engine.enqueue([lost]) == 0
+        taken = self.get_one()
+        assert self.engine.enqueue([lost]) == 0, "while a worker has it"
+        self.engine.settle([Settled(taken.seq, "ack", records=[Record("a", "SUCCESS", True, '{"status": "SUCCESS"}')])])
+        assert self.engine.enqueue([lost]) == 0, "after its end"
+        assert self.get() == []
 
     def test_a_fetch_takes_no_more_than_asked_for(self) -> None:
         self.put("a", "b", "c")
