@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from umbel.monitor.alerts.incidents import Incident
 from umbel.monitor.breakdown import Breakdown, breakdown
 from umbel.monitor.queues_view import QueueRow, QueuesView
 from umbel.monitor.releases import Release
@@ -77,6 +78,8 @@ class Overview:
     dead: tuple[DeadLetter, ...]
     more_dead: bool
     schedules: Schedules
+    #: What is wrong and goes on, the newest first; None where nothing is recorded.
+    incidents: tuple[Incident, ...] | None
 
     @property
     def slowest(self) -> tuple[Total, ...]:
@@ -137,6 +140,9 @@ class OverviewReader:
             dead=tuple(dead[:_FEW]),
             more_dead=len(dead) > _FEW,
             schedules=self._schedules.read(),
+            incidents=None
+            if self._history is None
+            else self._history.incidents.find(going_on=True, limit=_FEW).incidents,
         )
 
 

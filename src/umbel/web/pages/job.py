@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -62,7 +61,7 @@ def job(request: Request, job_id: str, app: App, by: Viewer) -> Response:
 @router.post("/jobs/{job_id:path}")
 def act_on_job(request: Request, job_id: str, app: App, by: Operator, form: Posted) -> Response:
     """Do to one job what its page offers."""
-    word, own = field(form, "act"), f"/jobs/{quote(job_id)}"
+    word, own = field(form, "act"), f"/jobs/{job_id}"
     if word in _PLAIN:
         return act(request, own, lambda: _plain(app, by, word, job_id))
     if word == "delete":
@@ -70,7 +69,7 @@ def act_on_job(request: Request, job_id: str, app: App, by: Operator, form: Post
         return go_on(request, "/jobs", said=done.text)
     if word == "rerun":
         done = _rerun(app, by, job_id, form)
-        return go_on(request, f"/jobs/{quote(str(done.job_id))}", said=done.text)
+        return go_on(request, f"/jobs/{done.job_id}", said=done.text)
     raise Problem(422, "unknown-action", f"There is no action {word[:40]!r} for a job.")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from umbel.states import JobState
 from umbel.web.charts.figure import Figure, Tone
 from umbel.web.charts.timeline import Stretch, timeline
 
@@ -27,7 +28,15 @@ def _stretches(found: JobDetails, now: float) -> Iterator[Stretch]:
         yield from _attempt(row, since if attempt.queued_at is None else attempt.queued_at, attempt, job)
         since = attempt.ended_at
     if not job.state.finished:
-        yield from _waiting(len(found.attempts), since, now, job.due_at)
+        yield from _going_on(len(found.attempts), since, now, job)
+
+
+def _going_on(row: int, since: float, now: float, job: JobRow) -> Iterator[Stretch]:
+    is_running = job.state in (JobState.RUNNING, JobState.PROGRESS) and job.started_at is not None
+    started = job.started_at if is_running and job.started_at is not None else now
+    yield from _waiting(row, since, started, job.due_at)
+    if is_running:
+        yield Stretch(row=row, name="runs", tone=Tone.PLAIN, since=started, until=max(started, now))
 
 
 def _attempt(row: int, queued: float, attempt: PastAttempt, job: JobRow) -> Iterator[Stretch]:

@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from umbel.monitor.operations import JobSelection
 from umbel.monitor.state_counts import count_states
-from umbel.states import JobState
 from umbel.web.pages.acts import JOB_ACTS, Act, act_of
 from umbel.web.pages.job_query import JOB_FILTERS, TIMES, jobs_meant
 from umbel.web.pages.posted import Posted, field
@@ -27,8 +26,6 @@ __all__ = ("router",)
 router: Final = APIRouter()
 _A_PAGE: Final = 50
 _FEW: Final = 10
-#: What the history is never told of: it hears of jobs when they are dispatched and when they end.
-_LIVE: Final = (JobState.RUNNING, JobState.PROGRESS)
 
 
 @router.get("/jobs")
@@ -50,8 +47,6 @@ def jobs(request: Request, app: App, by: Viewer, act: Annotated[str | None, Aske
         acts=JOB_ACTS,
         tasks=sorted(name for name in app.tasks if not name.startswith("celery.")),
         queues=sorted(queue.name for queue in app.engine.queues()),
-        running=sum(queue.leased for queue in app.engine.queues()),
-        live=_LIVE,
     )
 
 

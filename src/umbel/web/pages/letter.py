@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -49,7 +48,7 @@ def act_on_letter(request: Request, key: str, app: App, by: Operator, form: Post
         case "replay":
             done = app.operations.letters.replay(key, by=by)
             # Its success drops the letter at once.
-            path = f"/jobs/{quote(done.target)}" if _is_recorded(app, done.target) else "/dead"
+            path = f"/jobs/{done.target}" if _is_recorded(app, done.target) else "/dead"
             return go_on(request, path, said=done.text)
         case "drop":
             done = app.operations.letters.drop(key, by=by)
