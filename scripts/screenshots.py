@@ -149,11 +149,11 @@ def live(address: str) -> dict[str, str]:
     (node, *_) = sorted(one.hostname for one in jobs.engine.workers())
     done = history.jobs.job(workflow.id)
     return {
-        "overview": "/",
+        "overview": "/?look=day",
         "jobs": "/jobs",
         "job": f"/jobs/{failed.id}",
         "job-running": f"/jobs/{running_job.id}",
-        "workflow": f"/jobs/{done.job.id}",
+        "workflow": f"/jobs/{done.job.id}#workflow-of-it",
         "failures": "/failures",
         "dead": "/dead",
         "dead-letter": f"/dead/{letters[0].task_id}",
