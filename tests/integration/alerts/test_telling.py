@@ -23,6 +23,7 @@ from umbel.monitor.alerts.alerter import Alerter
 from umbel.monitor.alerts.channels import LogChannel, Untold
 from umbel.monitor.alerts.notices import Notices
 from umbel.monitor.alerts.plan import Plan
+from umbel.monitor.alerts.symptoms import Rule, Symptom
 from umbel.monitor.alerts.webhook_channel import WebhookChannel
 from umbel.monitor.history import History
 from umbel.testing.contract._suite import payload
@@ -100,12 +101,11 @@ def test_c38_a_channel_that_is_down_loses_nothing_repeats_nothing_and_holds_up_n
     (incident,) = history.incidents.find().incidents
     assert incident.untold == ("email",)
     assert "refused" in str(incident.error)
-    mend(engine)
-    one.step()
-    assert kinds(receiver) == ["alert.opened", "alert.ended"]
     with mailbox(port) as box:
+        mend(engine)
         one.step()
-        assert box.messages == [], "its pause is not over"
+        assert kinds(receiver) == ["alert.opened", "alert.ended"]
+        assert box.messages == [], "the pause of the first is not over, and the second comes after it"
         with time_machine.travel(time.time() + 3600, tick=False):
             one.step()
             one.step()
@@ -196,6 +196,19 @@ def test_c38_of_two_that_look_each_alert_is_told_once(
     assert len(history.incidents.find().incidents) == 1
 
 
+def test_c38_who_comes_late_opens_and_ends_nothing_again(history: History) -> None:
+    """Two that have looked at the same moment."""
+    symptom = Symptom(rule=Rule.QUEUE_WAIT, subject="mail", summary="Jobs wait.")
+    assert history.incidents.open("store", [symptom, symptom], ["log"]) == 1
+    assert history.incidents.open("store", [symptom], ["log"]) == 0
+    assert history.incidents.open("other", [symptom], ["log"]) == 1
+    seen = history.incidents.going_on("store")
+    assert history.incidents.end(seen, ["log"]) == 1
+    assert history.incidents.end(seen, ["log"]) == 0
+    assert history.incidents.open("store", [symptom], ["log"]) == 1
+    assert len(history.incidents.find().incidents) == 3
+
+
 def test_c38_one_that_has_been_taken_over_notes_nothing(
     wrong: None, engine: SQLiteEngine, history: History, alerting: Callable[..., Alerter], receiver: Receiver
 ) -> None:
@@ -225,6 +238,18 @@ def test_c38_a_clock_that_was_ahead_holds_up_nothing(
     alerting(webhook=receiver.url).step()
     assert len(receiver.heard) == 2
     receiver.close()
+
+
+def test_c38_a_claim_of_a_clock_that_was_ahead_holds_up_nothing(
+    wrong: None, alerting: Callable[..., Alerter], receiver: Receiver, history: History, engine: SQLiteEngine
+) -> None:
+    """Who had it died while its clock was a day ahead."""
+    alerting(webhook=receiver.url).look()
+    channel = next(one for one in history.incidents.find().incidents[0].untold if one.startswith("webhook"))
+    with time_machine.travel(time.time() + 86_400, tick=False):
+        assert Notices(history.database, engine.events.identity()).claim([channel]) is not None
+    alerting(webhook=receiver.url).tell()
+    assert len(receiver.heard) == 1
 
 
 def test_c38_a_server_that_takes_a_mail_and_says_nothing_is_told_twice_at_most(

@@ -57,7 +57,7 @@ def run(app: Umbel, *ids: str, state: str = "SUCCESS", task: str = "shop.send", 
         assert one.task_id is not None
         document = json.dumps({"status": state, "result": None})
         began = time.time()
-        told = Ended(one.task_id, queue, 0, state, one.enqueued, began, began + 0.5, document)
+        told = Ended(one.task_id, queue, 0, state, one.enqueued, began, began + 0.3, document)
         records = [Record(one.task_id, state, True, document)]
         letter = letter_of(one, "why", error=ValueError("no")) if state == "FAILURE" else None
         app.engine.settle([Settled(one.seq, "ack", letter, records=records, told=told)])
@@ -91,7 +91,7 @@ def test_what_happened_is_counted_by_task_queue_and_outcome(app: Umbel) -> None:
     assert value(found, "umbel_executions_total", outcome="failed", **mail) == 1
     assert value(found, "umbel_executions_total", outcome="succeeded", task="shop.other", queue="bulk") == 1
     assert value(found, "umbel_run_seconds_count", task="shop.send") == 3
-    assert value(found, "umbel_run_seconds_sum", task="shop.send") == pytest.approx(1.5)
+    assert value(found, "umbel_run_seconds_sum", task="shop.send") == pytest.approx(0.9)
     assert value(found, "umbel_run_seconds_bucket", task="shop.send", le="0.256") == 0
     assert value(found, "umbel_run_seconds_bucket", task="shop.send", le="0.512") == 3
     assert value(found, "umbel_wait_seconds_count", queue="bulk") == 1
@@ -204,9 +204,9 @@ def test_what_an_autoscaler_is_told_follows_from_what_was_counted(app: Umbel) ->
     app.engine.enqueue([Outgoing("bulk", payload("x"), "x")])
     found = Scaling(app).ask(["mail"])
     assert found.load.ready == 240
-    assert found.load.run == pytest.approx(0.5)
+    assert found.load.run == pytest.approx(0.3)
     assert (found.load.replicas, found.load.slots) == (1, 10)
-    assert found.slots >= 2
+    assert found.slots >= 1.19
     assert Scaling(app).ask(["bulk"]).load.ready == 1
     assert Scaling(app).ask(["bulk"]).load.replicas == 0
     assert Scaling(app).ask().load.ready == 241

@@ -56,6 +56,7 @@ class StateLetters(StateSuite):
         self.dead("a", error=ValueError("x"))
         self.dead("b", error=KeyError("x"))
         c = self.dead("c", error=UnicodeError("x"), umbel_owner="ann")
+        assert self.state.letters.count() == 3
         find = self.state.letters.find
         for wanted in (
             ANY,
