@@ -32,6 +32,7 @@ __all__ = ["pages"]
 _PATIENCE = 60.0
 _WITH_US = {**os.environ, "PYTHONPATH": str(HERE.parent)}
 _FILL = 1800.0
+_UMBEL = (sys.executable, "-m", "umbel")
 #: What somebody opens; a name in braces is drawn anew for each request.
 _PAGES = (
     "/",
@@ -46,7 +47,7 @@ _PAGES = (
     "/tasks",
     "/tasks/shop.mail.a",
     "/queues",
-    "/queues/default",
+    "/queues/celery",
 )
 
 
@@ -87,9 +88,12 @@ def _served(folder: Path, history: str) -> Iterator[int]:
         port: int = probe.getsockname()[1]
     variables = {**_WITH_US, "UMBEL_HISTORY_URL": history, "UMBEL_HISTORY": "1", "UMBEL_DATA_DIR": str(folder)}
     variables |= {"BENCH_URL": f"sqlite:///{folder}/jobs.db", "BENCH_DIR": str(folder)}
-    command = [sys.executable, "-m", "umbel", "web", "-A", "benchmarks.inside.umbel_jobs:jobs", "--port", str(port)]
+    app = ("-A", "benchmarks.inside.umbel_jobs:jobs")
     with (folder / "web.log").open("wb") as log:
-        process = subprocess.Popen(command, env=variables, cwd=folder, stdout=log, stderr=log)
+        how: dict[str, Any] = {"env": variables, "cwd": folder, "stdout": log, "stderr": log}
+        # So that there is a queue.
+        subprocess.run([*_UMBEL, "enqueue", *app, "bench.noop", "1"], check=True, timeout=_PATIENCE, **how)
+        process = subprocess.Popen([*_UMBEL, "web", *app, "--port", str(port)], **how)
     try:
         _await(port, process)
         yield port
