@@ -24,7 +24,7 @@ __all__ = ("EVERY", "LOOKED_AT", "JobFilter", "Stretch", "Times", "stretch_of", 
 _SLACK: Final = 300.0
 _TEXT_MOST: Final = 200
 #: So many rows one page looks at, and one count.
-LOOKED_AT: Final = 50_000
+LOOKED_AT: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Reading the history: pages of jobs, one job with all that belongs to it, and how many there are.
 
-A page is cut by number, the newest first, and looks at no more than 50,000 rows: where only few of them fit, it ends
-earlier, and says where the next one begins. So a page over a million jobs takes as long as one over fifty thousand.
+A page is cut by number, the newest first, and looks at no more than 20,000 rows: where only few of them fit, it ends
+earlier, and says where the next one begins. So a page over a million jobs takes as long as one over twenty thousand.
 """
 
 from __future__ import annotations
