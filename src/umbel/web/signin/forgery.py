@@ -19,7 +19,6 @@ import hmac
 import re
 import secrets
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,6 +26,7 @@ from starlette.responses import Response
 from umbel.monitor.actors import Actor
 from umbel.web.cookies import read_cookie, set_cookie
 from umbel.web.problems import Problem
+from umbel.web.signin.authority import authority_of
 
 __all__ = ("FIELD", "HEADER", "SAFE", "Forgery", "check_forgery", "renew_seed")
 
@@ -93,8 +93,8 @@ def _is_from_us(request: Request) -> bool:
         # A program that keeps cookies: its token decides.
         return True
     public = request.app.state.site.public_url
-    ours = {request.headers.get("host", "").lower()} | ({urlsplit(public).netloc.lower()} if public else set())
-    return urlsplit(origin).netloc.lower() in ours - {""}
+    ours = {request.headers.get("host", "").lower()} | ({authority_of(public)} if public else set())
+    return authority_of(origin) in ours - {"?"}
 
 
 async def _given(request: Request) -> str:

@@ -1,7 +1,8 @@
 """This machine: who is let in where no sign-in is set up, and which addresses that may be served on (C44).
 
 Only this machine is answered, and only under a loopback name, so that neither a page bound to the network by mistake
-nor a foreign site that rebinds its name to 127.0.0.1 can be read; and not through a proxy that says so.
+nor a foreign site that rebinds its name to 127.0.0.1 can be read; and not through a proxy, as far as one can be told:
+one on this machine that hides whom it asks for looks like this machine, so whoever has a proxy sets a token.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from starlette.types import Scope
 
 from umbel.errors import ConfigurationError
 from umbel.monitor.actors import Actor, Role
+from umbel.web.signin.authority import authority_of, host_name
 from umbel.web.signin.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -57,16 +59,22 @@ def is_local(scope: Scope) -> bool:
     """Tell whether a request came from this machine to this machine."""
     headers = Headers(scope=scope)
     client = scope.get("client")
-    # A Unix socket has no client address, and its file's mode is its guard.
-    if client and client[0] and not is_loopback(client[0]):
+    # Who comes by a Unix socket is most likely a proxy.
+    if not client or not is_loopback(client[0] or ""):
         return False
+    if _is_proxied(scope, headers):
+        return False
+    return is_loopback(host_name(headers.get("host", "")))
+
+
+def _is_proxied(scope: Scope, headers: Headers) -> bool:
+    """Tell whether somebody asks for somebody else, as far as that shows."""
     if any(name in headers for name in _PROXY_HEADERS):
-        return False
-    return is_loopback(_host_name(headers.get("host", "")))
-
-
-def _host_name(host: str) -> str:
-    """Return the name in a ``Host`` header, without its port."""
-    if host.startswith("["):
-        return host[1 : host.find("]")]
-    return host.rpartition(":")[0] if ":" in host else host
+        return True
+    # What nginx speaks unless it is told otherwise, and no browser.
+    if scope.get("http_version") == "1.0":
+        return True
+    # Our own page sent it, and its browser knows us by another name.
+    ours = headers.get("origin") or headers.get("referer") or ""
+    named_otherwise = bool(ours) and not is_loopback(host_name(authority_of(ours)))
+    return named_otherwise and headers.get("sec-fetch-site") == "same-origin"

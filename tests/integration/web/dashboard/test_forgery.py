@@ -63,6 +63,7 @@ def test_c44_our_own_form_is_taken(eve: Visitor) -> None:
         {"sec-fetch-site": "cross-site", "origin": OUTSIDE},
         {"sec-fetch-site": "", "origin": "https://evil.example"},
         {"sec-fetch-site": "", "origin": "null"},
+        {"sec-fetch-site": "", "origin": "http://["},
         {"sec-fetch-site": "", "origin": "https://ops.example.org.evil.example"},
         {"sec-fetch-site": "", "origin": "https://ops.example.org:444"},
         {"sec-fetch-site": "", "origin": ""},

@@ -202,8 +202,17 @@ def test_c44_without_credentials_only_this_machine_is_answered(site: Make) -> No
         refused = Visitor(open_site, "http://127.0.0.1:7788", LOCAL).get("/", host=host)
         assert refused.status_code == 403, "a foreign site may have rebound its name to this machine"
         assert "UMBEL_WEB_TOKEN" in refused.text
-    proxied = Visitor(open_site, "http://127.0.0.1:7788", LOCAL).get("/", **{"x-forwarded-for": "192.0.2.1"})
-    assert proxied.status_code == 403, "somebody else asks, by a proxy on this machine"
+    for said in (
+        {"x-forwarded-for": "192.0.2.1"},
+        {"forwarded": "for=192.0.2.1"},
+        {"sec-fetch-site": "same-origin", "referer": "https://shop.example.org/umbel/"},
+        {"sec-fetch-site": "same-origin", "origin": "https://shop.example.org"},
+        {"sec-fetch-site": "same-origin", "origin": "http://["},
+    ):
+        proxied = Visitor(open_site, "http://127.0.0.1:7788", LOCAL).get("/", **said)
+        assert proxied.status_code == 403, "somebody else asks, by a proxy on this machine"
+    linked = {"sec-fetch-site": "cross-site", "referer": "https://docs.example.org/"}
+    assert Visitor(open_site, "http://127.0.0.1:7788", LOCAL).get("/", **linked).status_code == 200, "a link to it"
 
 
 @pytest.mark.parametrize(
@@ -212,12 +221,15 @@ def test_c44_without_credentials_only_this_machine_is_answered(site: Make) -> No
         (("127.0.0.1", 1), True),
         (("::1", 1), True),
         (("::ffff:127.0.0.1", 1), True),
-        (None, True),
+        (None, False),
+        (("", 1), False),
         (("10.0.0.7", 1), False),
     ],
 )
 def test_c44_a_forged_host_from_another_machine_is_refused(peer: Any, allowed: bool) -> None:
-    assert is_local({"type": "http", "client": peer, "headers": [(b"host", b"localhost")]}) is allowed
+    scope = {"type": "http", "client": peer, "http_version": "1.1", "headers": [(b"host", b"localhost")]}
+    assert is_local(scope) is allowed
+    assert not is_local({**scope, "http_version": "1.0"}), "as nginx asks unless it is told otherwise"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "localhost", "LOCALHOST", "::1", "[::1]"])
