@@ -101,7 +101,7 @@ class Database:
         """Yield a connection that sees one state of the history. Raises a :exc:`StoreError`."""
         with self._named_errors(), self.engine.connect() as connection, connection.begin():
             if not self.is_sqlite:
-                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                connection.exec_driver_sql(_READING)
             yield connection
 
     def write(self, step: Callable[[Connection], _T]) -> _T:
@@ -167,6 +167,10 @@ class _Busy(Exception):
     """Another transaction is writing."""
 
 
+#: A plan for any filter is one for none: a bound that is not known leads through the whole table.
+_READING: Final = (
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan"
+)
 _DAMAGED: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
