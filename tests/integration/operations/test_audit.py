@@ -59,15 +59,15 @@ def test_every_action_is_among_them(embedded: Stand) -> None:
     assert len(verbs - {"Canaries.begin"}) == len(ACTIONS), sorted(verbs)
 
 
-@pytest.mark.parametrize("action", ACTIONS)
-def test_c44_a_viewer_is_refused_and_that_is_written_down(embedded: Stand, action: str) -> None:
+def test_c44_a_viewer_is_refused_and_that_is_written_down(embedded: Stand) -> None:
     embedded.put("a")
     before = embedded.engine.queues()
-    with pytest.raises(NotPermitted) as refused:
-        ACTIONS[action](embedded.app.operations, VERA)
-    assert refused.value.action == action
-    (entry,) = embedded.audit()
-    assert (entry.actor, entry.role, entry.action, entry.outcome) == ("vera", "viewer", action, "refused")
+    for action, act in ACTIONS.items():
+        with pytest.raises(NotPermitted) as refused:
+            act(embedded.app.operations, VERA)
+        assert refused.value.action == action
+    entries = [(one.actor, one.role, one.action, one.outcome) for one in embedded.audit()]
+    assert entries == [("vera", "viewer", action, "refused") for action in ACTIONS]
     assert embedded.engine.queues() == before
     assert embedded.work() == ["a"]
 
