@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-CSS = (Path(__file__).resolve().parents[2] / "src/umbel/web/static/base.css").read_text()
+FOLDER = Path(__file__).resolve().parents[2] / "src/umbel/web/static"
+CSS = (FOLDER / "base.css").read_text()
 TOKENS = {
     name: (light, dark)
     for name, light, dark in re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", CSS)
@@ -66,4 +67,6 @@ def test_shapes_are_seen(theme: int) -> None:
 def test_no_colour_stands_outside_of_the_tokens() -> None:
     """So that light and dark are changed in one place; shadows are of no colour."""
     rules = CSS[CSS.index("*, ::before") :]
-    assert re.findall(r"#[0-9a-fA-F]{3,8}\b|hsl\(|oklch\(", rules) == []
+    others = [path.read_text() for path in FOLDER.glob("*.css") if path.name != "base.css"]
+    for text in (rules, *others):
+        assert re.findall(r"#[0-9a-fA-F]{3,8}\b|hsl\(|oklch\(|light-dark\(", text) == []

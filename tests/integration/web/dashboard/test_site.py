@@ -47,16 +47,17 @@ def in_starlette(web: FastAPI) -> Any:
 
 @pytest.mark.parametrize("mounted", [in_fastapi, in_starlette])
 def test_c44_it_works_below_any_prefix_of_any_application(site: Make, mounted: Callable[[FastAPI], Any]) -> None:
-    visitor = Visitor(mounted(site()))
+    web = site()
+    visitor = Visitor(mounted(web))
     assert visitor.get("/tools/umbel/audit").headers["location"] == "/tools/umbel/signin?next=%2Faudit"
     entered = visitor.submit("/tools/umbel/signin", "/tools/umbel/signin", {"token": OPERATOR, "next": "/audit"})
     assert entered.headers["location"] == "/tools/umbel/audit"
     assert "Path=/tools/umbel;" in entered.headers["set-cookie"]
-    all_stay_below(visitor.client, "/tools/umbel")
+    all_stay_below(visitor.client, "/tools/umbel", web)
 
 
 def test_c44_it_works_alone(ann: Visitor) -> None:
-    all_stay_below(ann.client, "")
+    all_stay_below(ann.client, "", ann.site)
 
 
 def test_c44_it_works_behind_a_proxy_that_takes_its_prefix_off(site: Make) -> None:
@@ -90,9 +91,9 @@ class Links(HTMLParser):
             self.inline.append(tag)
 
 
-def all_stay_below(client: httpx.Client, prefix: str) -> None:
+def all_stay_below(client: httpx.Client, prefix: str, web: FastAPI) -> None:
     """Follow every address of every page."""
-    for path in ("/", "/audit"):
+    for path in pages(web):
         answer = client.get(f"{prefix}{path}", headers=BEARER)
         assert answer.status_code == 200, answer.text
         links = Links()
