@@ -206,7 +206,7 @@ class Life:
         job = self.job
         if event.payload is not None:
             self._tell(told_by(event.payload))
-        if event.started <= max(job.started_at or 0.0, job.ended_at or 0.0) or event.attempt < job.retries:
+        if event.started <= max(job.started_at or 0.0, job.ended_at or 0.0):
             return
         if job.state in _ENDS:
             self._begin_anew()

@@ -289,3 +289,18 @@ def test_what_cannot_be_written_moves_no_cursor(history: History, monkeypatch: p
     with history.database.reading() as connection:
         assert connection.scalar(select(func.count()).select_from(JOBS)) == 2
         assert connection.scalar(select(func.count()).select_from(MESSAGES)) == 1
+
+
+def test_a_job_that_has_begun_runs_until_its_end_is_told(history: History) -> None:
+    recorder = Recorder(history)
+    began = ended("a", "STARTED", started=START + 1, at=0.0, queued=START)
+    recorder.tell(queued("a"), began)
+    job = history.jobs.job("a").job
+    assert (job.state, job.worker, job.started_at, job.waited) == (JobState.RUNNING, "w1@host", START + 1, 1.0)
+    assert (job.ended_at, job.attempts) == (None, 0)
+    assert history.jobs.message("a") is not None
+    recorder.tell(ended("a", queued=START))
+    # Told once more, because an answer was lost: it changes nothing.
+    recorder.tell(began)
+    job = history.jobs.job("a").job
+    assert (job.state, job.ran, job.attempts) == (JobState.SUCCEEDED, 2.0, 1)

@@ -89,6 +89,14 @@ def test_a_lost_job_is_put_back_once(shop: Shop) -> None:
     assert shop.waiting() == ["a"]
 
 
+def test_of_two_who_have_found_it_lost_one_puts_it_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.lose()
+    facts = shop.app.where._facts("a", live=True)
+    monkeypatch.setattr(shop.app.where, "_facts", lambda *_, **__: facts)
+    assert [shop.app.where.put_back("a").queued for _ in range(2)] == [True, False]
+    assert shop.waiting() == ["a"]
+
+
 def test_it_is_the_same_message(shop: Shop) -> None:
     shop.app.send_task("shop.add", (1, 2), task_id="a", priority=6, tags=["eu"])
     shop.record()
