@@ -17,6 +17,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from celery import signals
 from celery.exceptions import Ignore, Reject, Retry
 from opentelemetry import context as contexts
 from opentelemetry import propagate, trace
@@ -36,6 +37,7 @@ __all__ = ("LINK", "Traces")
 LINK: Final = "umbel_link"
 #: Where a job's span is known to what Celery publishes after its body.
 _SPAN: Final = "_umbel_span"
+_FLUSH_MILLISECONDS: Final = 5000
 _W3C: Final = TraceContextTextMapPropagator()
 
 
@@ -45,11 +47,20 @@ class Traces:
     def __init__(self, app: Any, provider: Any = None) -> None:
         self._app: Final = app
         self._tracer: Final = trace.get_tracer("umbel", tracer_provider=provider)
+        self._provider: Final = provider
+        for ending in (signals.worker_shutdown, signals.worker_process_shutdown):
+            ending.connect(self._flush)
 
     @functools.cached_property
     def _system(self) -> str:
         # Not before it is needed: reading the configuration ends its making.
         return "rabbitmq" if is_rabbit(self._app.conf.broker_url) else "umbel"
+
+    def _flush(self, **_: Any) -> None:
+        """Let spans that wait to be exported go: a worker's process ends without what the interpreter does at exit."""
+        flush = getattr(self._provider or trace.get_tracer_provider(), "force_flush", None)
+        if flush is not None:
+            flush(_FLUSH_MILLISECONDS)
 
     # -- dispatch -------------------------------------------------------------------------------------------------
 

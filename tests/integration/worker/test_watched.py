@@ -183,6 +183,18 @@ def test_each_line_is_an_object_that_names_its_job(followed: Followed, flavour: 
     assert {one["job"] for one in received} == {job}
 
 
+@pytest.mark.parametrize("pool", ["default", "prefork"])
+def test_spans_that_wait_to_be_exported_are_when_a_worker_ends(tmp_path: Path, pool: str) -> None:
+    with planted(tmp_path) as plant:
+        settings = {"UMBEL_TRACES": "1", "UMBEL_POOL": pool, "WATCHED_BATCHES": "1"}
+        worker = plant.start(app="tests.integration.worker.watched:app", **settings)
+        job = str(plant.app.send_task("async.child", ["word"]).id)
+        assert plant.ended(job).state is JobState.SUCCEEDED
+        worker.stop()
+        followed = Followed(plant, InMemorySpanExporter())
+        assert [one["attributes"]["messaging.message.id"] for one in followed.all()] == [job]
+
+
 def test_the_supervisor_and_the_recorder_log_so_too(tmp_path: Path) -> None:
     with planted(tmp_path) as plant:
         history = f"sqlite:///{plant.folder / 'history.db'}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 from umbel import Fail, Retry, Umbel
 
@@ -33,7 +33,9 @@ class _IntoFile(SpanExporter):
 
 
 provider = TracerProvider()
-provider.add_span_processor(SimpleSpanProcessor(_IntoFile()))
+# Usually spans are exported some at a time, seconds later.
+processor = BatchSpanProcessor if os.environ.get("WATCHED_BATCHES") else SimpleSpanProcessor
+provider.add_span_processor(processor(_IntoFile()))
 trace.set_tracer_provider(provider)
 tracer = trace.get_tracer("shop")
 
