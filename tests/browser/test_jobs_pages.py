@@ -268,7 +268,9 @@ def test_the_whole_way_by_keyboard_alone(visit: Visit, dashboard: Site) -> None:
     press(page, "Delete this job")
     expect(page.get_by_role("status").filter(has_text="is deleted")).to_be_visible()
     press(page, "Dead letters")
+    expect(page).to_have_url(f"{dashboard.root}/dead")
     press(page, "Drop: all…")
+    expect(page).to_have_url(re.compile("act=drop"))
     press(page, "Back")
     expect(page).to_have_url(f"{dashboard.root}/dead")
 

@@ -33,6 +33,7 @@ _GIVEN_BACK: Final = ("REQUEUED", "CRASHED")
 _IGNORED: Final = "IGNORED"
 #: So far two stores' words for one moment may be from each other, in seconds.
 _SAME: Final = 0.001
+_FAILURES: Final = frozenset({JobState.FAILED.value, JobState.RETRYING.value})
 _ENDS: Final = frozenset(state.value for state in JobState if state.finished)
 
 
@@ -311,7 +312,8 @@ class Life:
         job.started_at = event.started or None
         job.waited, job.ran = counts.waited, counts.ran
         job.error_type, job.error_message = outcome.error_type, outcome.error_message
-        job.fingerprint = _print_of(outcome, job.task)
+        # One that was cancelled has an error as well, and has not failed.
+        job.fingerprint = _print_of(outcome, job.task) if counts.word in _FAILURES else None
         if outcome.progress is not None:
             job.progress = outcome.progress
 

@@ -159,6 +159,9 @@ def test_what_never_began(history: History, tell: Any, word: str, state: JobStat
     found = job(history)
     assert (found.job.state, found.job.started_at, found.job.waited, found.job.ran) == (state, None, None, None)
     assert (found.job.ended_at, found.attempts, found.has_message) == (START + 9, (), False)
+    # It has an error, and did not fail.
+    assert found.job.error_type == "celery.exceptions.TaskRevokedError"
+    assert history.failures.find() == ()
 
 
 def test_the_same_id_is_dispatched_again_after_its_end(history: History, tell: Any) -> None:
