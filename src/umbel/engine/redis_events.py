@@ -49,6 +49,9 @@ class RedisEvents(Teller):
         if b"e" in fields:
             found = unpack_ends(fields[b"e"], [int(one) for one in fields[b"r"].split()])
             return found if found.ends else None
+        if b"q" not in fields:
+            # Of a kind that this version does not know.
+            return None
         key, due, element = fields[b"q"].split(b"\n", 2)
         payload, queued, priority, task_id = read_element(element)
         return Queued(

@@ -11,6 +11,7 @@ Costs: one write a message queued, one a batch settled; no round trip.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -35,6 +36,8 @@ __all__ = (
     "pack_ends",
     "unpack_ends",
 )
+
+logger = logging.getLogger(__name__)
 
 #: So long after its last word a recorder is waited for.
 KEPT_SECONDS: Final = 86_400.0
@@ -192,8 +195,15 @@ def pack_ends(worker: str, release: str | None, ends: Sequence[Ended | None]) ->
 
 
 def unpack_ends(packed: bytes, refused: Sequence[int] = ()) -> Ends:
-    """Return what :func:`pack_ends` has packed, without those whose settlement was refused."""
-    found = _decode(packed)
+    """Return what :func:`pack_ends` has packed, without those whose settlement was refused.
+
+    What another version has packed, and this one cannot read, is left out and logged: it must not hold up the rest.
+    """
+    try:
+        found = _decode(packed)
+    except msgspec.MsgspecError as error:
+        logger.error("Ends of jobs that another version of Umbel has told are left out of the history: %s", error)
+        return Ends("", None, [])
     gone = set(refused)
     kept = [one for number, one in enumerate(found.ends) if one is not None and number not in gone]
     return Ends(found.worker, found.release, list(kept))

@@ -201,6 +201,24 @@ def test_c35_a_failure_is_recorded_with_its_message(engine: Engine, history: His
     assert history.failures.find()[0].jobs == 1
 
 
+def test_what_another_version_has_told_holds_up_nothing(
+    engine: Engine, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(engine, history)
+    record(recorder)
+    put(engine, "a", "b")
+    for one, packed in zip(engine.fetch({QUEUE: 0}, 10), (b"\x93\xa1w\xc0\x91\x01", b"what is this?"), strict=True):
+        told = Ended(str(one.task_id), QUEUE, 0, "SUCCESS", one.enqueued, time.time(), time.time())
+        monkeypatch.setattr(engine.events, "packed", lambda _, packed=packed: packed)
+        engine.settle([Settled(one.seq, "ack", told=told)])
+    monkeypatch.undo()
+    put(engine, "c")
+    run(engine)
+    record(recorder)
+    assert engine.events.size() == 0
+    assert states(history) == {"a": JobState.QUEUED, "b": JobState.QUEUED, "c": JobState.SUCCEEDED}
+
+
 def test_few_entries_are_read_at_a_time_when_they_hold_many_events(
     engine: Engine, history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
