@@ -1,12 +1,13 @@
 """Jobs: to cancel, to retry, to run again with other arguments, to delete, to put back; one, or all that fit.
 
-Each job that fits is done by itself, as one is, so that whatever two people want at a time of one job happens once.
+Whatever two people want at a time of one job happens once: a letter is replayed by its number, a row dropped in a
+transaction, a new job known by an id that is made of the old one's.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from umbel.errors import (
@@ -14,9 +15,7 @@ from umbel.errors import (
     JobError,
     JobFinished,
     JobNotFound,
-    LetterBusy,
     LetterError,
-    LetterNotFound,
     NotDeletable,
     NotLost,
     OperationError,
@@ -27,8 +26,6 @@ from umbel.monitor.operations.selection import JobSelection
 from umbel.states import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from umbel.app import Umbel
     from umbel.monitor.actors import Actor
     from umbel.monitor.job_filter import JobFilter
@@ -44,7 +41,7 @@ _SECONDS: Final = 20.0
 #: What one job cannot do, which is no reason to leave the others alone.
 _OWN: Final = (JobError, LetterError, OperationError, DispatchError)
 #: Somebody else has done it, or it is over.
-_LATE: Final = (JobFinished, JobNotFound, LetterBusy, LetterNotFound, NotDeletable)
+_LATE: Final = (JobFinished, JobNotFound)
 
 
 class JobOperations:
@@ -72,7 +69,7 @@ class JobOperations:
 
     def cancel_all(self, selection: JobSelection, *, by: Actor) -> Bulk[JobSelection]:
         """Cancel what was previewed, one step of it. Raises :exc:`SelectionChanged`."""
-        return self._all(selection, by, "cancel", "cancelled", self._cancel_row)
+        return self._all(selection, by, "cancel", "cancelled", _each(self._cancel_row))
 
     def _cancel_row(self, row: JobRow) -> bool:
         if row.state.finished or self._app.status(row.id).state is JobState.CANCELLED:
@@ -93,19 +90,17 @@ class JobOperations:
 
     def retry_all(self, selection: JobSelection, *, by: Actor) -> Bulk[JobSelection]:
         """Let those that failed of what was previewed run again, one step of it. Raises :exc:`SelectionChanged`."""
-        return self._all(selection, by, "retry", "queued again", self._retry_row)
 
-    def _retry_row(self, row: JobRow) -> bool:
-        if row.state is not JobState.FAILED:
-            return False
-        letters = self._app.dead_letters
-        letter = letters.current([row.id]).get(row.id)
-        if letter is None or letter.replaying:
-            return False
-        done = letters.replay_these([letter])
-        if done.damaged:
-            raise OperationError(f"The message of job {row.id!r} is damaged.")
-        return bool(done.count)
+        def retry(rows: Sequence[JobRow], tally: Tally) -> None:
+            letters = self._app.dead_letters
+            found = letters.current([row.id for row in rows if row.state is JobState.FAILED])
+            done = letters.replay_these([letter for letter in found.values() if not letter.replaying])
+            tally.done += done.count
+            for _ in range(done.damaged):
+                tally.fail("A message is damaged")
+            tally.left_alone += len(rows) - done.count - done.damaged
+
+        return self._all(selection, by, "retry", "queued again", retry)
 
     # -- run again --------------------------------------------------------------------------------------------
 
@@ -146,7 +141,7 @@ class JobOperations:
             self._again.dispatch(self._app.history.jobs.job(row.id), None, new_id=new_id)
             return True
 
-        return self._all(selection, by, "rerun", "queued as new jobs", rerun_row)
+        return self._all(selection, by, "rerun", "queued as new jobs", _each(rerun_row))
 
     # -- delete, put back -------------------------------------------------------------------------------------
 
@@ -156,18 +151,21 @@ class JobOperations:
         Raises :exc:`JobNotFound`, :exc:`NotDeletable` for one that has not ended.
         """
         with self._desk.action(by, "job.delete", job_id):
-            self._delete(self._app.history.jobs.job(job_id).job)
+            row = self._app.history.jobs.job(job_id).job
+            if not self._forget([row]):
+                # It goes on, or somebody else has deleted it a moment ago.
+                raise NotDeletable(row.id, row.state)
         return Outcome(text=f"Job {job_id} is deleted.", target=job_id)
 
     def delete_all(self, selection: JobSelection, *, by: Actor) -> Bulk[JobSelection]:
         """Forget those of what was previewed that have ended, one step of it. Raises :exc:`SelectionChanged`."""
 
-        def delete_row(row: JobRow) -> bool:
-            if row.state.finished:
-                self._delete(row)
-            return row.state.finished
+        def delete(rows: Sequence[JobRow], tally: Tally) -> None:
+            gone = self._forget([row for row in rows if row.state.finished])
+            tally.done += gone
+            tally.left_alone += len(rows) - gone
 
-        return self._all(selection, by, "delete", "deleted", delete_row)
+        return self._all(selection, by, "delete", "deleted", delete)
 
     def put_back(self, job_id: str, *, by: Actor) -> Outcome:
         """Queue a job again that is lost, with its own message; however many do so at a time, once.
@@ -180,18 +178,19 @@ class JobOperations:
                 raise NotLost(job_id, " ".join((done.now.text, *done.now.notes)))
         return Outcome(text=f"Job {job_id} was put back. {done.now.text}", target=job_id, state=JobState.QUEUED)
 
-    def _delete(self, row: JobRow) -> None:
-        if not self._app.history.drop_ended([row.number]):
-            # It was asked a moment ago: it goes on, or somebody else has deleted it.
-            raise NotDeletable(row.id, row.state)
-        self._app.engine.forget(row.id)
+    def _forget(self, rows: Sequence[JobRow]) -> int:
+        """Forget those of these jobs that have ended; return how many were there."""
+        gone = self._app.history.drop_ended([row.number for row in rows]) if rows else []
+        for one in gone:
+            self._app.engine.forget(one)
         letters = self._app.dead_letters
-        letters.drop([letter for letter in letters.current([row.id]).values() if not letter.replaying])
+        letters.drop([letter for letter in letters.current(gone).values() if not letter.replaying])
+        return len(gone)
 
     # -- all that fit -----------------------------------------------------------------------------------------
 
     def _all(
-        self, selection: JobSelection, by: Actor, verb: str, done: str, act: Callable[[JobRow], bool]
+        self, selection: JobSelection, by: Actor, verb: str, done: str, act: Callable[[Sequence[JobRow], Tally], None]
     ) -> Bulk[JobSelection]:
         with self._desk.action(by, f"jobs.{verb}", selection.text, previewed=selection.count) as entry:
             jobs = self._app.history.jobs
@@ -202,18 +201,23 @@ class JobOperations:
             try:
                 while following is not None and tally.seen < STEP and time.monotonic() < ends:
                     page = jobs.find(selection.where, before=following, limit=min(_PAGE, STEP - tally.seen))
-                    for row in page.jobs:
-                        _count(tally, act, row)
+                    act(page.jobs, tally)
                     following = page.next
             finally:
                 entry.note(done=tally.done, left_alone=tally.left_alone, failed=tally.failed)
         return tally.bulk(done, None if following is None else selection.going_on(following))
 
 
-def _count(tally: Tally, act: Callable[[JobRow], bool], row: JobRow) -> None:
-    try:
-        tally.count(act(row))
-    except _LATE:
-        tally.count(False)
-    except _OWN as error:
-        tally.fail(error)
+def _each(act: Callable[[JobRow], bool]) -> Callable[[Sequence[JobRow], Tally], None]:
+    """Return what acts on one after the other, whatever becomes of each."""
+
+    def acting(rows: Sequence[JobRow], tally: Tally) -> None:
+        for row in rows:
+            try:
+                tally.count(act(row))
+            except _LATE:
+                tally.count(False)
+            except _OWN as error:
+                tally.fail(error)
+
+    return acting
