@@ -5,6 +5,7 @@ An hour of a hundred tasks is some thousand rows, about 10 microseconds each, ho
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, select
 
 from umbel.monitor.bulk import among
-from umbel.monitor.charts import Point, point_of
+from umbel.monitor.charts import Point, kept_step, point_of
 from umbel.monitor.database import Database
 from umbel.monitor.histograms import Histogram
 from umbel.monitor.rollups import COUNTS, Sum
@@ -38,18 +39,22 @@ class Breakdown:
 
 
 def breakdown(database: Database, *, since: float, until: float, step: int) -> Breakdown:
-    """Return what ended between two times, by stretches of ``step`` seconds: 60, 3,600 or 86,400."""
+    """Return what ended between two times, by stretches of ``step`` seconds.
+
+    That is 60, 3,600 or 86,400, or a multiple of one of them. Raises :exc:`ValueError` for another one.
+    """
     first = int(since // step) * step
-    wanted = select(*_READ).where(ROLLUPS.c.step == step, ROLLUPS.c.start >= first, ROLLUPS.c.start < until)
+    kept = kept_step(step)
+    wanted = select(*_READ).where(ROLLUPS.c.step == kept, ROLLUPS.c.start >= first, ROLLUPS.c.start < until)
     cells: dict[tuple[int, int], Sum] = {}
     tasks: dict[int, Sum] = {}
     with database.reading() as connection:
         for start, task, queue, waited, ran, *counts in connection.execute(wanted):
             told = (counts, Histogram.of(waited), Histogram.of(ran))
-            _sum(cells, (queue, start)).add_these(*told)
+            _sum(cells, (queue, start // step * step)).add_these(*told)
             _sum(tasks, task).add_these(*told)
         names = _names(connection, {*tasks, *(queue for queue, _ in cells)})
-    starts = range(first, int(until), step)
+    starts = range(first, math.ceil(until), step)
     queues = _of_queues(cells)
     return Breakdown(
         first=first,

@@ -14,7 +14,7 @@ from umbel.monitor.names import Kind, number_of
 from umbel.monitor.rollups import STEPS, Sum
 from umbel.monitor.tables import ROLLUPS
 
-__all__ = ("Charts", "Point", "point_of")
+__all__ = ("Charts", "Point", "kept_step", "point_of")
 
 _POINTS_MOST: Final = 5000
 
@@ -46,9 +46,7 @@ class Charts:
         ``step`` is 60, 3,600 or 86,400 seconds, or a multiple of one of them. Raises :exc:`ValueError` for another one,
         or for more than 5,000 points.
         """
-        kept = max((one for one in STEPS if step > 0 and step % one == 0), default=0)
-        if not kept:
-            raise ValueError(f"A step of a chart is a multiple of 60 seconds, and not {step}.")
+        kept = kept_step(step)
         first = int(since // step) * step
         starts = range(first, math.ceil(until), step)
         if len(starts) > _POINTS_MOST:
@@ -63,6 +61,14 @@ class Charts:
             for row in connection.execute(wanted).all():
                 sums[row.start // step * step].add_row(row)
         return tuple(point_of(start, one) for start, one in sums.items())
+
+
+def kept_step(step: int) -> int:
+    """Return the longest step of the rollups that ``step`` is a multiple of. Raises :exc:`ValueError` for none."""
+    kept = max((one for one in STEPS if step > 0 and step % one == 0), default=0)
+    if not kept:
+        raise ValueError(f"A step of a chart is a multiple of 60 seconds, and not {step}.")
+    return kept
 
 
 def _number(connection: Connection, kind: Kind, name: str) -> int:

@@ -43,7 +43,7 @@ class Look:
 LOOKS: Final[Mapping[str, Look]] = {
     "hour": Look(3600, 60),
     "day": Look(86_400, 3600),
-    "week": Look(7 * 86_400, 3600),
+    "week": Look(7 * 86_400, 3 * 3600),
     "month": Look(30 * 86_400, 86_400),
 }
 

@@ -72,7 +72,7 @@ def _charts(found: Overview, lately: Breakdown) -> Iterator[Figure]:
     marks = [Mark(one.at, one.name) for one in found.releases]
     yield over_time(
         id="throughput",
-        title=f"Jobs that ended, a {_STEP_NAMES[lately.step]}",
+        title=f"Jobs that ended, {_STEP_NAMES[lately.step]}",
         moments=moments,
         marks=marks,
         series=[
@@ -93,7 +93,7 @@ def _charts(found: Overview, lately: Breakdown) -> Iterator[Figure]:
     )
 
 
-_STEP_NAMES: Final = {60: "minute", 3600: "hour", 86_400: "day"}
+_STEP_NAMES: Final = {60: "a minute", 3600: "an hour", 3 * 3600: "in three hours", 86_400: "a day"}
 
 
 def _spark(line: QueueLine) -> Markup | str:
