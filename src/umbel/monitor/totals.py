@@ -71,7 +71,10 @@ class Totals:
         sums: dict[int, Sum] = {}
         with self._database.reading() as connection:
             for row in connection.execute(_only(connection, wanted, task, queue)):
-                sums.setdefault(getattr(row, kind), Sum()).add_row(row)
+                number = getattr(row, kind)
+                if number not in sums:
+                    sums[number] = Sum()
+                sums[number].add_row(row)
             names = _names(connection, sums)
         return {
             names[number]: Total(name=names[number], counts=one.counts, waited=one.waited, ran=one.ran)

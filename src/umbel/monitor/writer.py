@@ -112,6 +112,9 @@ class _Step:
         """Write all of ``events`` down."""
         self._lives = self._look_up(list(dict.fromkeys(_ids(events))))
         for event in events:
+            if isinstance(event, Queued) and not event.task_id:
+                # A control command, or the answer to one: stores tell of every message.
+                continue
             if isinstance(event, Queued):
                 self._queue(event)
             else:
@@ -236,6 +239,7 @@ _RELEASE: Final = _ATTEMPT.index("release")
 def _ids(events: Iterable[Event]) -> Iterator[str]:
     for event in events:
         if isinstance(event, Queued):
-            yield clean(event.task_id)
+            if event.task_id:
+                yield clean(event.task_id)
         else:
             yield from (clean(one.task_id) for one in event.ends if one is not None)

@@ -94,3 +94,12 @@ def test_c23_each_end_is_in_the_history_as_it_was(plant: Plant, history: History
     assert failed.job.error_type is not None
     assert failed.attempts[-1].traceback
     assert failed.has_message
+
+
+def test_c43_control_commands_and_their_answers_are_no_jobs(plant: Plant, history: History) -> None:
+    start(plant)
+    until(lambda: plant.app.control.inspect(timeout=5, limit=1)._request("umbel_profile"), "the worker answers")
+    assert plant.app.control.ping(timeout=5, limit=1)
+    done = plant.send("say", "hello")
+    until(lambda: [one.id for one in history.jobs.find().jobs if one.state is JobState.SUCCEEDED] == [done], "recorded")
+    assert [one.id for one in history.jobs.find().jobs] == [done]
