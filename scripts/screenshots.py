@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     """Make all pictures, or those of the pages that are named."""
     with tempfile.TemporaryDirectory(prefix="umbel-shop-") as name:
         os.environ |= environment(Path(name))
-        sys.path.insert(0, str(ROOT / "scripts"))
+        sys.path[:0] = os.environ["PYTHONPATH"].split(os.pathsep)
         with (
             running("worker", "-n", "shop@web1", "--processes", "2", "-c", "4", "-B", "-Q", QUEUES),
             running_web() as address,
@@ -54,13 +54,16 @@ QUEUES = "celery,mail,payments,images,imports,reports,newsletter"
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return what every process of the shop knows."""
+    """Return what every process of the shop knows. Tracebacks are in pictures, and where this is checked out is not."""
+    links = [folder / "shop", folder / "lib"]
+    for link, target in zip(links, ("scripts", "src"), strict=True):
+        link.symlink_to(ROOT / target)
     return {
         "SHOP_BROKER": f"sqlite:///{folder / 'shop.db'}",
         "UMBEL_DATA_DIR": str(folder),
         "UMBEL_PAYLOAD_KEYS": f"shop:{base64.b64encode(secrets.token_bytes(32)).decode()}",
         "UMBEL_RELEASE": "2.10.0",
-        "PYTHONPATH": os.pathsep.join((str(ROOT / "scripts"), str(ROOT / "src"))),
+        "PYTHONPATH": os.pathsep.join(map(str, links)),
     }
 
 
@@ -122,8 +125,17 @@ def live(address: str) -> dict[str, str]:
     from demo_past import tell_the_past
     from demo_shop import charge, export, import_rows, jobs, newsletter, publish, report, resize, send_mail
 
+    from umbel.errors import UmbelError
+    from umbel.monitor.actors import Actor, Role
+
     tell_the_past(jobs)
-    jobs.engine.pause("newsletter")
+    running_job = report.delay("2026-11")
+    ann, ben = Actor("ann", Role.OPERATOR, "openid"), Actor("ben", Role.OPERATOR, "token")
+    jobs.operations.queues.pause("newsletter", by=ann)
+    jobs.operations.limits.change("queue:mail", "300/m", by=ben)
+    jobs.operations.schedules.run_now("clean-up", by=ann)
+    with contextlib.suppress(UmbelError):
+        jobs.operations.queues.pause("newsletters", by=ben)
     for number in range(40):
         charge.delay(5000 + number)
         send_mail.apply_async((5000 + number, "ann@example.org"), countdown=3600 if number % 8 == 0 else None)
@@ -134,7 +146,6 @@ def live(address: str) -> dict[str, str]:
         batch.add(*(import_rows.s(part) for part in range(900)))
     pictures = group(resize.s(f"pear-{number}.jpg", 640) for number in range(6))
     workflow = chord(pictures)(publish.s())
-    running_job = report.delay("2026-11")
     failed = charge.delay(7 * 1000)
     history = jobs.history
 
