@@ -306,6 +306,10 @@ def test_secrets_are_masked_where_settings_are_shown() -> None:
     sentinels = "sentinel://:hidden@one:1;sentinel://:hidden@two:2/0?master_name=m&sentinel_password=hidden"
     shown = {one.name: str(one.value) for one in Settings.load(broker_url=sentinels).explain()}
     assert shown["broker_url"] == "sentinel://:**@one:1;sentinel://:**@two:2/0"
+    alerting = Settings.load(alert_webhook="https://hooks.example/T1/hidden", alert_smtp_url="smtp://me:hidden@mail")
+    shown = {one.name: str(one.value) for one in alerting.explain()}
+    assert shown["alert_webhook"] == "('https://hooks.example/**',)"
+    assert "hidden" not in str(shown)
 
 
 # -- the data directory -----------------------------------------------------------------------------------------
