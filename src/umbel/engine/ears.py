@@ -15,6 +15,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -25,10 +26,14 @@ from celery.concurrency.prefork import TaskPool as Prefork
 
 __all__ = ("ask", "listen", "open_ears")
 
-_PATIENCE_SECONDS: Final = 0.5
+_PATIENCE_SECONDS: Final = 0.3
+#: Whoever has not answered is not asked again for so long: its worker does nothing else while it waits.
+_SILENCE_SECONDS: Final = 10.0
+_SILENT_MOST: Final = 100
 _ANSWER_MOST: Final = 60_000
 _numbers: Final = itertools.count()
 _folder: Path | None = None
+_silent: Final[dict[int, float]] = {}
 _answer: Callable[[int], dict[str, Any]] | None = None
 
 
@@ -81,15 +86,25 @@ def _serve(ear: socket.socket, main: int) -> None:
 
 
 def ask(pid: int) -> dict[str, Any] | None:
-    """Return what the child ``pid`` says of what it does; None when it says nothing for half a second."""
-    if _folder is None:
+    """Return what the child ``pid`` says of what it does; None when it says nothing at once."""
+    if _folder is None or time.monotonic() - _silent.get(pid, -_SILENCE_SECONDS) < _SILENCE_SECONDS:
         return None
-    own = _folder / f"{os.getpid()}-{next(_numbers)}"
+    found = _asked(_folder, pid)
+    if found is None:
+        # Few at a time, and of a process that has ended nobody asks again.
+        _silent[pid] = time.monotonic()
+        while len(_silent) > _SILENT_MOST:
+            _silent.pop(next(iter(_silent)))
+    return found
+
+
+def _asked(folder: Path, pid: int) -> dict[str, Any] | None:
+    own = folder / f"{os.getpid()}-{next(_numbers)}"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mouth:
             mouth.bind(str(own))
             mouth.settimeout(_PATIENCE_SECONDS)
-            mouth.sendto(b"?", str(_folder / str(pid)))
+            mouth.sendto(b"?", str(folder / str(pid)))
             found: dict[str, Any] = msgspec.json.decode(mouth.recv(_ANSWER_MOST))
             return found
     except (OSError, msgspec.DecodeError):

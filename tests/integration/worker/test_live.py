@@ -56,6 +56,23 @@ def test_its_last_lines_come_along(crew: Plant) -> None:
     assert crew.ended(job).state.finished
 
 
+@pytest.mark.stores("sqlite")
+def test_a_child_that_cannot_answer_is_said_to_be_silent(plant: Plant) -> None:
+    """It sits in C code that lets no other thread run; its worker answers all the same."""
+    plant.start("-P", "prefork", "--loglevel", "WARNING", concurrency=1)
+    job = plant.send("grip", "gate")
+    plant.until_told("hold", "gate")
+
+    def silent() -> bool:
+        live = plant.app.where.find(job).live
+        return live is not None and live.silent
+
+    until(silent, "a child that is silent")
+    where = plant.app.where.find(job)
+    assert where.place is Place.RUNNING
+    assert any("does not answer" in note for note in where.notes)
+
+
 @pytest.mark.pools("default")
 def test_c45_it_is_a_command_of_celerys_inspect(crew: Plant) -> None:
     job = crew.send("hold", "gate")
