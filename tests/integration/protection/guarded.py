@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import time
 from pathlib import Path
@@ -49,6 +50,11 @@ def _declare_sensitive(app: Umbel) -> None:
     @app.task(name="g.reject", sensitive=("token",), shared=False)
     def reject(token: str) -> None:
         raise Reject("not today", requeue=False)
+
+    @app.task(name="g.log", sensitive=("token",), shared=False)
+    def log(token: str) -> None:
+        logging.getLogger("guarded").warning("the token is %s", token)
+        print("printed", token)
 
     @app.task(name="g.gather", sensitive=("token",), shared=False)
     def gather(parts: list[str], token: str) -> str:

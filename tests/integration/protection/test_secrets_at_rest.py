@@ -94,6 +94,34 @@ def test_c43_what_is_sensitive_is_nowhere_to_be_read(site: Site, pool: str) -> N
     assert site.traces(token, number) == []
 
 
+@pytest.mark.parametrize(
+    ("pool", "mode", "kept"),
+    [
+        ("default", "sign", ["the token is ***", "printed ***"]),
+        ("prefork", "sign", ["the token is ***", "printed ***"]),
+        ("default", "encrypt", []),
+    ],
+)
+def test_c43_of_what_a_job_logs_nothing_sensitive_is_kept(site: Site, pool: str, mode: str, kept: list[str]) -> None:
+    """Where everything is encrypted, nothing at all."""
+    site.start(pool=pool, UMBEL_PAYLOAD_PROTECTION=mode)
+    client = site.client(payload_protection=mode)
+    token = f"token{uuid.uuid4().hex}"
+    client.engine.events.expect(60)
+
+    def told() -> list[Any]:
+        job = client.tasks["g.log"].delay(token)
+        job.get(timeout=60)
+        logged = client.engine.events.read(1000)
+        ends = [end for event in (logged.events if logged else ()) for end in getattr(event, "ends", ())]
+        return [end for end in ends if end.task_id == job.id and end.ended]
+
+    until(told, "an end that is told")
+    (end,) = told()
+    assert [line.text for line in (end.lines.lines if end.lines is not None else ())] == kept
+    client.engine.events.expect(0)
+
+
 @pytest.mark.parametrize("pool", ["default", "prefork"])
 def test_c42_what_is_encrypted_is_nowhere_to_be_read_results_included(site: Site, pool: str) -> None:
     worker = site.start("-E", pool=pool, UMBEL_PAYLOAD_PROTECTION="encrypt")
