@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from umbel.app import Umbel
     from umbel.engine.store import Location
     from umbel.jobs.outbox_relay import Relay
+    from umbel.jobs.status import JobStatus
     from umbel.monitor.history import History
 
 __all__ = ("PutBack", "WhereIs")
@@ -89,7 +90,7 @@ class WhereIs:
         # What is told of a job is written before it is gone: so the history is asked after the engine.
         location = engine.locate(task_id)
         try:
-            status = app.status(task_id)
+            status = self._discreet(app.status(task_id))
         except JobNotFound:
             status = None
         letters = engine.letters.read([task_id])
@@ -107,6 +108,13 @@ class WhereIs:
         if location is None or _is_nowhere(facts, location):
             return self._gone(facts)
         return self._waiting(facts) if location.lease is None else self._running(facts) if live else facts
+
+    def _discreet(self, status: JobStatus) -> JobStatus:
+        """Return a status without what stands encrypted at rest: of an error its type, as with dead letters."""
+        if not self._app.protection.encrypts:
+            return status
+        kind = None if status.error is None else status.error.partition(":")[0]
+        return replace(status, error=kind, result=None, meta=None)
 
     def _with_row(self, facts: Facts) -> Facts:
         def read() -> Facts:
