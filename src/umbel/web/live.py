@@ -36,6 +36,8 @@ __all__ = ("Pulse", "router")
 router: Final = APIRouter()
 #: Seconds between two looks.
 _INTERVAL: Final = 1.0
+#: Looking takes at most a twentieth of a core, however much there is to count.
+_REST: Final = 20.0
 _KEY: Final = "pulse"
 _ID: Final = re.compile(r"[0-9a-f]{12}")
 _OPENING: Final = b"retry: 2000\n\n"
@@ -78,7 +80,7 @@ def _watcher_of(app: Umbel) -> Watcher:
     watchers = _watchers.setdefault(asyncio.get_running_loop(), WeakKeyDictionary())
     watcher = watchers.get(app)
     if watcher is None:
-        watcher = watchers[app] = Watcher(Pulse(app).read, _INTERVAL)
+        watcher = watchers[app] = Watcher(Pulse(app).read, _INTERVAL, _REST)
     return watcher
 
 

@@ -32,6 +32,8 @@ logger = logging.getLogger("umbel.web")
 INTERVAL: Final = 0.15
 #: Streams that one process serves at a time; each is an open connection.
 MAX_LISTENERS = 1000
+#: A pass takes at most a third of its thread's time.
+_REST: Final = 2.0
 #: Seconds between two tries to reach a store that is away.
 ERROR_PAUSE = 1.0
 
@@ -75,9 +77,13 @@ class Listener:
 class Watcher:
     """Reads the watched jobs for the listeners of one event loop."""
 
-    def __init__(self, read: Callable[[Sequence[str]], Reading], interval: float = INTERVAL) -> None:
+    def __init__(
+        self, read: Callable[[Sequence[str]], Reading], interval: float = INTERVAL, rest: float = _REST
+    ) -> None:
+        """``rest``: after each pass, so many times as long as it took, at least."""
         self._read = read
         self._interval = interval
+        self._rest = rest
         self._listeners: dict[str, set[Listener]] = {}
         self._task: asyncio.Task[None] | None = None
         self.count = 0
@@ -118,7 +124,7 @@ class Watcher:
             while self._listeners:
                 began = loop.time()
                 pause = await self._pass()
-                await asyncio.sleep(max(pause, 2 * (loop.time() - began)))
+                await asyncio.sleep(max(pause, self._rest * (loop.time() - began)))
         finally:
             self._task = None
 
