@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 
@@ -77,6 +78,14 @@ def links(text: str, word: str) -> list[str]:
     return [html.unescape(found) for found in re.findall(rf'<a[^>]*href="([^"]*)"[^>]*>{re.escape(word)}', text)]
 
 
+def fields_of(answer: httpx.Response) -> dict[str, str]:
+    """The hidden fields of the form that does it."""
+    form = re.search(r'<form class="sure".*?</form>', answer.text, re.DOTALL)
+    assert form is not None
+    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form[0])
+    return {name: html.unescape(value) for name, value in found}
+
+
 def shown(text: str) -> list[str]:
     return re.findall(r'<code class="id">([^<]+)</code>', text)
 
@@ -108,6 +117,7 @@ def test_c44_a_viewer_sees_and_does_not_act(vic: Visitor) -> None:
         answer = vic.get(path)
         assert answer.status_code == 200, path
         assert not re.search(r'<form[^>]*method="post"[^>]*action="/(jobs|dead)', answer.text), path
+        assert "act=" not in answer.text or "act=" in path, path
     csrf = csrf_of(vic.get("/jobs"))
     for path in ("/jobs", f"/jobs/{names[0]}", "/dead", f"/dead/{names[0]}"):
         assert vic.send(path, {"csrf_token": csrf, "act": "delete", "mark": ""}).status_code == 403
@@ -166,8 +176,7 @@ def test_what_is_done_to_all_is_what_was_previewed_step_by_step(ann: Visitor, mo
     steps = 0
     answer = preview
     while answer.status_code == 200:
-        fields = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', answer.text))
-        answer = ann.send("/jobs", {name: html.unescape(value) for name, value in fields.items()})
+        answer = ann.send("/jobs", fields_of(answer))
         steps += 1
     assert (answer.status_code, steps) == (303, 3)
     assert answer.headers["location"].startswith("/jobs?task=shop.later&since=20")
@@ -178,11 +187,7 @@ def test_what_is_done_to_all_is_what_was_previewed_step_by_step(ann: Visitor, mo
 def test_a_preview_of_something_else_does_nothing(ann: Visitor) -> None:
     app = app_of(ann)
     names = record(app, 3)
-    fields = dict(
-        re.findall(
-            r'<input type="hidden" name="([^"]+)" value="([^"]*)">', ann.get("/jobs?act=delete&text=job-001").text
-        )
-    )
+    fields = fields_of(ann.get("/jobs?act=delete&text=job-001"))
     for changed in ({"text": ""}, {"text": "job-002"}, {"mark": "1.2.3"}):
         assert ann.send("/jobs", {**fields, **changed}).status_code == 409
     assert app.history.jobs.count().number == len(names)
@@ -261,3 +266,16 @@ def test_the_first_page_is_read_once_for_all_who_look(ann: Visitor, monkeypatch:
         assert ann.get("/?look=day").status_code == 200
     # Once by the overview, once by its queues.
     assert len(reads) == 2
+
+
+def test_pages_of_letters_leave_nothing_out(ann: Visitor) -> None:
+    app = app_of(ann)
+    for number in range(51):
+        bury(app, f"letter-{number:02}")
+    first = ann.get("/dead").text
+    found = re.findall(r'href="/dead/(letter-[0-9]+)"', first)
+    path = links(first, "Older")[0]
+    found += re.findall(r'href="/dead/(letter-[0-9]+)"', ann.get(path).text)
+    assert found == [f"letter-{number:02}" for number in reversed(range(51))]
+    assert not links(ann.get(path).text, "Older")
+    assert links(ann.get(path).text, "Newest") == ["/dead"]
