@@ -38,6 +38,8 @@ class QueueRow:
     workers: tuple[str, ...]
     limits: tuple[LimitStatus, ...]
     lately: Total | None
+    #: For how many seconds what is next in it has been due; None where nothing waits, or the store does not tell.
+    next_waits: float | None = None
 
     @property
     def is_unserved(self) -> bool:
@@ -73,9 +75,9 @@ class QueuesView:
         known = {one.name: one for one in engine.queues()}
         users, workers = publishable(self._app), engine.workers()
         lately = {} if self._history is None else self._history.totals.by("queue", since=now - LATELY, until=now)
-        limits = self._app.limits.status()
+        limits, waits = self._app.limits.status(), engine.names.waits()
         rows = [
-            _row(name, known.get(name), users.get(name, []), workers, limits, lately.get(name))
+            _row(name, known.get(name), users.get(name, []), workers, limits, lately.get(name), waits.get(name))
             for name in known.keys() | users.keys() | {name for one in workers for name in one.queues}
         ]
         return tuple(sorted(rows, key=lambda row: (not row.is_unserved, row.name)))
@@ -92,6 +94,7 @@ def _row(
     workers: list[WorkerStatus],
     limits: list[LimitStatus],
     lately: Total | None,
+    next_waits: float | None,
 ) -> QueueRow:
     own = f"queue:{name}"
     return QueueRow(
@@ -106,4 +109,5 @@ def _row(
         workers=tuple(sorted(one.hostname for one in workers if name in one.queues)),
         limits=tuple(one for one in limits if one.name == own or one.name.startswith(f"{own}:")),
         lately=lately,
+        next_waits=next_waits,
     )

@@ -84,6 +84,7 @@ def test_queues_say_what_waits_and_who_has_no_consumer(app: Umbel, browser: Brow
     one = text_of(browser.get("/queues/money"))
     assert re.search(r"Waiting 2 ", one)
     assert re.search(r"Delayed 1 ", one)
+    assert re.search(r"The next one has waited \d", one)
     assert "shop.pay" in one
     browser.get("/queues/nobody", 404)
 
