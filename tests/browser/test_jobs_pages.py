@@ -201,6 +201,23 @@ def test_all_that_fit_are_previewed_and_cancelled(visit: Visit, dashboard: Site)
     assert dashboard.app.status(late).state is JobState.SCHEDULED
 
 
+def test_pages_are_read_and_acted_on_without_scripts(visit: Visit, dashboard: Site) -> None:
+    job = failed(dashboard, "sloes")
+    dashboard.open_gate("stock-sloes")
+    page = visit(java_script_enabled=False).go("jobs")
+    page.get_by_label("Id, arguments or error", exact=True).fill("sloes")
+    page.get_by_role("button", name="Filter", exact=True).click()
+    page.get_by_role("link", name="Retry all…").click()
+    page.get_by_role("button", name="Retry 1 job").click()
+    expect(page.get_by_role("status").filter(has_text="1 queued again")).to_be_visible()
+    gone(dashboard, job)
+    dashboard.recorded(job, JobState.SUCCEEDED)
+    page.get_by_role("link", name="shop.reserve").click()
+    expect(page.locator("#whereabouts")).to_contain_text("succeeded")
+    page.locator("#life summary").click()
+    expect(page.locator("#life tbody tr").first).to_be_visible()
+
+
 def test_failures_lead_to_their_jobs(visit: Visit, dashboard: Site) -> None:
     page = visit().go("failures")
     page.locator("tr", has_text="OutOfStock").get_by_role("link", name="failed jobs").click()
