@@ -11,8 +11,9 @@ import click
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
 
 if TYPE_CHECKING:
+    from umbel.app import Umbel
     from umbel.cli.top_view import Picture, View
-    from umbel.engine.store import Engine
+    from umbel.engine.store import QueueStatus
     from umbel.monitor.history import History
 
 __all__ = ("top",)
@@ -39,16 +40,16 @@ def top(invocation: Invocation, every: float, once: bool) -> None:
     if once:
         Console().print(draw(picture(engine, history), View()))
         return
-    _watch(engine, history, every)
+    _watch(app, history, every)
 
 
-def _watch(engine: Engine, history: History | None, every: float) -> None:
+def _watch(app: Umbel, history: History | None, every: float) -> None:
     from rich.live import Live
 
     from umbel.cli.keyboard import keys
     from umbel.cli.top_view import View, draw, picture
 
-    view = View()
+    view, engine = View(), app.engine
     seen = picture(engine, history)
     with Live(draw(seen, view), screen=True, auto_refresh=False) as live, keys() as key:
         due = time.monotonic() + every
@@ -57,7 +58,7 @@ def _watch(engine: Engine, history: History | None, every: float) -> None:
             if pressed == "q":
                 return
             if pressed == "p":
-                _turn(engine, view, seen)
+                _turn(app, history, view.queue(seen))
             view = _moved(view, seen, pressed)
             if pressed in (None, "p") and not view.frozen:
                 seen = picture(engine, history)
@@ -66,13 +67,17 @@ def _watch(engine: Engine, history: History | None, every: float) -> None:
             live.update(draw(seen, view), refresh=True)
 
 
-def _turn(engine: Engine, view: View, seen: Picture) -> None:
-    """Pause the queue that is marked, or resume it."""
-    queue = view.queue(seen)
-    if queue is not None and queue.paused:
-        engine.resume(queue.name)
-    elif queue is not None:
-        engine.pause(queue.name)
+def _turn(app: Umbel, history: History | None, queue: QueueStatus | None) -> None:
+    """Pause a queue, or resume it; where there is a history, it is in its audit log."""
+    if queue is None:
+        return
+    if history is None:
+        (app.engine.resume if queue.paused else app.engine.pause)(queue.name)
+        return
+    from umbel.monitor.actors import cli_actor
+
+    queues = app.operations.queues
+    (queues.resume if queue.paused else queues.pause)(queue.name, by=cli_actor())
 
 
 def _moved(view: View, seen: Picture, pressed: str | None) -> View:

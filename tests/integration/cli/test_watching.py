@@ -67,7 +67,10 @@ def test_status_is_shown_again_and_again(shop: Cli) -> None:
     assert running.stop(2) == 130
 
 
-def test_top_is_left_by_a_key(shop: Cli) -> None:
+@pytest.mark.parametrize("recorded", [False, True])
+def test_top_is_left_by_a_key(shop: Cli, recorded: bool) -> None:
+    """And p has paused the queue; where there is a history, its audit log says by whom."""
+    history = history_of(shop) if recorded else None
     jobs = Umbel("shop", broker=f"sqlite:///{shop.folder / '.umbel' / 'umbel.db'}", set_as_current=False)
     jobs.send_task("jobs.add", (1, 2))
     code, seen = on_terminal(
@@ -76,6 +79,9 @@ def test_top_is_left_by_a_key(shop: Cli) -> None:
     assert code == 0, seen
     assert "sorted by: failing" in seen
     assert [queue.paused for queue in jobs.engine.queues()] == [True]
+    if history is not None:
+        assert [entry.action for entry in history.audit.find(limit=5).entries] == ["queue.pause"]
+        history.close()
     jobs.engine.close()
     jobs.close()
 
