@@ -18,21 +18,25 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import msgspec
 from celery import signals
 from celery.concurrency.prefork import TaskPool as Prefork
 
-__all__ = ("ask", "listen", "open_ears")
+__all__ = ("ask", "listen", "open_ears", "sweep")
 
 _PATIENCE_SECONDS: Final = 0.3
 #: Whoever has not answered is not asked again for so long: its worker does nothing else while it waits.
 _SILENCE_SECONDS: Final = 10.0
 _SILENT_MOST: Final = 100
+_PREFIX: Final = "umbel-ears-"
+_OWNER: Final = "owner"
 _ANSWER_MOST: Final = 60_000
 _numbers: Final = itertools.count()
 _folder: Path | None = None
+#: Its lock lasts as long as this process and its children.
+_owner: IO[bytes] | None = None
 _silent: Final[dict[int, float]] = {}
 _answer: Callable[[int], dict[str, Any]] | None = None
 
@@ -47,8 +51,31 @@ def open_ears(answer: Callable[[int], dict[str, Any]]) -> None:
 def _prepare(instance: Any, **_: Any) -> None:
     global _folder
     if _folder is None and _answer is not None and issubclass(instance.pool_cls, Prefork):
-        _folder = Path(tempfile.mkdtemp(prefix="umbel-"))
+        sweep()
+        _folder = _made()
         atexit.register(_remove, _folder, os.getpid())
+
+
+def _made() -> Path:
+    """Return a new folder, which is this process's as long as it lives."""
+    global _owner
+    from fcntl import LOCK_EX, flock
+
+    folder = Path(tempfile.mkdtemp(prefix="umbel-new-"))
+    _owner = (folder / _OWNER).open("wb")
+    flock(_owner, LOCK_EX)
+    # Under this name it is seen by who sweeps, and it is locked by now.
+    return folder.rename(folder.with_name(folder.name.replace("umbel-new-", _PREFIX)))
+
+
+def sweep() -> None:
+    """Remove the folders of processes that were killed."""
+    from fcntl import LOCK_EX, LOCK_NB, flock
+
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError), (folder / _OWNER).open("rb") as owner:
+            flock(owner, LOCK_EX | LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @signals.worker_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]
