@@ -7,7 +7,7 @@ import importlib
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import packages_distributions
@@ -273,7 +273,8 @@ def test_the_package_offers_its_public_names_and_nothing_else() -> None:
     assert {"Umbel", "JobState", "JobStatus", "Progress", "progress", "errors"} <= set(umbel.__all__)
 
 
-def declared(*extras: str) -> set[str]:
+@cache
+def declared(*extras: str) -> frozenset[str]:
     """The distributions that pyproject.toml names, without and with extras, and what these promise to bring along."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
@@ -281,7 +282,13 @@ def declared(*extras: str) -> set[str]:
     companions = {"celery": {"billiard", "vine"}, "fastapi": {"starlette"}, "jinja2": {"markupsafe"}}
     # One namespace of several distributions, of which only the first is imported.
     companions["opentelemetry-api"] = {"opentelemetry-sdk", "opentelemetry-semantic-conventions"}
-    return names.union(*(more for name, more in companions.items() if name in names))
+    return frozenset(names.union(*(more for name, more in companions.items() if name in names)))
+
+
+@cache
+def installed() -> Mapping[str, list[str]]:
+    """Which distributions the modules that can be imported are of."""
+    return packages_distributions()
 
 
 def distributions_of(path: Path) -> set[str]:
@@ -292,7 +299,7 @@ def distributions_of(path: Path) -> set[str]:
             tops |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
             tops.add((node.module or "").split(".")[0])
-    known = packages_distributions()
+    known = installed()
     foreign = tops - set(sys.stdlib_module_names) - {"umbel", "services"}
     return {name.lower().replace("_", "-") for top in foreign for name in known.get(top, [top])}
 

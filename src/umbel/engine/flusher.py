@@ -29,6 +29,10 @@ _NOTE_SECONDS: Final = 0.02
 _BATCH: Final = 1000
 
 
+def _says_nothing() -> None:
+    """Nothing is to be known of it."""
+
+
 class Flusher:
     """Writes the ends and the passing states of jobs, in batches, from one thread."""
 
@@ -79,7 +83,7 @@ class Flusher:
         seq: int | None,
         task_id: str,
         make: Callable[[], Record],
-        began: Callable[[], Ended | None],
+        began: Callable[[], Ended | None] = _says_nothing,
         *,
         ring: bool = True,
     ) -> None:

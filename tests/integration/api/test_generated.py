@@ -29,6 +29,9 @@ from umbel.monitor import workers_view
 from umbel.monitor.operations import workers as worker_operations
 from umbel.web.site import build_web
 
+#: The last tests look at what the first ones have left.
+pytestmark = pytest.mark.xdist_group("generated")
+
 _CHECKED = (
     "status_code_conformance",
     "content_type_conformance",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ class Gate:
         self.open = threading.Event()
         self.open.set()
         self.inside = threading.Event()
+        self.events = SimpleNamespace(known=False)
         self.batches: list[list[Settled]] = []
         self.errors: list[Exception] = []
         self.judge: Callable[[Sequence[Settled]], Settlement] = lambda entries: Settlement()

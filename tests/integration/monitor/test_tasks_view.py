@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import _state
 
 from tests.integration.monitor.events import Recorder, ended, queued
 from umbel import RateLimit, Retry, Umbel
@@ -16,7 +17,10 @@ from umbel.monitor.tasks_view import TasksView
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Umbel]:
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Umbel]:
+    # Celery gives the shared tasks of every application of the process to each.
+    own = {one for one in _state._on_app_finalizers if one.__module__.startswith("celery.")}
+    monkeypatch.setattr(_state, "_on_app_finalizers", own)
     app = Umbel("shop", broker=f"sqlite:///{tmp_path}/jobs.db")
     app.task(
         name="shop.pay",

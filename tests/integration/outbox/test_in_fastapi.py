@@ -27,6 +27,8 @@ def ask(api: FastAPI, *paths: str) -> list[int]:
     return asyncio.run(get())
 
 
+# The driver's thread tells a loop that has ended by then that it has closed the connection.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_in_an_async_dependency_the_endpoint_dispatches_in_its_transaction(shop: Shop) -> None:
     async def transaction() -> AsyncIterator[AsyncSession]:
         async with (

@@ -156,18 +156,18 @@ def test_c4_the_dashboard_shows_the_real_store(open_shop: Callable[..., Shop]) -
     without = open_shop(worker=False)
     job = without.dispatch("pack", 1)
     page = until(lambda: rows(without, "no consumer"), "the queue that nobody consumes is marked")
-    assert any("celery 1 0 0 0 no consumer" in row for row in page)
+    assert any("celery no consumer 1 0 0" in row for row in page)
     shop = open_shop(worker=True)
     shop.wait_state(job, "succeeded")
-    until(lambda: any(row.startswith("celery 0 0 0 0 1") for row in rows(shop)), "the queue is empty and consumed")
-    (worker,) = rows(shop, "umbel-1@")
-    assert "celery 0 10" in worker
+    until(lambda: any(row.startswith("celery 0 0 0") for row in rows(shop)), "the queue is empty and consumed")
+    (worker,) = rows(shop, "umbel-1@", "workers")
+    assert "celery" in worker, worker
     assert shop.client.get("/umbel/healthz").json() == {"status": "ok"}
 
 
-def rows(shop: Shop, word: str = "") -> list[str]:
-    """Return the text of the page's table rows that have ``word``."""
-    answer = shop.client.get("/umbel/")
+def rows(shop: Shop, word: str = "", page: str = "") -> list[str]:
+    """Return the text of a page's table rows that have ``word``."""
+    answer = shop.client.get(f"/umbel/{page}")
     assert answer.status_code == 200, answer.text
     found = re.findall(r"<tr.*?</tr>", answer.text, re.DOTALL)
     texts = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in found]

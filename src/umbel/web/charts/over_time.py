@@ -19,6 +19,9 @@ __all__ = ("Mark", "Series", "over_time")
 _HEIGHT: Final = 160
 #: Marks closer together than this part of the whole have no room for their names.
 _NAMES_APART: Final = 0.12
+#: The labels of lines take this part of a narrow chart, and so many pixels of any.
+_BESIDE_SCALE: Final = 0.1
+_SCALE: Final = 38
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +90,9 @@ def _marked(marks: Sequence[Mark], moments: Moments, height: int) -> Iterator[Ma
         if place - last >= _NAMES_APART:
             name = mark.name if len(mark.name) <= 12 else f"{mark.name[:11]}…"
             anchor = "end" if place > 0.85 else "start"
-            yield element("text", name, class_="mark", x=x, y=HEAD - 5, text_anchor=anchor)
+            # The topmost line has its label there.
+            aside = _SCALE if place < _BESIDE_SCALE else None
+            yield element("text", name, class_="mark", x=x, dx=aside, y=HEAD - 5, text_anchor=anchor)
             last = place
 
 
