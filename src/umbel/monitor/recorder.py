@@ -4,7 +4,8 @@ Any number of recorders may run, on any hosts; one is elected, the others wait u
 in one transaction together with the number of its last event, and only then dropped from the log: a recorder that dies
 anywhere between leaves events that the next one knows by their numbers. While the history cannot be written events
 stay in the log, as far as its bound; the log counts what found no room, and that is said here.
-Costs while idle: a look every half second.
+Costs while idle: a look every half second. In a burst of up to ten seconds it rests for as long as it works: a process
+that keeps a core busy slows down the others, whatever its priority, and the history is a few seconds late instead.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ _IDLE_SECONDS: Final = 0.5
 _WORD_SECONDS: Final = 1.0
 _EXPECT_SECONDS: Final = 60.0
 _PRUNE_SECONDS: Final = 60.0
+#: In a burst every other moment is left to the jobs; what lasts longer is no burst.
+_GENEROUS_SECONDS: Final = 10.0
 #: The supervisor waits a little longer for the process.
 _LAST_SECONDS: Final = 3.0
 #: What recorders elect their leader by; no application is called so.
@@ -152,7 +155,9 @@ class Recorder:
     def run(self, stop: threading.Event) -> None:
         """Record until told to stop."""
         outage = Outage("The history cannot be written", "The history is written again")
+        caught_up = time.monotonic()
         while not stop.is_set():
+            began = time.monotonic()
             try:
                 more = self.step()
                 self._prune()
@@ -161,8 +166,12 @@ class Recorder:
                 stop.wait(outage.pause(error))
             else:
                 outage.over()
+                now = time.monotonic()
                 if not more:
+                    caught_up = now
                     stop.wait(_IDLE_SECONDS)
+                elif now - caught_up < _GENEROUS_SECONDS:
+                    stop.wait(now - began)
         self._finish()
 
     def _finish(self) -> None:

@@ -219,6 +219,38 @@ def test_what_another_version_has_told_holds_up_nothing(
     assert states(history) == {"a": JobState.QUEUED, "b": JobState.QUEUED, "c": JobState.SUCCEEDED}
 
 
+class _Stop(threading.Event):
+    """Notes how long it is waited for, and is set after so many waits."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+        self._most = most
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout or 0.0)
+        if len(self.waits) >= self._most:
+            self.set()
+        return self.is_set()
+
+
+@pytest.mark.parametrize(("burst", "rests"), [(60.0, True), (-1.0, False)])
+def test_a_burst_leaves_every_other_moment_to_the_jobs(
+    history: History, tmp_path: Path, burst: float, rests: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "_GENEROUS_SECONDS", burst)
+    engine = SQLiteEngine(tmp_path / "jobs.db")
+    recorder = Recorder(engine, history)
+    steps = iter([True, True, True, False])
+    monkeypatch.setattr(recorder, "step", lambda: next(steps, False))
+    stop = _Stop(4 if rests else 1)
+    recorder.run(stop)
+    assert len(stop.waits) == (4 if rests else 1)
+    assert stop.waits[-1] == recorder_module._IDLE_SECONDS
+    assert all(waited < recorder_module._IDLE_SECONDS for waited in stop.waits[:-1])
+    engine.close()
+
+
 def test_few_entries_are_read_at_a_time_when_they_hold_many_events(
     engine: Engine, history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
