@@ -19,7 +19,7 @@ from umbel.monitor.tasks_view import TasksView
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Umbel]:
     # Celery gives the shared tasks of every application of the process to each.
-    own = {one for one in _state._on_app_finalizers if one.__module__.startswith("celery.")}
+    own = {one for one in _state._on_app_finalizers if one.__module__ == "celery.app.builtins"}
     monkeypatch.setattr(_state, "_on_app_finalizers", own)
     app = Umbel("shop", broker=f"sqlite:///{tmp_path}/jobs.db")
     app.task(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -90,7 +91,8 @@ class _recorded:
         self._thread = threading.Thread(target=self._record, args=(path,), daemon=True)
 
     def _record(self, path: Path) -> None:
-        with path.open("wb", buffering=0) as file:
+        # A server that is killed ends it too.
+        with path.open("wb", buffering=0) as file, contextlib.suppress(ConnectionError):
             while data := self._socket.recv(1 << 16):
                 file.write(data)
 
