@@ -19,44 +19,24 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psutil
 
+from tests.chaos.recording import made
 from tests.chaos.redis_site import RedisSite
 from tests.chaos.verdict import Verdict
 from tests.conftest import free_port
-from umbel import JobState, Retry, Umbel
+from umbel import JobState, Umbel
 from umbel.monitor.history import History
 from umbel.monitor.job_filter import EVERY
 
-__all__ = ("FlowerCampaign", "app")
+__all__ = ("FlowerCampaign",)
 
 _PATIENCE: Final = 300.0
 _PAGE: Final = 500
 _SUCCEEDED, _FAILED = "succeeded", "failed"
 _STATES: Final = {"SUCCESS": _SUCCEEDED, "FAILURE": _FAILED}
-
-
-class _Wanted(Exception):
-    """What a job that is to fail raises."""
-
-
-def _work(number: int, tries: int) -> int:
-    """Fail ``tries`` times, and for good with more than one."""
-    if tries > 1 or (tries and app.current_task.request.retries < tries):
-        raise _Wanted(number)
-    return number
-
-
-def _made(**how: Any) -> Umbel:
-    jobs = Umbel("beside", set_as_current=False, **how)
-    jobs.task(name="beside.work", retry=Retry(1, on=(_Wanted,), backoff=[0.5]), shared=False)(_work)
-    return jobs
-
-
-#: The workers' and Flower's.
-app = _made()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +65,7 @@ class FlowerCampaign:
     def run(self) -> Verdict:
         """Run it all; the verdict's figures say how many jobs each knows, with the right state, and with what."""
         self._site = RedisSite(self.folder)
-        self._app, self._port = _made(broker=self._site.direct), free_port()
+        self._app, self._port = made(broker=self._site.direct), free_port()
         place = f"sqlite:///{self.folder / 'history.db'}"
         told = {"UMBEL_BROKER_URL": self._site.direct, "UMBEL_HISTORY": "1", "UMBEL_HISTORY_URL": place}
         self._variables = {**os.environ, **told, "FLOWER_UNAUTHENTICATED_API": "true"}
@@ -114,7 +94,7 @@ class FlowerCampaign:
         return ["--persistent=True", f"--db={kept}", "--state_save_interval=1000", f"--max_tasks={self.jobs * 2}"]
 
     def _start(self, name: str, module: str, verb: str, *arguments: str) -> None:
-        place = ["-A", "tests.chaos.beside_flower:app"]
+        place = ["-A", "tests.chaos.recording:app"]
         words = [*place, verb] if module == "celery" else [verb, *place]
         with (self.folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
@@ -146,7 +126,7 @@ class FlowerCampaign:
         for part in range(4):
             numbers = range(part * self.jobs // 4, (part + 1) * self.jobs // 4)
             plans = [(number, 2 if number % 100 == 7 else int(number % 20 == 3)) for number in numbers]
-            ids = self._app.tasks["beside.work"].enqueue_many(plans)
+            ids = self._app.tasks["recorded.work"].enqueue_many(plans)
             sent.update((one, _FAILED if plan[1] > 1 else _SUCCEEDED) for one, plan in zip(ids, plans, strict=True))
             if part == 3:
                 break

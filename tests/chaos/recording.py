@@ -31,7 +31,7 @@ from umbel.monitor.job_filter import EVERY
 from umbel.monitor.jobs_view import JobRow
 from umbel.states import JobState
 
-__all__ = ("RecordingCampaign", "app")
+__all__ = ("RecordingCampaign", "app", "made")
 
 _PATIENCE: Final = 300.0
 
@@ -47,14 +47,15 @@ def _work(number: int, tries: int) -> int:
     return number
 
 
-def _made(**how: Any) -> Umbel:
+def made(**how: Any) -> Umbel:
+    """Return an application with the campaign's job."""
     jobs = Umbel("recorded", set_as_current=False, **how)
     jobs.task(name="recorded.work", retry=Retry(1, on=(_Wanted,), backoff=[0.5]), shared=False)(_work)
     return jobs
 
 
 #: The workers'.
-app = _made()
+app = made()
 
 
 @dataclass(slots=True)
@@ -74,7 +75,7 @@ class RecordingCampaign:
     def run(self) -> Verdict:
         """Run it all; the verdict's figures are seconds and events."""
         site = RedisSite(self.folder, append=False)
-        self._app = _made(broker=site.direct)
+        self._app = made(broker=site.direct)
         with running_postgres(need_program) as database, contextlib.closing(site):
             # Made before it is away.
             history = History(database.url)

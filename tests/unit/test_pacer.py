@@ -11,6 +11,7 @@ import pytest
 
 from umbel.engine import pacer
 from umbel.engine.job import Job
+from umbel.engine.limits import Watchman
 from umbel.engine.pacer import Pacer
 from umbel.engine.pool import TaskPool
 
@@ -97,6 +98,20 @@ def test_a_pool_runs_one_job_alone_on_a_thread_of_somebody_elses_and_only_one() 
     assert pool.lone(job(SimpleNamespace(name="quick", is_async=True))) is None
     pool.on_stop()
     assert pool.lone(job()) is None, "it ends"
+
+
+def test_what_cannot_be_looked_after_keeps_no_limit_from_being_enforced(caplog: pytest.LogCaptureFixture) -> None:
+    def look() -> None:
+        raise RuntimeError("can't start new thread")
+
+    stopped = threading.Event()
+    job = SimpleNamespace(overdue=1.0, hard=0.5, soft=None, stopped_at=None, request=None, terminate=stopped.set)
+    pool: Any = SimpleNamespace(running=lambda: [job], completed=0, waiting=0, on_look=look)
+    watchman = Watchman(pool)
+    watchman.wake()
+    assert stopped.wait(PATIENCE), "the job is stopped at its limit"
+    watchman.stop()
+    assert "could not be looked after" in caplog.text
 
 
 def test_a_burst_of_jobs_that_wait_for_each_other_runs_side_by_side() -> None:

@@ -61,7 +61,7 @@ class Watchman:
                 self._pool.surrender()
             completed = self._pool.completed
             if jobs:
-                self._pool.on_look()
+                self._tell_of_them()
             for job in jobs:
                 try:
                     self._look(job)
@@ -74,6 +74,13 @@ class Watchman:
                     self._awake.wait()
                 idle = 0
             time.sleep(_LOOK_SECONDS)
+
+    def _tell_of_them(self) -> None:
+        try:
+            self._pool.on_look()
+        except Exception:
+            # Limits are enforced all the same; a thread that cannot be started now can be at the next look.
+            logger.exception("What waits while jobs run could not be looked after.")
 
     def _look(self, job: Job) -> None:
         ran = job.overdue
