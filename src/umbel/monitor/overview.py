@@ -74,9 +74,9 @@ class Overview:
     workers: int
     slots: int
     busy: int
-    #: The newest ones, and whether there are more.
+    #: The newest dead letters, and how many there are.
     dead: tuple[DeadLetter, ...]
-    more_dead: bool
+    dead_count: int
     schedules: Schedules
     #: What is wrong and goes on, the newest first; None where nothing is recorded.
     incidents: tuple[Incident, ...] | None
@@ -126,7 +126,6 @@ class OverviewReader:
             lately = breakdown(self._history.database, since=since, until=now, step=back.step)
             releases = self._history.releases.find(since=since, until=now)
         workers = engine.workers()
-        dead = engine.dead(_FEW + 1)
         return Overview(
             look=look,
             taken=now,
@@ -137,8 +136,8 @@ class OverviewReader:
             slots=sum(one.concurrency for one in workers),
             # What a process has fetched beyond its slots does not run yet.
             busy=sum(min(one.in_flight, one.concurrency) for one in workers),
-            dead=tuple(dead[:_FEW]),
-            more_dead=len(dead) > _FEW,
+            dead=tuple(engine.dead(_FEW)),
+            dead_count=engine.letters.count(),
             schedules=self._schedules.read(),
             incidents=None
             if self._history is None

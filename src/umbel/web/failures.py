@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from umbel import errors
-from umbel.web.problems import Problem
+from umbel.web.problems import SOON, Problem, is_away
 from umbel.web.render import render
 from umbel.web.signin.next_page import path_of
 
@@ -54,6 +54,7 @@ _TITLES: Final = {
     409: "That cannot be done now",
     413: "Too large",
     422: "That does not fit",
+    429: "Too many tries",
     501: "Not set up",
     503: "Not reachable now",
     504: "No answer in time",
@@ -72,6 +73,9 @@ def is_for_programs(path: str) -> bool:
 
 
 async def _handle(request: Request, error: Exception) -> Response:
+    if isinstance(error, OSError) and not is_away(error):
+        # No store: for whoever answers what nobody expected.
+        raise error
     return failure(request, error)
 
 
@@ -85,8 +89,7 @@ def failure(request: Request, error: Exception) -> Response:
     else:
         title = _TITLES.get(problem.status, "That went wrong")
         answer = render(request, "failure.html", problem.status, heading=title, detail=problem.detail)
-        if problem.retry:
-            answer.headers["Retry-After"] = "1"
+        answer.headers.update(problem.headers)
     if isinstance(error, HTTPException) and error.headers:
         answer.headers.update(error.headers)
     return answer
@@ -106,12 +109,12 @@ def _problem(error: Exception) -> Problem:
     for name, status, kind in _STATUS:
         known_error = getattr(errors, name, None)
         if known_error is not None and isinstance(error, known_error):
-            return Problem(status, kind, str(error), retry=status == 503)
+            return Problem(status, kind, str(error), retry=SOON if status == 503 else 0)
     return _AWAY
 
 
 #: Where the store is stays in the log, and on pages.
-_AWAY: Final = Problem(503, "store-unavailable", "The job store cannot be reached now: try again shortly.", retry=True)
+_AWAY: Final = Problem(503, "store-unavailable", "The job store cannot be reached now: try again shortly.", retry=SOON)
 _KINDS: Final = {
     404: "not-found",
     405: "method-not-allowed",

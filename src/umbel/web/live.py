@@ -25,7 +25,7 @@ from starlette.responses import Response
 
 from umbel.app import Umbel
 from umbel.errors import UmbelError
-from umbel.web.problems import Problem
+from umbel.web.problems import SOON, Problem
 from umbel.web.sight import Sight
 from umbel.web.signin.people import App, Viewer
 from umbel.web.stream import EVENT_STREAM_HEADERS, HEARTBEAT, LIFETIME
@@ -91,7 +91,7 @@ async def live(
     """Tell whenever there is news."""
     watcher = _watcher_of(app)
     if watcher.full:
-        raise Problem(503, "too-many-listeners", "Too many pages are open here now: load this one again.", retry=True)
+        raise Problem(503, "too-many-listeners", "Too many pages are open here now: load this one again.", retry=SOON)
     seen = last_event_id if last_event_id and _ID.fullmatch(last_event_id) else ""
     return StreamingResponse(_ticks(watcher, seen), media_type="text/event-stream", headers=EVENT_STREAM_HEADERS)
 

@@ -5,8 +5,11 @@ Every answer of the router is encoded here, so it is valid JSON whatever a job r
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import socket
+import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -18,7 +21,7 @@ from starlette.concurrency import run_in_threadpool
 
 from umbel.errors import ConfigurationError, JobFinished, JobNotFound, StoreError
 
-__all__ = ("NO_STORE", "Answer", "Problem", "ProblemRoute", "ask_store", "encode", "not_found")
+__all__ = ("NO_STORE", "SOON", "Answer", "Problem", "ProblemRoute", "ask_store", "encode", "is_away", "not_found")
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -26,15 +29,25 @@ _T = TypeVar("_T")
 
 logger = logging.getLogger("umbel.web")
 
+#: What a connection fails with that has no class of its own among these.
+_CONNECTION: Final = (ConnectionError, TimeoutError, socket.gaierror, socket.herror, ssl.SSLError)
+_NETWORK: Final = frozenset(
+    {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
+)
+
 #: A job's state changes, and may be one person's own: no cache on the way may keep it.
 NO_STORE: Final = {"Cache-Control": "no-store"}
-_RETRY_SECONDS: Final = "1"
+#: Seconds after which a store that is away is worth another question.
+SOON: Final = 1
 
 
 class Problem(Exception):
-    """An answer that is an error: ``status`` is the HTTP status, ``kind`` a stable word for programs."""
+    """An answer that is an error: ``status`` is the HTTP status, ``kind`` a stable word for programs.
 
-    def __init__(self, status: int, kind: str, detail: str, *, retry: bool = False, **members: Any) -> None:
+    ``retry``: in how many seconds asking again can help; 0 when it cannot.
+    """
+
+    def __init__(self, status: int, kind: str, detail: str, *, retry: int = 0, **members: Any) -> None:
         self.status = status
         self.kind = kind
         self.detail = detail
@@ -43,7 +56,7 @@ class Problem(Exception):
         super().__init__(detail)
 
     def answer(self) -> Response:
-        """Return this as ``application/problem+json``; ``Retry-After`` tells whether asking again can help."""
+        """Return this as ``application/problem+json``."""
         body = {
             "type": f"urn:umbel:problem:{self.kind}",
             "title": self.kind.replace("-", " ").capitalize(),
@@ -51,8 +64,12 @@ class Problem(Exception):
             "detail": self.detail,
             **self.members,
         }
-        headers = NO_STORE | ({"Retry-After": _RETRY_SECONDS} if self.retry else {})
-        return Answer(body, self.status, headers=headers, media_type="application/problem+json")
+        return Answer(body, self.status, headers=NO_STORE | self.headers, media_type="application/problem+json")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """``Retry-After``, which tells whether asking again can help, and when."""
+        return {"Retry-After": str(self.retry)} if self.retry else {}
 
 
 class Answer(JSONResponse):
@@ -93,12 +110,24 @@ async def ask_store(ask: Callable[_P, _T], *args: _P.args, **options: _P.kwargs)
     try:
         return await run_in_threadpool(ask, *args, **options)
     except (StoreError, OperationalError, OSError) as error:
+        if not is_away(error):
+            raise
         logger.error("the job store cannot be reached: %s", error)
         detail = "The job store cannot be reached now: try again shortly."
-        raise Problem(503, "store-unavailable", detail, retry=True) from error
+        raise Problem(503, "store-unavailable", detail, retry=SOON) from error
     except ConfigurationError as error:
         # A broker of Celery's own transports is not asked.
         raise Problem(501, "engine-without-status", str(error)) from error
+
+
+def is_away(error: Exception) -> bool:
+    """Tell whether ``error`` means that a store cannot be reached.
+
+    Of the system's own errors those of a connection do; a file that is missing, a template's among them, is a defect.
+    """
+    if isinstance(error, OSError):
+        return isinstance(error, _CONNECTION) or error.errno in _NETWORK
+    return isinstance(error, StoreError | OperationalError)
 
 
 def as_problem(error: Problem | JobNotFound | JobFinished) -> Problem:

@@ -32,7 +32,7 @@ from umbel.web.ownership import (
     may_see,
     refuse_open_mount,
 )
-from umbel.web.problems import NO_STORE, Answer, Problem, ProblemRoute, ask_store, not_found
+from umbel.web.problems import NO_STORE, SOON, Answer, Problem, ProblemRoute, ask_store, not_found
 from umbel.web.sight import Sight
 from umbel.web.stream import EVENT_STREAM_HEADERS, Client, events
 from umbel.web.watcher import watcher_of
@@ -121,7 +121,7 @@ def _add_result(router: APIRouter, visible: Any) -> None:
 def _without_result(state: str, finished: bool, error: str | None) -> Problem:
     if not finished:
         detail = f"The job has not finished yet ({state}): ask again later, or listen to its events."
-        return Problem(409, "job-not-finished", detail, retry=True, state=state)
+        return Problem(409, "job-not-finished", detail, retry=SOON, state=state)
     if state == JobState.FAILED:
         return Problem(410, "job-failed", "The job failed, so there is no result.", state=state, error=error)
     return Problem(410, f"job-{state}", f"The job was {state}, so there is no result.", state=state)
@@ -145,7 +145,7 @@ def _add_events(router: APIRouter, visible: Any, app: "Umbel") -> None:
             return Response(status_code=204, headers=NO_STORE)
         watcher = watcher_of(app)
         if watcher.full:
-            raise Problem(503, "too-many-listeners", "Too many clients listen here now: poll the status.", retry=True)
+            raise Problem(503, "too-many-listeners", "Too many clients listen here now: poll the status.", retry=SOON)
         return StreamingResponse(
             events(watcher, sight, client), media_type="text/event-stream", headers=EVENT_STREAM_HEADERS
         )

@@ -200,6 +200,23 @@ def test_alerts_say_what_is_wrong_and_who_looks_after_it(app: Umbel, browser: Br
     assert [one.action for one in app.history.audit.find().entries] == ["alert.acknowledge"]
 
 
+def test_alerts_say_what_is_one_and_since_when_that_holds(tmp_path: Path) -> None:
+    settings = Settings.load(
+        data_dir=tmp_path, history=True, alert_failures=25, alert_within="5m", alert_waits="bulk=2h",
+        alert_webhook="https://hooks.example.org/services/T0/secret-in-a-path", webhook_secret="whsec_" + "A" * 32,
+    )  # fmt: skip
+    app = Umbel("shop", settings=settings)
+    page = Browser(app).get("/alerts")
+    app.close_databases()
+    app.close()
+    text = text_of(page)
+    assert "25 jobs fail alike within 5 min" in text
+    assert "for longer than 5 min; of others: bulk=2h" in text
+    assert "a change holds once umbel worker is started anew" in text
+    assert "the log of the recorder, a webhook at hooks.example.org" in text
+    assert "secret-in-a-path" not in page
+
+
 def test_who_may_only_look_sees_no_form_and_does_nothing(app: Umbel, tmp_path: Path) -> None:
     settings = Settings.load(
         data_dir=tmp_path,

@@ -23,7 +23,7 @@ from umbel.monitor.jobs_view import JobRow
 from umbel.web.api.answers import PROBLEMS
 from umbel.web.api.shapes.jobs import JobShape
 from umbel.web.api.values import PathId
-from umbel.web.problems import NO_STORE, Problem, encode
+from umbel.web.problems import NO_STORE, SOON, Problem, encode
 from umbel.web.sight import Sight
 from umbel.web.signin.people import App, Viewer
 from umbel.web.stream import EVENT_STREAM_HEADERS, HEARTBEAT, LIFETIME, Client, events
@@ -68,7 +68,7 @@ async def job_events(app: App, by: Viewer, job_id: PathId, last_event_id: _LastE
         return Response(status_code=204, headers=NO_STORE)
     watcher = watcher_of(app)
     if watcher.full:
-        raise Problem(503, "too-many-listeners", "Too many clients listen here now: poll the job.", retry=True)
+        raise Problem(503, "too-many-listeners", "Too many clients listen here now: poll the job.", retry=SOON)
     stream = events(watcher, sight, client)
     return StreamingResponse(stream, media_type="text/event-stream", headers=EVENT_STREAM_HEADERS)
 
@@ -78,7 +78,7 @@ async def feed(app: App, by: Viewer, last_event_id: _LastEvent = None) -> Respon
     """Stream all jobs as they are recorded: `job`, whose id is a number; `gap` where more than 10,000 were missed."""
     watcher = _watcher_of(app)
     if watcher.full:
-        raise Problem(503, "too-many-listeners", "Too many clients listen here now: come back later.", retry=True)
+        raise Problem(503, "too-many-listeners", "Too many clients listen here now: come back later.", retry=SOON)
     newest = await run_in_threadpool(app.history.jobs.newest)
     known = bool(last_event_id and _NUMBER.fullmatch(last_event_id))
     seen = min(int(last_event_id or 0), newest) if known else newest

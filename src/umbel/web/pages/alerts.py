@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
@@ -12,12 +14,37 @@ from umbel.monitor.alerts.symptoms import Rule
 from umbel.web.pages.acting import act
 from umbel.web.render import render
 from umbel.web.signin.people import App, Operator, Viewer
+from umbel.web.words import number, span
+
+if TYPE_CHECKING:
+    from umbel.settings import Settings
 
 __all__ = ("router",)
 
 router: Final = APIRouter()
 _PAGE: Final = 50
 Number = Annotated[int, Path(ge=1, le=2**62)]
+
+
+def _rules(settings: Settings) -> Mapping[Rule, str]:
+    """Return when each rule raises an alert, as a person reads it."""
+    within = span(settings.alert_within.total_seconds())
+    others = f"; of others: {', '.join(settings.alert_waits)}" if settings.alert_waits else ""
+    return {
+        Rule.FAILURES: f"{number(settings.alert_failures)} jobs fail alike within {within}",
+        Rule.DEAD_LETTERS: f"{number(settings.alert_dead_letters)} of a task within {within}",
+        Rule.QUEUE_WAIT: f"for longer than {span(settings.alert_wait.total_seconds())}{others}",
+        Rule.NO_CONSUMER: "jobs wait for a minute in a queue that no worker consumes",
+        Rule.SCHEDULER: "an entry of the schedule is a minute late",
+    }
+
+
+def _told(settings: Settings) -> Iterator[str]:
+    """Yield who is told; of a webhook's address the host alone, because the rest may be secret."""
+    yield "the log of the recorder"
+    for url in settings.alert_webhook:
+        yield f"a webhook at {urlsplit(url).hostname or 'an address without a host'}"
+    yield from settings.alert_email
 
 
 @router.get("/alerts")
@@ -41,6 +68,8 @@ def alerts(
         over=over,
         before=before,
         is_on=app.settings.history and app.settings.alerts,
+        rules=_rules(app.settings),
+        told=list(_told(app.settings)),
     )
 
 

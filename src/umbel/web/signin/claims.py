@@ -9,6 +9,7 @@ everybody whom the provider lets in. A rule about ``email`` counts only if the p
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -31,6 +32,11 @@ class RoleRules:
                 "UMBEL_WEB_OIDC_ISSUER is set, and nobody would get in: say who may by UMBEL_WEB_OIDC_OPERATORS and "
                 "UMBEL_WEB_OIDC_VIEWERS, as in groups=ops."
             )
+
+    @property
+    def fingerprint(self) -> str:
+        """What stands for these rules, and no others."""
+        return hashlib.sha256(repr(self._rules).encode("utf-8", "replace")).hexdigest()[:32]
 
     def role_of(self, claims: Mapping[str, Any]) -> Role | None:
         """Return the role of whom ``claims`` describe; None for none."""

@@ -23,7 +23,7 @@ from starlette.responses import Response
 from umbel.errors import ConfigurationError
 from umbel.monitor.actors import Actor
 from umbel.web.cookies import drop_cookie, read_cookie, set_cookie
-from umbel.web.problems import Problem
+from umbel.web.problems import SOON, Problem
 from umbel.web.render import absolute
 from umbel.web.signin.claims import RoleRules, name_of
 from umbel.web.signin.next_page import next_page
@@ -57,6 +57,8 @@ class OpenId:
         self._rules: Final = RoleRules(settings.web_oidc_operators, settings.web_oidc_viewers)
         self._issuer: Final = settings.web_oidc_issuer.rstrip("/")
         self.host: Final = httpx2.URL(self._issuer).host
+        #: What stands for who gets in by it.
+        self.fingerprint: Final = f"{self._issuer} {self._rules.fingerprint}"
         self._signer: Final = signer(keys, "umbel openid")
         secret = settings.web_oidc_client_secret
         self._client: Final[Any] = OAuth().register(
@@ -137,5 +139,5 @@ class OpenId:
     def _away(self, error: Exception) -> Problem:
         logger.error("OpenID Connect: %s cannot be used: %s", self._issuer, error)
         return Problem(
-            503, "provider-unavailable", "The sign-in provider cannot be reached now: try again shortly.", retry=True
+            503, "provider-unavailable", "The sign-in provider cannot be reached now: try again shortly.", retry=SOON
         )

@@ -277,5 +277,6 @@ def test_pages_of_letters_leave_nothing_out(ann: Visitor) -> None:
     path = links(first, "Older")[0]
     found += re.findall(r'href="/dead/(letter-[0-9]+)"', ann.get(path).text)
     assert found == [f"letter-{number:02}" for number in reversed(range(51))]
+    assert "Dead letters 51 " in text_of(ann.get("/")), "the first page counts all of them"
     assert not links(ann.get(path).text, "Older")
     assert links(ann.get(path).text, "Newest") == ["/dead"]

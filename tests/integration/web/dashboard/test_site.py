@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import re
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import PlainTextResponse
+from jinja2 import TemplateNotFound
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Mount
@@ -134,7 +136,10 @@ def troubled(site: Make) -> FastAPI:
     raised: dict[str, Exception] = {
         "defect": RuntimeError("hunter2"),
         "store": errors.StoreReadOnly("/srv/umbel.db", "mode 0400"),
-        "os": OSError("hunter2"),
+        "os": ConnectionRefusedError("hunter2"),
+        "unreachable": OSError(errno.ENETUNREACH, "hunter2"),
+        "file": FileNotFoundError("hunter2"),
+        "template": TemplateNotFound("hunter2.html"),
         "job": errors.JobNotFound("abc"),
         "finished": errors.JobFinished("abc", "succeeded"),
         "configuration": errors.ConfigurationError("There is no history."),
@@ -182,13 +187,16 @@ def test_c44_every_answer_has_the_headers(troubled: FastAPI) -> None:
         ("defect", 500, "defect of ours"),
         ("store", 503, "cannot be written (mode 0400)"),
         ("os", 503, "cannot be reached now"),
+        ("unreachable", 503, "cannot be reached now"),
+        ("file", 500, "defect of ours"),
+        ("template", 500, "defect of ours"),
         ("job", 404, "There is no job"),
         ("finished", 409, "already ended (succeeded)"),
         ("configuration", 501, "There is no history."),
     ],
 )
 def test_errors_are_a_page_for_people_and_a_document_for_programs(
-    troubled: FastAPI, name: str, status: int, sentence: str
+    troubled: FastAPI, name: str, status: int, sentence: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = Visitor(troubled).client
     page = client.get(f"/fail/{name}", headers=BEARER)
@@ -200,6 +208,7 @@ def test_errors_are_a_page_for_people_and_a_document_for_programs(
     assert document.json()["type"].startswith("urn:umbel:problem:")
     assert "hunter2" not in document.text
     assert "/srv/umbel.db" not in document.text, "where the store is stays in the log"
+    assert ("Traceback" in caplog.text) is (status == 500)
 
 
 def test_what_is_not_there_is_said(ann: Visitor) -> None:
