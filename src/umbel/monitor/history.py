@@ -23,6 +23,7 @@ from umbel.monitor.alerts.incidents import Incidents
 from umbel.monitor.audit import AuditLog
 from umbel.monitor.charts import Charts
 from umbel.monitor.database import Database, history_address
+from umbel.monitor.ended_sessions import EndedSessions
 from umbel.monitor.failure_groups import FailureGroups
 from umbel.monitor.job_lines import JobLines
 from umbel.monitor.jobs_view import JobsView
@@ -57,6 +58,7 @@ class History:
         #: Who did what: see :mod:`umbel.monitor.audit`.
         self.audit: Final = AuditLog(self.database)
         self.incidents: Final = Incidents(self.database)
+        self.ended_sessions: Final = EndedSessions(self.database)
         try:
             prepare(self.database)
         except BaseException:

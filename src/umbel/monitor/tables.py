@@ -19,6 +19,7 @@ __all__ = (
     "ATTEMPTS",
     "AUDIT",
     "CURSORS",
+    "ENDED_SESSIONS",
     "INCIDENTS",
     "JOBS",
     "LINES",
@@ -214,6 +215,16 @@ AUDIT: Final = Table(
     Column("outcome", Text, nullable=False),
 )
 Index("umbel_audit_at", AUDIT.c.at)
+
+#: Which sessions of the dashboard are over before their time: those of a key that began no later than ``at``.
+ENDED_SESSIONS: Final = Table(
+    "umbel_ended_sessions",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    # When they would be over anyway.
+    Column("until", Double, nullable=False),
+)
 
 #: Of tasks, queues, workers and releases.
 NAMES: Final = Table(

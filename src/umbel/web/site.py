@@ -92,7 +92,7 @@ def build_web(
     if settings.metrics_open:
         open_paths |= _PROGRAMS
     routers = list(_routers(open_paths))
-    doors = Doors.of(settings, user=user, sign_in_url=sign_in_url, open_paths=open_paths)
+    doors = Doors.of(app, user=user, sign_in_url=sign_in_url, open_paths=open_paths)
     web = FastAPI(
         title=f"Umbel: {title or app.main or 'jobs'}",
         openapi_url="/api/openapi.json",

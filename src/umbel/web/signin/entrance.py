@@ -2,13 +2,13 @@
 
 In this order: a token in the ``Authorization`` header, the host application's own user, a session of the sign-in page;
 and, where none of these is set up, this machine. A header with a wrong token is refused, unless the host application
-may know it. Strangers get the sign-in page, or 401 where a program asks; ``/healthz``, the sign-in page and static
-files are for everybody.
+may know it. Who has sent too many of those waits. Strangers get the sign-in page, or 401 where a program asks;
+``/healthz``, the sign-in page and static files are for everybody.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -21,13 +21,16 @@ from umbel.errors import ConfigurationError
 from umbel.monitor.actors import Actor
 from umbel.web.failures import failure, is_for_programs
 from umbel.web.problems import Problem
+from umbel.web.signin.ended import Ended
 from umbel.web.signin.local import LOCAL, is_local
 from umbel.web.signin.next_page import path_of, this_page
 from umbel.web.signin.sessions import Sessions
+from umbel.web.signin.throttle import Throttle, address_key, throttled
 from umbel.web.signin.tokens import Tokens
 from umbel.web.signin.user import UserHook, host_actor
 
 if TYPE_CHECKING:
+    from umbel.app import Umbel
     from umbel.settings import Settings
 
 __all__ = ("Doors", "Entrance", "signing_keys")
@@ -51,6 +54,10 @@ class Doors:
     sign_in_url: str | None = None
     #: Paths for everybody, beside those that always are.
     open_paths: frozenset[str] = frozenset()
+    #: What has failed on the sign-in page, by address and by name; and of tokens in headers, by address: programs that
+    #: were not told of a new token are many, and ask often.
+    by_page: Throttle = field(default_factory=lambda: Throttle("sign-ins", least=30, burst=10))
+    by_header: Throttle = field(default_factory=lambda: Throttle("tokens in headers", least=1, burst=60))
 
     @property
     def has_page(self) -> bool:
@@ -63,10 +70,9 @@ class Doors:
         return not self.has_page and self.user is None
 
     @classmethod
-    def of(
-        cls, settings: Settings, *, user: UserHook | None, sign_in_url: str | None, open_paths: frozenset[str]
-    ) -> Doors:
+    def of(cls, app: Umbel, *, user: UserHook | None, sign_in_url: str | None, open_paths: frozenset[str]) -> Doors:
         """Return what the settings and the host application open. Raises :exc:`ConfigurationError`."""
+        settings = app.settings
         tokens = Tokens(settings.web_token, settings.web_viewer_token)
         openid = None
         if settings.web_oidc_issuer:
@@ -78,7 +84,9 @@ class Doors:
                 ) from error
             openid = OpenId(settings, signing_keys(settings))
         age = int(settings.web_session_age.total_seconds())
-        sessions = Sessions(signing_keys(settings), tokens, age, openid=openid is not None)
+        rules = "" if openid is None else openid.fingerprint
+        ended = Ended(lambda: app.history, age)
+        sessions = Sessions(signing_keys(settings), tokens, age, ended=ended, rules=rules)
         return cls(tokens, sessions, user, openid, sign_in_url, open_paths)
 
 
@@ -114,6 +122,10 @@ class Entrance:
                 # The host application's own refusal.
                 await failure(request, error)(scope, receive, send)
                 return
+            except Problem as problem:
+                if not self._is_open(path):
+                    await failure(request, problem)(scope, receive, send)
+                    return
         if scope["state"]["actor"] is None and not self._is_open(path):
             await self._refusal(request, path)(scope, receive, send)
             return
@@ -125,15 +137,27 @@ class Entrance:
     async def _actor(self, request: Request) -> Actor | None:
         doors = self._doors
         authorization = request.headers.get("authorization")
-        if authorization and doors.tokens:
-            actor = doors.tokens.actor_of(authorization)
-            if actor is not None or doors.user is None:
-                return actor
+        if not authorization or not doors.tokens:
+            return await self._without_token(request)
+        address = address_key(request)
+        held = doors.by_header.wait(address)
+        actor = None if held else doors.tokens.actor_of(authorization)
+        if actor is None and doors.user is not None:
+            # The host application may know that header.
+            actor = await self._without_token(request)
+        if actor is None:
+            if held:
+                raise throttled(held)
+            doors.by_header.failed(address)
+        return actor
+
+    async def _without_token(self, request: Request) -> Actor | None:
+        doors = self._doors
         if doors.user is not None and (actor := await host_actor(doors.user, request)) is not None:
             return actor
         if doors.is_local:
             return LOCAL if is_local(request.scope) else None
-        return doors.sessions.actor_of(request)
+        return await doors.sessions.actor_of(request)
 
     def _refusal(self, request: Request, path: str) -> Response:
         doors = self._doors

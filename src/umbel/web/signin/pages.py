@@ -1,10 +1,10 @@
 """The sign-in page, signing out, and the way to an OpenID Connect provider and back.
 
 GET  /signin             the page; ``next`` is where to go on, within this site
-POST /signin             a name and a token
+POST /signin             a name and a token; who has failed too often gets 429
 GET  /signin/openid      on to the provider
 GET  /signin/callback    back from there
-POST /signout
+POST /signout            ends the session; with everywhere all that this person has
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from starlette.responses import RedirectResponse, Response
 from umbel.errors import UmbelError
 from umbel.monitor.actors import Actor
 from umbel.web.problems import Problem
-from umbel.web.render import link, render
+from umbel.web.render import go_on, link, render
 from umbel.web.signin.entrance import Doors
 from umbel.web.signin.forgery import renew_seed
 from umbel.web.signin.next_page import next_page, within
+from umbel.web.signin.throttle import address_key, throttled
 
 __all__ = ("router",)
 
@@ -31,6 +32,10 @@ logger = logging.getLogger("umbel.web")
 
 router: Final = APIRouter()
 _FIELD_MOST: Final = 1000
+_PARTLY: Final = (
+    "You are signed out in this browser. The history's database cannot be written now, so other processes of this "
+    "dashboard may not know it: sign in and out again later."
+)
 _Next = Annotated[str, Query(alias="next", max_length=4000)]
 
 
@@ -48,21 +53,34 @@ async def sign_in(
     wanted: Annotated[str, Form(alias="next", max_length=4000)] = "/",
 ) -> Response:
     """Begin the session of who has a token."""
-    doors = _doors(request)
+    doors, name = _doors(request), name.strip()
+    keys = (address_key(request), *([f"name:{name.lower()}"] if name else []))
+    if wait := doors.by_page.wait(*keys):
+        return _held(request, next_page(wanted), throttled(wait))
     found = doors.tokens.fingerprint(token.strip())
     if found is None:
+        doors.by_page.failed(*keys)
         logger.warning("Somebody was refused at the sign-in page: %s", _client(request))
         return _page(request, next_page(wanted), "That is not a token of this dashboard.", 403)
     fingerprint, role = found
-    return await _begin(request, Actor(name.strip() or role.value, role, "token"), wanted, fingerprint)
+    return await _begin(request, Actor(name or role.value, role, "token"), wanted, fingerprint)
 
 
 @router.post("/signout")
-def sign_out(request: Request) -> Response:
-    """End the session."""
+def sign_out(request: Request, everywhere: Annotated[bool, Form()] = False) -> Response:
+    """End the session, or with ``everywhere`` all that this person has."""
     doors = _doors(request)
-    answer = RedirectResponse(link(request, "/signin" if doors.has_page else "/"), 303)
-    doors.sessions.end(request, answer)
+    path = "/signin" if doors.has_page else "/"
+    answer = go_on(request, path, "You are signed out everywhere." if everywhere else "")
+    try:
+        actor = doors.sessions.end(request, everywhere=everywhere)
+    except UmbelError as error:
+        logger.error("A session was ended in this process only: %s", error)
+        answer = go_on(request, path, _PARTLY, wrong=True)
+    else:
+        if actor is not None:
+            _write_down(request, actor, "session.end", everywhere=everywhere)
+    doors.sessions.forget(request, answer)
     renew_seed(request, answer)
     return answer
 
@@ -91,19 +109,28 @@ async def from_provider(request: Request) -> Response:
 
 async def _begin(request: Request, actor: Actor, wanted: str, fingerprint: str = "") -> Response:
     logger.info("%s signed in by %s as %s", actor.name, actor.via, actor.role)
-    await run_in_threadpool(_write_down, request, actor)
+    await run_in_threadpool(_write_down, request, actor, "session.begin")
+    if actor.via == "openid":
+        await run_in_threadpool(_end_other_roles, request, actor)
     answer = RedirectResponse(within(request, wanted), 303)
     _doors(request).sessions.begin(request, answer, actor, fingerprint)
     renew_seed(request, answer)
     return answer
 
 
-def _write_down(request: Request, actor: Actor) -> None:
+def _write_down(request: Request, actor: Actor, action: str, **detail: Any) -> None:
     try:
-        request.app.state.site.app.history.audit.write(actor, "session.begin", _client(request))
+        request.app.state.site.app.history.audit.write(actor, action, _client(request), detail)
     except UmbelError as error:
         # Whoever looks for what is wrong must get in.
-        logger.error("A sign-in is missing in the audit log: %s", error)
+        logger.error("%s by %s is missing in the audit log: %s", action, actor.name, error)
+
+
+def _end_other_roles(request: Request, actor: Actor) -> None:
+    try:
+        _doors(request).sessions.end_other_roles(actor)
+    except UmbelError as error:
+        logger.error("Sessions that %s began in another role may go on: %s", actor.name, error)
 
 
 def _page(request: Request, wanted: str, trouble: str | None = None, status: int = 200) -> Response:
@@ -111,6 +138,12 @@ def _page(request: Request, wanted: str, trouble: str | None = None, status: int
     if not doors.has_page:
         return RedirectResponse(link(request, "/"), 303)
     return render(request, "signin.html", status, wanted=wanted, trouble=trouble, doors=doors)
+
+
+def _held(request: Request, wanted: str, problem: Problem) -> Response:
+    answer = _page(request, wanted, problem.detail, problem.status)
+    answer.headers.update(problem.headers)
+    return answer
 
 
 def _doors(request: Request) -> Doors:

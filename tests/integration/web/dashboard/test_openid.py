@@ -196,6 +196,30 @@ def test_c44_without_openid_its_sessions_end_and_its_pages_are_gone(
     assert visitor.get("/signin/openid").status_code == 404
 
 
+def test_c44_whoever_has_another_role_by_now_ends_what_they_had(
+    visitor: Visitor, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("umbel.web.signin.ended.KEPT", 0.0)
+    bea = Visitor(visitor.site)
+    for one, name in ((visitor, "ann"), (bea, "bea")):
+        provider.expect({"sub": name, "name": name, "groups": ["ops"]})
+        go_through(one, provider)
+    phone = Visitor(visitor.site)
+    provider.expect({"sub": "ann", "name": "ann", "groups": ["staff"]})
+    go_through(phone, provider)
+    assert visitor.get("/").status_code == 303, "she was an operator, and is none any more"
+    assert phone.get("/").status_code == bea.get("/").status_code == 200
+
+
+def test_c44_a_change_of_the_rules_ends_what_they_let_in(visitor: Visitor, site: Make, provider: Provider) -> None:
+    provider.expect({"sub": "1", "name": "ann", "groups": ["ops"]})
+    go_through(visitor, provider)
+    visitor.move(site(**settings(provider)))
+    assert visitor.get("/").status_code == 200
+    visitor.move(site(**settings(provider, web_oidc_operators="groups=admins")))
+    assert visitor.get("/").status_code == 303
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
