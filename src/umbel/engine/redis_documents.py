@@ -23,15 +23,24 @@ __all__ = ("Common", "RedisDocuments", "carries", "common", "guard")
 
 #: What the ends of one kind share: state, attempt, task, queue, owner.
 Common: TypeAlias = tuple[str, int, str, str, str]
-#: State, whether it is an end, when it was written, attempt, task, queue, owner.
-_Guard: TypeAlias = tuple[str, int, str, int, str, str, str]
-
 _MARK: Final = b',"umbel":'
 #: So many bytes of a document's end are looked at.
 _LONGEST: Final = 2000
 #: So many characters at most have a guard's names, of which each may become six bytes.
 _NAMES_MOST: Final = 300
 _READ_MOST: Final = 500
+
+
+class _Guard(msgspec.Struct, array_like=True, gc=False):
+    """What follows says something to the scripts alone."""
+
+    state: str
+    final: int
+    at: str
+    attempt: int
+    task: str
+    queue: str
+    owner: str
 
 
 class _Document(msgspec.Struct):
@@ -94,11 +103,11 @@ def _stored(task_id: str, document: bytes | None, beside: bytes | None) -> Store
     found = _guarded(document)
     if found is not None:
         meta, known = found
-        return _of_guard(task_id, meta.decode(), *known)
+        return _of_guard(task_id, meta.decode(), known)
     if beside is None:
         return _plain(task_id, document)
-    *known, is_text = unpack(beside)
-    return _of_guard(task_id, document.decode() if is_text else document, *known)
+    *told, is_text = unpack(beside)
+    return _of_guard(task_id, document.decode() if is_text else document, _Guard(*told[:7]))
 
 
 def _guarded(document: bytes) -> tuple[bytes, _Guard] | None:
@@ -114,10 +123,9 @@ def _guarded(document: bytes) -> tuple[bytes, _Guard] | None:
         return None
 
 
-def _of_guard(
-    task_id: str, meta: bytes | str, state: str, final: int, at: str, attempt: int, task: str, queue: str, owner: str
-) -> Stored:
-    return Stored(task_id, state, bool(final), meta, attempt, task or None, queue or None, owner or None, float(at))
+def _of_guard(task_id: str, meta: bytes | str, known: _Guard) -> Stored:
+    whose = known.task or None, known.queue or None, known.owner or None
+    return Stored(task_id, known.state, bool(known.final), meta, known.attempt, *whose, float(known.at))
 
 
 def _plain(task_id: str, document: bytes) -> Stored | None:

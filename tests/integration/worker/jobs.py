@@ -398,6 +398,28 @@ def from_the_start(self: Any, name: str) -> None:
     _wait(f"{name}-end")
 
 
+class _SlowToSay(app.Task):  # type: ignore[misc,name-defined]
+    """Says that it was put off when its next run has begun: a prefork child sends the message first."""
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        sent = super().apply_async(args, kwargs, **options)
+        _wait(f"{args[0]}-late")
+        return sent
+
+    def on_retry(self, exc: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        tell("said", args[0])
+
+
+@app.task(bind=True, base=_SlowToSay)
+def put_off(self: Any, name: str) -> None:
+    """Put itself off once, and tell how far it is."""
+    if not (self.request.headers or {}).get("umbel_put_off"):
+        raise Snooze("1ms")
+    progress(2, 10, "again")
+    tell("hold", name)
+    _wait(name)
+
+
 @app.task
 def after_a_crash(name: str) -> None:
     """Come to six of ten; the second time less."""

@@ -101,6 +101,19 @@ def test_progress_does_not_go_back_when_a_job_is_tried_again_c21(crew: Plant) ->
     assert crew.ended(job).progress == Progress(10, 10, "again")
 
 
+@pytest.mark.pools("prefork")
+def test_what_a_job_says_late_of_being_put_off_hides_nothing_of_its_next_run_c18_c21(crew: Plant) -> None:
+    """It is the same try, and its child was slow to write what it said."""
+    job = crew.send("put_off", "gate")
+    crew.until_told("hold", "gate")
+    crew.open("gate-late")
+    crew.until_told("said", "gate")
+    status = crew.app.status(job)
+    assert (status.state, status.progress) == (JobState.PROGRESS, Progress(2, 10, "again"))
+    crew.open("gate")
+    assert crew.ended(job).progress == Progress(10, 10, "again")
+
+
 def test_progress_does_not_go_back_when_a_job_runs_again_after_a_crash_c21(crew: Plant) -> None:
     job = crew.send("after_a_crash", "gate")
     (line,) = crew.until_told("hold", "gate")

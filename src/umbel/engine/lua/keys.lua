@@ -284,8 +284,9 @@ local function strike(list, element, alone, limit)
     end
 end
 
--- A job's guard: state, final (0 or 1), when it was written, attempt, task, queue, owner. It stands at the end of the document, where
--- nobody else looks, or beside one that is no JSON object, and then says also whether that is text.
+-- A job's guard: state, final (0 or 1), when it was written, attempt, task, queue, owner, and of a passing state when its message was
+-- queued. It stands at the end of the document, where nobody else looks, or beside one that is no JSON object, and then says last
+-- whether that is text.
 local GUARD, LONGEST = ',"umbel":', 2000
 
 -- The ends of some jobs' documents, false for one that has none: as they were looked up, or written in this step.
@@ -305,7 +306,7 @@ end
 local function guard_in(document)
     local mark = string.match(string.sub(document, -LONGEST), '^.*' .. GUARD .. '(%[.*%])}$')
     local good, guard = pcall(cjson.decode, mark or '')
-    return good and #guard == 7 and guard
+    return good and #guard >= 7 and guard
 end
 
 -- The guard of a job; nothing for one without a state, or whose state a plain client has written.
@@ -346,10 +347,17 @@ local function write_state(id, text, meta, guard, ttl)
     if text == 1 and #mark < LONGEST - #GUARD and string.find(meta, '^{".*}$') then
         meta = string.sub(meta, 1, -2) .. GUARD .. mark .. '}'
     else
-        guard[8] = text
+        guard[#guard + 1] = text
         put(key('about:' .. id), cmsgpack.pack(guard), ttl)
     end
     write_document(id, meta, ttl)
+end
+
+-- Whether what is said of a message that was queued ``since`` is of an earlier try than the passing state that is there, or of an earlier
+-- turn of the same try: it may be written late, when the next one has begun.
+local function is_earlier(since, attempt, old)
+    local known = old[4] or 0
+    return tonumber(since) > 0 and (attempt < known or (attempt == known and tonumber(since) < tonumber(old[8] or 0)))
 end
 
 -- Store a job's state and its guard; an end is overwritten only by what was queued after it, and a passing state not by a first one.
@@ -358,15 +366,14 @@ local function store(record, at)
     local old = guard_of(id)
     if old and first == 1 and old[2] ~= 1 then return end
     if old and tonumber(since) <= tonumber(old[3]) then
-        -- What an earlier try says of its own end may come after the next one has begun.
-        if old[2] == 1 or (final == 0 and tonumber(since) > 0 and attempt < (old[4] or 0)) then return end
+        if old[2] == 1 or (final == 0 and is_earlier(since, attempt, old)) then return end
     end
     if old then
         if task == '' then task = old[5] end
         if queue == '' then queue = old[6] end
         if owner == '' then owner = old[7] end
     end
-    write_state(id, text, meta, {state, final, at, attempt, task, queue, owner}, ttl)
+    write_state(id, text, meta, {state, final, at, attempt, task, queue, owner, final == 0 and since or nil}, ttl)
 end
 
 -- Drop a dead letter by its number; return its head.

@@ -290,8 +290,9 @@ ON CONFLICT (task_id) DO UPDATE SET
     owner = coalesce(excluded.owner, umbel.result.owner), meta = excluded.meta, is_text = excluded.is_text,
     updated = excluded.updated, expires = excluded.expires, since = excluded.since
 WHERE excluded.since > umbel.result.updated OR (NOT umbel.result.final AND NOT %s
-    -- What an earlier try says of its own end may come after the next one has begun.
-    AND NOT (NOT excluded.final AND excluded.since > 0 AND excluded.attempt < umbel.result.attempt))
+    -- What an earlier try says of its own end may come after the next one has begun; so may what one says that was put off.
+    AND NOT (NOT excluded.final AND excluded.since > 0
+        AND (excluded.attempt, excluded.since) < (umbel.result.attempt, umbel.result.since)))
 
 -- name: read
 SELECT task_id, state, final, meta, is_text, attempt, task, queue, owner, updated FROM umbel.result

@@ -8,8 +8,9 @@ ON CONFLICT (task_id) DO UPDATE SET
     owner = coalesce(excluded.owner, owner), meta = excluded.meta, updated = excluded.updated, expires = excluded.expires,
     since = excluded.since
 WHERE excluded.since > result.updated OR (result.final = 0
-    -- What an earlier try says of its own end may come after the next one has begun.
-    AND NOT (excluded.final = 0 AND excluded.since > 0 AND excluded.attempt < result.attempt))
+    -- What an earlier try says of its own end may come after the next one has begun; so may what one says that was put off.
+    AND NOT (excluded.final = 0 AND excluded.since > 0
+        AND (excluded.attempt, excluded.since) < (result.attempt, result.since)))
 
 -- name: passing
 SELECT 1 FROM result WHERE task_id = ? AND final = 0

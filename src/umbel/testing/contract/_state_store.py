@@ -236,7 +236,7 @@ class StateContract(StateLanes, StateLetters, StateUniques, StateEvents, StatePr
         assert self.state.read(["a"]) == []
 
     def test_c18_what_an_earlier_try_says_late_changes_nothing(self) -> None:
-        for state, attempt, since in (("STARTED", 1, 20.0), ("RETRY", 0, 10.0)):
+        for state, attempt, since in (("STARTED", 1, 20.0), ("RETRY", 0, 10.0), ("RETRY", 1, 15.0)):
             self.settle(Settled(records=[Record("a", state, False, "{}", attempt=attempt, since=since)]))
         assert [one.state for one in self.state.read(["a"])] == ["STARTED"]
 

@@ -71,7 +71,10 @@ class States(Suite):
             ("RETRY", 0, 10.0, "STARTED"),
             ("PROGRESS", 0, 0.0, "PROGRESS"),
             ("STARTED", 2, 30.0, "STARTED"),
+            # It was put off: the same try, of an earlier message.
+            ("RETRY", 2, 25.0, "STARTED"),
             ("RETRY", 2, 30.0, "RETRY"),
+            ("PROGRESS", 2, 35.0, "PROGRESS"),
         ):
             self.engine.settle([Settled(records=[Record("a", state, attempt=attempt, since=since, **said)])])  # type: ignore[arg-type]
             assert self.state("a") == kept
