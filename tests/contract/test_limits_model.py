@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from umbel.state.limits import Ask, Limit, Rule
-from umbel.state.planner import EPSILON, reserve
+from umbel.state.planner import EPSILON, reserve, rounded
 from umbel.testing.contract._limits import MemoryLog, MemoryWaits
 
 RULES: Final = {
@@ -109,3 +109,18 @@ class Model(RuleBasedStateMachine):
 
 Model.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 TestModel = Model.TestCase
+
+
+def test_c33_what_is_promised_adds_up() -> None:
+    """A tenth of a second is no binary fraction; nothing of what is lost with each may be left by the hundredth."""
+    log, now = MemoryLog(Rule(10, 1.0, 2)), rounded(1_764_147_600.123457)
+    starts = [reserve(Ask(f"j{number}", (), ""), [log], MemoryWaits(), now) for number in range(102)]
+    assert [start.at for start in starts] == [now, now, *(rounded(now + number / 10) for number in range(1, 101))]
+
+
+def test_c33_a_start_that_follows_another_by_a_whole_window_is_beside_it() -> None:
+    for number in range(1000):
+        now = rounded(1_764_147_600 + number * 0.001237)
+        log = MemoryLog(Rule(1, 0.02))
+        log.put(rounded(now + 0.025), "later", firm=True)
+        assert not reserve(Ask("now", (), ""), [log], MemoryWaits(), now).wait

@@ -12,12 +12,15 @@ from umbel.engine import sql_limits
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile
 from umbel.state.limits import Ask, Rule, Start, Waiting
+from umbel.state.planner import rounded
 
 __all__ = ("LimitTable",)
 
 _SQL: Final = statements("limits.sql")
 _LOOKS: Final = 10
 _AT_ONCE: Final = 2e-5
+#: By so much two measurements of the same differ.
+_SAME: Final = 2e-4
 
 
 class LimitTable:
@@ -26,6 +29,7 @@ class LimitTable:
     def __init__(self, file: StoreFile, ring: Callable[[], None]) -> None:
         self._file = file
         self._ring = ring
+        self._known = 0.0
 
     def reserve(self, asks: Sequence[Ask]) -> list[Start]:
         """Grant a start to each that may start now, promise one to each that may not."""
@@ -36,12 +40,18 @@ class LimitTable:
         return [replace(start, at=start.at + later) for start in starts]
 
     def _ahead(self) -> float:
-        """Return what the wall clock says more than the file's; asked again if this thread stood still meanwhile."""
+        """Return what the wall clock says more than the file's: the same until it is another one.
+
+        Asked again if this thread stood still meanwhile.
+        """
         for _ in range(_LOOKS):
             before, wall, after = self._file.now(), time.time(), self._file.now()
             if after - before < _AT_ONCE:
                 break
-        return wall - (before + after) / 2
+        found = rounded(wall - (before + after) / 2)
+        if abs(found - self._known) > _SAME:
+            self._known = found
+        return self._known
 
     def give_back(self, ask: Ask) -> None:
         """Let others have the start that was promised to ``ask``."""

@@ -3,7 +3,8 @@
 A log has the times of all starts of one limit, those that were and those that are promised. A time *fits* when no
 window that holds it would hold more than the count. *Firm* are those that were, and promises to jobs whose own time had
 come and who still had to wait; a job whose time has come is held up by firm ones only. ``lua/limit_reserve.lua`` is the
-same once more.
+same once more, to the last bit: all times are whole microseconds, and nothing adds up that one store writes down and
+another does not.
 
 Costs: some looks at the log a limit, each at as many times as the count at the most. From which time on a search has to
 begin is remembered, so that a million promises are not passed over again and again.
@@ -11,13 +12,14 @@ begin is remembered, so that a million promises are not passed over again and ag
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from umbel.state.limits import Ask, Rule, Start
 
-__all__ = ("EARLY", "EPSILON", "Log", "Plan", "Waits", "adapt", "reserve")
+__all__ = ("EARLY", "EPSILON", "Log", "Plan", "Waits", "adapt", "reserve", "rounded")
 
 #: What times may differ by and be the same.
 EPSILON: Final = 1e-6
@@ -72,8 +74,14 @@ class Waits(Protocol):
         """Note the start that is promised."""
 
 
+def rounded(seconds: float) -> float:
+    """Return a time to the microsecond."""
+    return math.floor(seconds * 1e6 + 0.5) / 1e6
+
+
 def reserve(ask: Ask, logs: Sequence[Log], waits: Waits, now: float) -> Start:
     """Grant a start at ``now``, or promise one. ``logs`` are those of the ask's limits that hold."""
+    now = rounded(now)
     promised = waits.take(ask)
     for log in logs:
         log.drop(ask.owner)
@@ -99,7 +107,7 @@ def adapt(plan: Plan, rule: Rule, now: float) -> None:
     """Let a plan hold for ``rule``, which is another one than that by which it was made."""
     plan.full = plan.firm_full = 0.0
     if rule.burst:
-        empty = now + rule.burst * rule.step
+        empty = rounded(now + rule.burst * rule.step)
         plan.started = min(plan.started, empty)
         plan.firm = plan.planned = plan.started
 
@@ -116,10 +124,10 @@ def _start(log: Log, mark: str, now: float, turn: bool) -> None:
     if not rule.burst:
         log.put(now, mark, firm=True, started=True)
         return
-    plan.started = max(plan.started, now) + rule.step
+    plan.started = rounded(max(plan.started, now) + rule.step)
     plan.firm = max(plan.firm, plan.started)
     if not turn:
-        plan.planned = max(plan.planned, now) + rule.step
+        plan.planned = rounded(max(plan.planned, now) + rule.step)
     plan.planned = max(plan.planned, plan.firm)
 
 
@@ -130,9 +138,9 @@ def _promise(log: Log, owner: str, at: float, now: float, *, turn: bool, kept: b
     elif not kept and _earliest(log, now, now, turn) >= at - EPSILON:
         # Where another limit decides, the token is another one's until then.
         if turn:
-            plan.firm = max(plan.firm, at) + rule.step
+            plan.firm = rounded(max(plan.firm, at) + rule.step)
         else:
-            plan.planned = max(plan.planned, at) + rule.step
+            plan.planned = rounded(max(plan.planned, at) + rule.step)
         plan.planned = max(plan.planned, plan.firm)
 
 
@@ -152,7 +160,7 @@ def _earliest(log: Log, at: float, now: float, turn: bool) -> float:
     """Return the first time from ``at`` on that fits ``log``."""
     rule, plan = log.rule, log.plan
     if rule.burst:
-        return max(at, (plan.firm if turn else plan.planned) - (rule.burst - 1) * rule.step)
+        return max(at, rounded((plan.firm if turn else plan.planned) - (rule.burst - 1) * rule.step))
     known = plan.firm_full if turn else plan.full
     # A search that begins where nothing before is free tells where the next one may begin.
     tells, found = at <= max(known, now) + EPSILON, max(at, known)
@@ -161,7 +169,7 @@ def _earliest(log: Log, at: float, now: float, turn: bool) -> float:
         later = _clash(log, found, span, turn)
         if later is None:
             break
-        found = later
+        found = rounded(later)
     if tells:
         if turn:
             plan.firm_full = found
@@ -173,7 +181,7 @@ def _earliest(log: Log, at: float, now: float, turn: bool) -> float:
 def _clash(log: Log, at: float, span: float, firm: bool) -> float | None:
     """Return None if a start at ``at`` leaves no more than the count in any ``span``; else before when none fits."""
     count = log.rule.count
-    after = log.after(at, at + span, count, firm=firm)
+    after = log.after(at, rounded(at + span), count, firm=firm)
     skipped = max(count - len(after) - 1, 0)
     before = log.before(at, skipped, count - skipped, firm=firm)
     later = after[0] + span if len(after) == count else None

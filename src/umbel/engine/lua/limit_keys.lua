@@ -2,6 +2,9 @@
 local EPSILON, EARLY = 0.000001, 0.001
 local at = tonumber(now())
 
+-- A time to the microsecond.
+local function rounded(moment) return math.floor(moment * 1000000 + 0.5) / 1000000 end
+
 local function text(moment) return string.format('%.6f', moment) end
 
 -- The rule of a limit that was changed; nil where what is declared holds.
@@ -23,7 +26,7 @@ local function adapt(log, rule)
     if log.rule ~= '' then
         log.full, log.firm_full = 0, 0
         if log.burst > 0 then
-            log.started = math.min(log.started, at + log.burst * log.step)
+            log.started = math.min(log.started, rounded(at + log.burst * log.step))
             log.firm, log.planned = log.started, log.started
         end
     end
@@ -96,13 +99,13 @@ end
 
 -- The first time from ``moment`` on that fits.
 local function earliest(log, moment, turn)
-    if log.burst > 0 then return math.max(moment, (turn and log.firm or log.planned) - (log.burst - 1) * log.step) end
+    if log.burst > 0 then return math.max(moment, rounded((turn and log.firm or log.planned) - (log.burst - 1) * log.step)) end
     local field = turn and 'firm_full' or 'full'
     local tells, found = moment <= math.max(log[field], at) + EPSILON, math.max(moment, log[field])
     for _ = 1, 1000 do
         local later = clash(turn and log.sure or log.all, found, log.seconds + 1.5 * log.slack, log.count)
         if not later then break end
-        found = later
+        found = rounded(later)
     end
     if tells then log[field] = found end
     return found
@@ -124,9 +127,9 @@ local function start(log, mark, turn)
         redis.call('ZADD', log.sure, text(at), '\6' .. mark)
         return
     end
-    log.started = math.max(log.started, at) + log.step
+    log.started = rounded(math.max(log.started, at) + log.step)
     log.firm = math.max(log.firm, log.started)
-    if not turn then log.planned = math.max(log.planned, at) + log.step end
+    if not turn then log.planned = rounded(math.max(log.planned, at) + log.step) end
     log.planned = math.max(log.planned, log.firm)
 end
 
@@ -137,7 +140,7 @@ local function promise(log, id, moment, turn, kept)
     elseif not kept and earliest(log, at, turn) >= moment - EPSILON then
         -- Where another limit decides, the token is another one's until then.
         local field = turn and 'firm' or 'planned'
-        log[field] = math.max(log[field], moment) + log.step
+        log[field] = rounded(math.max(log[field], moment) + log.step)
         log.planned = math.max(log.planned, log.firm)
     end
 end

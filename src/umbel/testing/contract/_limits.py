@@ -145,6 +145,12 @@ class LimitPromises:
         waits = [one.wait for one in starts[5:]]
         assert all(abs(wait - 6 * number) < 0.1 for number, wait in enumerate(waits, 1))
 
+    def test_c33_times_are_whole_microseconds_that_add_up(self) -> None:
+        starts = self.ask_all([f"j{number}" for number in range(52)], limit(Rule(10, 1.0, 2)))
+        times = [start.at * 1e6 for start in starts]
+        assert max(abs(at - round(at)) for at in times) < 0.3, "a float can tell quarters of them"
+        assert [round(at - times[0]) for at in times[2:]] == [100_000 * number for number in range(1, 51)]
+
     def test_c33_a_limit_that_is_changed_holds_from_the_next_start_on(self) -> None:
         limits = self.limits()
         self.ask_all([f"j{number}" for number in range(12)], limit(_LONG))
