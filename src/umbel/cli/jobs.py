@@ -23,7 +23,8 @@ class _Group(click.Group):
 def jobs() -> None:
     """Look at the history of all jobs.
 
-    It is written by the workers' recorder, and kept in UMBEL_HISTORY_URL; it lags by about a second.
+    It is written by the workers' recorder, and kept in UMBEL_HISTORY_URL; it is about a second behind, and up
+    to half a minute where jobs leave no core to spare.
     """
 
 

@@ -21,12 +21,14 @@ __all__ = ("began_in_child", "began_of", "end_in_child", "ended_of")
 #: An execution that was given back, and one that took its process with it.
 _GIVEN_BACK = {"requeue": "REQUEUED", "crash": "CRASHED"}
 
-#: How the document of a success begins, goes on after its result, and tells of progress: as the short path writes it,
-#: and as Celery does. What else is in it is told anyway.
+#: How the document of a success begins, and goes on after its result: as the short path writes it, and as Celery does.
+#: What else is in it is told anyway.
 _SUCCESSES = (
-    ('{"status":"SUCCESS","result":', ',"traceback":null,"children":[],"date_done":', '"progress":'),
-    ('{"status": "SUCCESS", "result": ', ', "traceback": null, "children": [], "date_done": ', '"progress": '),
+    ('{"status":"SUCCESS","result":', ',"traceback":null,"children":[],"date_done":'),
+    ('{"status": "SUCCESS", "result": ', ', "traceback": null, "children": [], "date_done": '),
 )
+#: So one ends that tells of no progress, which is a list and stands last.
+_NO_PROGRESS = '"}'
 
 
 def ended_of(execution: Execution, entry: Settled) -> Ended | None:
@@ -35,15 +37,16 @@ def ended_of(execution: Execution, entry: Settled) -> Ended | None:
     own = delivery.task_id
     if own is None:
         return None
-    record = None
-    for one in entry.records:
-        if one.task_id == own and _ends(one):
-            record = one
-            break
-    state = record.state if record is not None else _unrecorded(execution, entry, own)
-    if state is None:
-        return None
-    document, result = (_document(entry), None) if record is None else _told_by(record)
+    records = entry.records
+    record = records[0] if len(records) == 1 else _own_end(records, own)
+    if record is not None and (record.final or record.state == states.RETRY) and record.task_id == own:
+        state = record.state
+        document, result = _told_by(record.meta)
+    else:
+        found = _unrecorded(execution, entry, own)
+        if found is None:
+            return None
+        state, document, result = found, _document(entry), None
     return Ended(
         own,
         delivery.queue,
@@ -60,15 +63,20 @@ def ended_of(execution: Execution, entry: Settled) -> Ended | None:
     )
 
 
-def _told_by(record: Record) -> tuple[str | None, str | None]:
-    """Return the document of an end and what it returned, one of which is enough."""
-    text = record.meta
+def _own_end(records: list[Record], own: str) -> Record | None:
+    for one in records:
+        if one.task_id == own and _ends(one):
+            return one
+    return None
+
+
+def _told_by(text: bytes | str) -> tuple[str | None, str | None]:
+    """Return the document ``text`` of an end and what it returned, one of which is enough."""
     if not isinstance(text, str):
         return None, None
-    for success, nothing_more, progress in _SUCCESSES:
-        if text.startswith(success):
-            end = text.rfind(nothing_more)
-            if end > 0 and text.find(progress, end) < 0:
+    if text.endswith(_NO_PROGRESS):
+        for success, nothing_more in _SUCCESSES:
+            if text.startswith(success) and (end := text.rfind(nothing_more)) > 0:
                 return None, text[len(success) : end]
     return text, None
 

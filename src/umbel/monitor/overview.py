@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from umbel.monitor.alerts.incidents import Incident
 from umbel.monitor.breakdown import Breakdown, breakdown
+from umbel.monitor.lag import lag
 from umbel.monitor.queues_view import QueueRow, QueuesView
 from umbel.monitor.releases import Release
 from umbel.monitor.schedules_view import Schedules, SchedulesView
@@ -80,6 +81,8 @@ class Overview:
     schedules: Schedules
     #: What is wrong and goes on, the newest first; None where nothing is recorded.
     incidents: tuple[Incident, ...] | None
+    #: For how many seconds what has happened waits to be written down.
+    behind: float
 
     @property
     def slowest(self) -> tuple[Total, ...]:
@@ -142,6 +145,7 @@ class OverviewReader:
             incidents=None
             if self._history is None
             else self._history.incidents.find(going_on=True, limit=_FEW).incidents,
+            behind=lag(engine.events) if self._history is not None else 0.0,
         )
 
 

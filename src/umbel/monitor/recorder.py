@@ -4,8 +4,8 @@ Any number of recorders may run, on any hosts; one is elected, the others wait u
 in one transaction together with the number of its last event, and only then dropped from the log: a recorder that dies
 anywhere between leaves events that the next one knows by their numbers. While the history cannot be written events
 stay in the log, as far as its bound; the log counts what found no room, and that is said here.
-Costs while idle: a look every half second. In a burst of up to ten seconds it rests for as long as it works: a process
-that keeps a core busy slows down the others, whatever its priority, and the history is a few seconds late instead.
+Costs while idle: a look every half second. How much it takes while there is much to do, and no core to spare, is in
+:mod:`umbel.monitor.courtesy`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from umbel.engine.leader import Leader
 from umbel.engine.outage import Outage
 from umbel.engine.store import Engine
 from umbel.errors import ConfigurationError, UmbelError
+from umbel.monitor.courtesy import Courtesy
 from umbel.monitor.history import History
 from umbel.monitor.hosts import other_host
 from umbel.monitor.retention import Retention
@@ -39,8 +40,6 @@ _IDLE_SECONDS: Final = 0.5
 _WORD_SECONDS: Final = 1.0
 _EXPECT_SECONDS: Final = 60.0
 _PRUNE_SECONDS: Final = 60.0
-#: In a burst every other moment is left to the jobs; what lasts longer is no burst.
-_GENEROUS_SECONDS: Final = 10.0
 #: The supervisor waits a little longer for the process.
 _LAST_SECONDS: Final = 3.0
 #: What recorders elect their leader by; no application is called so.
@@ -152,10 +151,10 @@ class Recorder:
                 self._lost - (lost or 0),
             )
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: threading.Event, courtesy: Courtesy | None = None) -> None:
         """Record until told to stop."""
+        courtesy = courtesy or Courtesy()
         outage = Outage("The history cannot be written", "The history is written again")
-        caught_up = time.monotonic()
         while not stop.is_set():
             began = time.monotonic()
             try:
@@ -166,12 +165,11 @@ class Recorder:
                 stop.wait(outage.pause(error))
             else:
                 outage.over()
-                now = time.monotonic()
-                if not more:
-                    caught_up = now
+                if more:
+                    stop.wait(courtesy.rest(time.monotonic() - began))
+                else:
+                    courtesy.caught_up()
                     stop.wait(_IDLE_SECONDS)
-                elif now - caught_up < _GENEROUS_SECONDS:
-                    stop.wait(now - began)
         self._finish()
 
     def _finish(self) -> None:

@@ -17,6 +17,7 @@ from umbel.engine.sqlite import SQLiteEngine
 from umbel.engine.store import Engine, Outgoing, Record, Settled
 from umbel.errors import ConfigurationError, StoreError, UmbelError
 from umbel.monitor import recorder as recorder_module
+from umbel.monitor.courtesy import Courtesy
 from umbel.monitor.history import History
 from umbel.monitor.job_filter import JobFilter
 from umbel.monitor.recorder import Recorder
@@ -234,20 +235,18 @@ class _Stop(threading.Event):
         return self.is_set()
 
 
-@pytest.mark.parametrize(("burst", "rests"), [(60.0, True), (-1.0, False)])
-def test_a_burst_leaves_every_other_moment_to_the_jobs(
-    history: History, tmp_path: Path, burst: float, rests: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("idle", "rests"), [(0.9, True), (2.0, False)])
+def test_jobs_that_want_all_cores_have_most_of_the_time(
+    history: History, tmp_path: Path, idle: float, rests: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder_module, "_GENEROUS_SECONDS", burst)
     engine = SQLiteEngine(tmp_path / "jobs.db")
     recorder = Recorder(engine, history)
     steps = iter([True, True, True, False])
     monkeypatch.setattr(recorder, "step", lambda: next(steps, False))
-    stop = _Stop(4 if rests else 1)
-    recorder.run(stop)
-    assert len(stop.waits) == (4 if rests else 1)
+    stop = _Stop(4)
+    recorder.run(stop, Courtesy(lambda: idle))
     assert stop.waits[-1] == recorder_module._IDLE_SECONDS
-    assert all(waited < recorder_module._IDLE_SECONDS for waited in stop.waits[:-1])
+    assert all((waited > 0) is rests and waited < recorder_module._IDLE_SECONDS for waited in stop.waits[:-1])
     engine.close()
 
 

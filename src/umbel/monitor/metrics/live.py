@@ -5,12 +5,11 @@ Costs a handful of reads of the store, however many jobs there are.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from umbel.state.events import Ends
+from umbel.monitor.lag import lag
 
 if TYPE_CHECKING:
     from umbel.engine.store import Engine, QueueStatus, WorkerStatus
@@ -80,10 +79,4 @@ def read_live(engine: Engine) -> Live:
 def _backlog(log: EventLog) -> Backlog | None:
     if not log.is_kept():
         return None
-    first = log.read(1)
-    told = None
-    if first is not None and first.events:
-        event = first.events[0]
-        told = next((one.ended for one in event.ends if one), None) if isinstance(event, Ends) else event.at
-    seconds = max(0.0, time.time() - told) if told is not None else 0.0
-    return Backlog(entries=log.size(), seconds=seconds, lost=log.lost())
+    return Backlog(entries=log.size(), seconds=lag(log), lost=log.lost())

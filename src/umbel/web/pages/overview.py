@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ("router",)
 
 router: Final = APIRouter()
+#: What is written within this is not worth a sentence.
+_BEHIND_SECONDS: Final = 5.0
+#: Nor is anything left waiting for so long, unless something is wrong.
+_STUCK_SECONDS: Final = 120.0
 _ENDS: Final = ("succeeded", "failed", "cancelled", "expired")
 
 
@@ -116,3 +120,13 @@ def _troubles(found: Overview) -> Iterator[str]:
             yield f"Queue {line.now.name} is paused: its jobs wait until it is resumed."
     if found.schedules.is_silent:
         yield "There is a schedule, and no scheduler is running: start one with 'umbel beat'."
+    if found.behind >= _STUCK_SECONDS:
+        yield (
+            f"The history is {length_text(found.behind)} behind: a recorder runs beside each 'umbel worker', and its "
+            "log says what it waits for."
+        )
+    elif found.behind >= _BEHIND_SECONDS:
+        yield (
+            f"The history is {length_text(found.behind)} behind: jobs have the machine first, and what they have told "
+            "since is still to be written."
+        )

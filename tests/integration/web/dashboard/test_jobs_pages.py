@@ -280,3 +280,15 @@ def test_pages_of_letters_leave_nothing_out(ann: Visitor) -> None:
     assert "Dead letters 51 " in text_of(ann.get("/")), "the first page counts all of them"
     assert not links(ann.get(path).text, "Older")
     assert links(ann.get(path).text, "Newest") == ["/dead"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(4.0, None), (12.0, "12 s behind: jobs have the machine first"), (150.0, "its log says what")]
+)
+def test_a_history_that_is_behind_says_so(
+    ann: Visitor, monkeypatch: pytest.MonkeyPatch, seconds: float, said: str | None
+) -> None:
+    monkeypatch.setattr("umbel.monitor.overview.lag", lambda log: seconds)
+    text = text_of(ann.get("/"))
+    assert ("behind" in text) is (said is not None)
+    assert said is None or said in text

@@ -1,0 +1,91 @@
+"""What the recorder leaves to the jobs, and how it knows that there is room for both."""
+
+from pathlib import Path
+
+import pytest
+
+from umbel.monitor import courtesy
+from umbel.monitor.courtesy import Courtesy, IdleCores
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_without_a_core_to_spare_it_works_an_eighth_of_the_time() -> None:
+    clock = Clock()
+    asked = Courtesy(lambda: 1.4, clock)
+    assert asked.rest(0.2) == pytest.approx(1.4)
+
+
+def test_with_cores_to_spare_nobody_waits() -> None:
+    assert Courtesy(lambda: 1.5, Clock()).rest(0.2) == 0.0
+
+
+def test_the_history_is_half_a_minute_late_and_no_later() -> None:
+    clock = Clock()
+    asked = Courtesy(lambda: 0.0, clock)
+    clock.now += 29.9
+    assert asked.rest(1.0) > 0
+    clock.now += 0.1
+    assert asked.rest(1.0) == 0.0
+    clock.now += 60.0
+    assert asked.rest(1.0) == 0.0
+    asked.caught_up()
+    assert asked.rest(1.0) > 0
+
+
+def _stat(path: Path, idle: int, waiting: int) -> Path:
+    path.write_text(f"cpu  900 1 300 {idle} {waiting} 0 7 0 0 0\ncpu0 450 1 150 10 2 0 3 0 0 0\n")
+    return path
+
+
+def _unlimited(tmp_path: Path) -> Path:
+    quota = tmp_path / "cpu.max"
+    quota.write_text("max 100000\n")
+    return quota
+
+
+def test_idle_cores_are_counted_between_two_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, own = Clock(), Clock()
+    monkeypatch.setattr(courtesy.time, "process_time", own)
+    monkeypatch.setattr(courtesy.os, "sysconf", lambda _: 100)
+    stat = _stat(tmp_path / "stat", 1000, 50)
+    idle = IdleCores(stat, _unlimited(tmp_path), clock)
+    assert idle() == 0.0
+    # In two seconds: three and a quarter of idle cores, and a half in which this process itself has worked.
+    _stat(stat, 1300, 75)
+    clock.now += 2.0
+    own.now += 0.5
+    assert idle() == pytest.approx((3.25 + 0.5) / 2)
+    # Not so soon again.
+    _stat(stat, 1300, 75)
+    clock.now += 0.1
+    assert idle() == pytest.approx((3.25 + 0.5) / 2)
+    clock.now += 2.0
+    assert idle() == 0.0
+
+
+def test_a_container_with_a_share_of_its_own_has_none_to_spare(tmp_path: Path) -> None:
+    clock = Clock()
+    stat = _stat(tmp_path / "stat", 1000, 0)
+    quota = tmp_path / "cpu.max"
+    quota.write_text("150000 100000\n")
+    idle = IdleCores(stat, quota, clock)
+    _stat(stat, 100_000, 0)
+    clock.now += 1.0
+    assert idle() == 0.0
+
+
+@pytest.mark.parametrize("text", [None, "", "intr 5 0 0\n", "cpu 1 2\n"])
+def test_where_nobody_tells_there_are_none(tmp_path: Path, text: str | None) -> None:
+    clock, stat = Clock(), tmp_path / "stat"
+    if text is not None:
+        stat.write_text(text)
+    idle = IdleCores(stat, tmp_path / "none", clock)
+    clock.now += 1.0
+    assert idle() == 0.0
