@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from umbel.engine.alerts_told import alerts_told
+from umbel.engine.node_names import claim_name
 from umbel.engine.registry import address_of, is_embedded, is_served, options_of
 from umbel.errors import StoreError, StoreReadOnly, StoreUnreachable, UmbelError
 from umbel.settings import Settings, history_place
@@ -87,7 +88,7 @@ def _work(app: Umbel, settings: dict[str, Any], status: _Status) -> int:
     worker_shutting_down.connect(lambda **_: status.tell(draining=True), weak=False)
     celeryd_after_setup.connect(lambda instance, **_: _own_limits(instance, settings), weak=False)
     worker = app.Worker(
-        hostname=settings["hostname"],
+        hostname=claim_name(settings["name"], settings["number"], settings["host"], address_of(app)),
         loglevel=settings["loglevel"],
         logfile=settings["logfile"],
         queues=settings["queues"],

@@ -199,7 +199,8 @@ class Supervisor:
         name = (self.options.hostname or "umbel@%h").replace("%h", host)
         base, _, at = name.partition("@")
         settings = self.options.for_child()
-        settings.update(role=role, hostname=f"{base}-{number}@{at or host}")
+        # The process looks whether another worker of this host has that name already.
+        settings.update(role=role, name=base, number=number, host=at or host)
         if role == "suspects":
             settings["concurrency"] = 1
         return settings
