@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import getpass
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +12,7 @@ from umbel.cli.console import ago, duration, print_json, print_table, remark
 from umbel.cli.group import Failure
 from umbel.cli.history_of import history_of
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
+from umbel.cli.operating import operating
 
 if TYPE_CHECKING:
     from umbel.monitor.alerts.channels import Channel
@@ -74,10 +74,9 @@ def _row(one: Incident) -> tuple[object, ...]:
 @pass_invocation
 def ack(invocation: Invocation, number: int, by: str | None) -> None:
     """Say that somebody looks after the alert NUMBER."""
-    found = history_of(invocation.umbel()).incidents.acknowledge(number, by or getpass.getuser())
-    if found is None:
-        raise Failure(f"There is no alert {number}: 'umbel alerts list --all' shows which there are.")
-    click.echo(f"Alert {number} is looked after by {found.acknowledged_by}.")
+    history_of(invocation.umbel())
+    do, me = operating(invocation.umbel())
+    click.echo(do.alerts.acknowledge(number, by=me, name=by).text)
 
 
 @alerts.command()

@@ -8,6 +8,7 @@ import click
 
 from umbel.cli.console import ago, print_json, print_table, remark
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
+from umbel.cli.operating import operating
 
 if TYPE_CHECKING:
     from umbel.jobs.batch_status import BatchStatus
@@ -78,7 +79,5 @@ def cancel(invocation: Invocation, batch_id: str) -> None:
 
     Exits 1 when there is no such batch, or when it is over.
     """
-    found = invocation.umbel().cancel_batch(batch_id)
-    click.echo(
-        f"Batch {batch_id} is cancelled; {found.pending} of its {found.total} members are still to be taken back."
-    )
+    do, me = operating(invocation.umbel())
+    click.echo(do.batches.cancel(batch_id, by=me).text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
-from umbel.states import JobState
+from umbel.cli.operating import operating
 
 __all__ = ("cancel",)
 
@@ -21,8 +21,5 @@ def cancel(invocation: Invocation, job_id: str) -> None:
 
     Exits 1 when there is no such job, or when it has already ended.
     """
-    state = invocation.umbel().cancel(job_id)
-    if state is JobState.CANCELLED:
-        click.echo(f"Job {job_id} is cancelled.")
-    else:
-        click.echo(f"Job {job_id} is {state}: its worker was told to stop it.")
+    do, me = operating(invocation.umbel())
+    click.echo(do.jobs.cancel(job_id, by=me).text)

@@ -8,9 +8,11 @@ import click
 
 from umbel.cli.dead_filter import confirm, count_of, filter_options, require_choice
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
+from umbel.cli.operating import operating
 
 if TYPE_CHECKING:
     from umbel.engine.letters import LetterFilter
+    from umbel.monitor.operations import LetterSelection
 
 __all__ = ("drop",)
 
@@ -32,16 +34,25 @@ def drop(
     export' keeps it.
     """
     require_choice(names, where, everything)
-    letters = invocation.umbel().dead_letters
+    app = invocation.umbel()
+    do, me = operating(app)
     if names:
-        found = [letters.show(name) for name in names]
-        count = len(found)
-    else:
-        count = sum(1 for _ in letters.walk(where))
-    if dry_run or not count:
-        click.echo(f"Would drop {count_of(count)}." if count else "No dead letter fits, so there is nothing to drop.")
+        # All of them are looked for before the first one goes.
+        keys = list(dict.fromkeys(app.dead_letters.show(name).key for name in names))
+        if not dry_run:
+            dropped = sum(do.letters.drop(key, by=me).count or 0 for key in keys)
+        click.echo(f"Would drop {count_of(len(keys))}." if dry_run else f"Dropped {count_of(dropped)}.")
         return
-    if count > 1 and not (names or yes):
-        confirm(f"Drop {count_of(count)}?")
-    dropped = letters.drop(found) if names else letters.drop_all(where)
+    selection = do.letters.preview(where)
+    fitting = count_of(selection.count, more=selection.more)
+    if dry_run or not selection.count:
+        click.echo(f"Would drop {fitting}." if selection.count else "No dead letter fits, so there is nothing to drop.")
+        return
+    if selection.count > 1 and not yes:
+        confirm(f"Drop {fitting}?")
+    dropped = 0
+    following: LetterSelection | None = selection
+    while following is not None:
+        step = do.letters.drop_all(following, by=me)
+        dropped, following = dropped + step.done, step.next
     click.echo(f"Dropped {count_of(dropped)}.")

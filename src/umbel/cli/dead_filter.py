@@ -65,8 +65,10 @@ def require_choice(names: tuple[str, ...], where: LetterFilter, everything: bool
         raise Failure("Name letters by job id or number, or say which by an option, or --all: one of these.", EX_USAGE)
 
 
-def count_of(count: int) -> str:
-    """Return ``1 dead letter``, ``7 dead letters``."""
+def count_of(count: int, *, more: bool = False) -> str:
+    """Return ``1 dead letter``, ``7 dead letters``, ``more than 10000 dead letters``."""
+    if more:
+        return f"more than {count} dead letters"
     return "1 dead letter" if count == 1 else f"{count} dead letters"
 
 

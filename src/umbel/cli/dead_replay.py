@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -11,12 +12,15 @@ from umbel.cli.dead_filter import confirm, count_of, filter_options, require_cho
 from umbel.cli.duration import DURATION
 from umbel.cli.group import EX_USAGE, Failure
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
+from umbel.cli.operating import operating
 from umbel.errors import LetterError
 
 if TYPE_CHECKING:
     from umbel.engine.letters import LetterFilter
     from umbel.jobs.canary import Canary, CanaryStep
-    from umbel.jobs.dead_letters import DeadLetters
+    from umbel.monitor.actors import Actor
+    from umbel.monitor.operations import LetterSelection
+    from umbel.monitor.operations.letters import LetterOperations
 
 __all__ = ("replay",)
 
@@ -71,48 +75,56 @@ def replay(
     require_choice(names, where, everything)
     if careful and (names or most is not None):
         raise Failure("--canary is for all that fit: leave out the ids and --most.", EX_USAGE)
-    letters = invocation.umbel().dead_letters
-    count = len(names) if names else _waiting(letters, where, most)
+    operations, me = operating(invocation.umbel())
+    do = operations.letters
+    if names:
+        if dry_run:
+            click.echo(f"Would replay {count_of(len(names))}.")
+        else:
+            _replay_named(do, me, names)
+        return
+    selection = do.preview(replace(where, replaying=False))
+    count = selection.count if most is None else min(selection.count, most)
+    fitting = count_of(count, more=selection.more and count == selection.count)
     if dry_run or not count:
         nothing = "No dead letter fits, so there is nothing to replay."
-        click.echo(f"Would replay {count_of(count)}." if count else nothing)
+        click.echo(f"Would replay {fitting}." if count else nothing)
         return
-    if count > 1 and not (names or yes):
-        confirm(f"Replay {count_of(count)}?")
-    if names:
-        _replay_named(letters, names)
-    elif careful:
-        _replay_carefully(letters, where, failure_rate, patience)
+    if count > 1 and not yes:
+        confirm(f"Replay {fitting}?")
+    if careful:
+        _replay_carefully(do, me, selection, failure_rate, patience)
     else:
-        done = letters.replay_all(where, most=most)
-        click.echo(f"Replayed {count_of(done.count)}.")
-        if done.damaged:
-            raise Failure(f"{count_of(done.damaged)} cannot be replayed, because their messages are damaged.")
+        _replay_all(do, me, selection, most)
 
 
-def _waiting(letters: DeadLetters, where: LetterFilter, most: int | None) -> int:
-    count = sum(1 for letter in letters.walk(where) if not letter.replaying)
-    return count if most is None else min(count, most)
-
-
-def _replay_named(letters: DeadLetters, names: tuple[str, ...]) -> None:
+def _replay_named(do: LetterOperations, me: Actor, names: tuple[str, ...]) -> None:
     problems: list[LetterError] = []
     for name in names:
         try:
-            letter = letters.replay(name)
+            click.echo(do.replay(name, by=me).text)
         except LetterError as error:
             problems.append(error)
-        else:
-            click.echo(f"Replayed {letter.key}, {letter.task or 'a message'} in {letter.queue!r}.")
     if problems:
         raise Failure("\n".join(map(str, problems)))
 
 
-def _replay_carefully(letters: DeadLetters, where: LetterFilter, failure_rate: float, patience: float) -> None:
-    from umbel.jobs.canary import CanaryEnd, canary
+def _replay_all(do: LetterOperations, me: Actor, selection: LetterSelection, most: int | None) -> None:
+    done = damaged = 0
+    following: LetterSelection | None = selection
+    while following is not None and (most is None or done < most):
+        step = do.replay_all(following, by=me, most=None if most is None else most - done)
+        done, damaged, following = done + step.done, damaged + step.failed, step.next
+    click.echo(f"Replayed {count_of(done)}.")
+    if damaged:
+        raise Failure(f"{count_of(damaged)} cannot be replayed, because their messages are damaged.")
 
-    found = canary(letters, where, failure_rate=failure_rate, patience=patience, tell=_tell)
-    if found.end is not CanaryEnd.DONE:
+
+def _replay_carefully(
+    do: LetterOperations, me: Actor, selection: LetterSelection, failure_rate: float, patience: float
+) -> None:
+    found = do.canary(selection, by=me, failure_rate=failure_rate, patience=patience, tell=_tell)
+    if found.end != "done":
         raise Failure(_why(found))
     click.echo(f"Replayed {count_of(found.step.replayed)}, {found.step.failed} failed again so far.")
 

@@ -11,6 +11,7 @@ import click
 from umbel.cli.console import ago, clock, print_json, print_table
 from umbel.cli.group import EX_USAGE, Failure
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
+from umbel.cli.operating import operating
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -80,13 +81,12 @@ def resolve(invocation: Invocation, name: str, done: bool, undone: bool, result:
         raise Failure("Say --done, with --result if there is one, or --not-done. Nothing was changed.", EX_USAGE)
     app = invocation.umbel()
     owner = _find(app, name).owner
+    do, me = operating(app)
     if done:
-        known = app.effects.is_done(name, _value(result), for_=for_)
+        said = do.effects.is_done(name, _value(result), for_=for_, by=me)
     else:
-        known = app.effects.is_not_done(name)
-    if not known:
-        raise _unknown(name)
-    click.echo(f"{name!r} is {'there' if done else 'not there'}. 'umbel dead replay {owner}' lets its job run again.")
+        said = do.effects.is_not_done(name, by=me)
+    click.echo(f"{said.text} 'umbel dead replay {owner}' lets its job run again.")
 
 
 def _find(app: Umbel, name: str) -> Uncertain:

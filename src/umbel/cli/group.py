@@ -17,7 +17,7 @@ import click
 
 from umbel.cli.importing import summary
 from umbel.cli.invocation import Invocation
-from umbel.errors import ConfigurationError, InvalidArguments, StoreError, UmbelError
+from umbel.errors import ConfigurationError, InvalidArguments, StoreError, UmbelError, UnknownName
 
 __all__ = ("EX_CONFIG", "EX_FAILED", "EX_INTERRUPTED", "EX_UNAVAILABLE", "EX_USAGE", "Failure", "UmbelGroup")
 
@@ -77,7 +77,7 @@ def _failure(error: Exception) -> Failure:
         return Failure(str(error), EX_CONFIG)
     if isinstance(error, StoreError):
         return Failure(str(error), EX_UNAVAILABLE)
-    if isinstance(error, InvalidArguments):
+    if isinstance(error, InvalidArguments | UnknownName):
         return Failure(str(error), EX_USAGE)
     if isinstance(error, UmbelError):
         return Failure(str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
+from umbel.cli.operating import operating
 
 __all__ = ("put_back",)
 
@@ -19,6 +20,5 @@ def put_back(invocation: Invocation, task_id: str) -> None:
     A job is lost when the history says that it waits or runs and nothing else has known of it for a minute. However
     often this is run, it is queued once.
     """
-    from umbel.monitor.actors import cli_actor
-
-    click.echo(invocation.umbel().operations.jobs.put_back(task_id, by=cli_actor()).text)
+    do, me = operating(invocation.umbel())
+    click.echo(do.jobs.put_back(task_id, by=me).text)

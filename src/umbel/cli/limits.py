@@ -9,6 +9,7 @@ import click
 
 from umbel.cli.console import duration, print_json, print_table
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
+from umbel.cli.operating import operating
 
 if TYPE_CHECKING:
     from umbel.jobs.limit_book import LimitStatus
@@ -57,8 +58,9 @@ def set_limit(invocation: Invocation, name: str, rate: str, burst: int) -> None:
     RATE is like 100/m, or a number of slots; "none" lifts the limit. NAME is one that 'umbel limits list'
     shows, a task, or queue:NAME.
     """
-    invocation.umbel().limits.change(name, rate, burst=burst)
-    click.echo(f"{name!r} is limited to {rate} now, until 'umbel limits reset {name}'.")
+    do, me = operating(invocation.umbel())
+    done = do.limits.change(name, rate, burst=burst, by=me)
+    click.echo(f"{done.text} 'umbel limits reset {name}' does that.")
 
 
 @limits.command(name="reset")
@@ -67,5 +69,5 @@ def set_limit(invocation: Invocation, name: str, rate: str, burst: int) -> None:
 @pass_invocation
 def reset_limit(invocation: Invocation, name: str) -> None:
     """Let what is declared hold for the limit NAME again."""
-    invocation.umbel().limits.reset(name)
-    click.echo(f"{name!r} is as it is declared.")
+    do, me = operating(invocation.umbel())
+    click.echo(do.limits.reset(name, by=me).text)

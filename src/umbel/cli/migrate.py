@@ -11,12 +11,14 @@ import click
 from umbel.cli.console import print_table, remark
 from umbel.cli.group import EX_USAGE, Failure
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
+from umbel.cli.operating import operating
 from umbel.cli.quiet import names_of, reap_all
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
     from umbel.engine.moving import Crate
     from umbel.engine.store import Engine
+    from umbel.monitor.operations.desk import Entry
 
 __all__ = ("migrate",)
 
@@ -45,7 +47,11 @@ def migrate(
     app = invocation.umbel()
     here, source_name = _open(app, source, "--from", reading=True)
     if recall:
-        click.echo(f"Put {_jobs(here.moving.recall())} back into their queues in {source_name}.")
+        do, me = operating(app)
+        with do.action(me, "broker.recall", source_name) as entry:
+            count = here.moving.recall()
+            entry.note(jobs=count)
+        click.echo(f"Put {_jobs(count)} back into their queues in {source_name}.")
         return
     if not source and not target:
         raise Failure("Name the other store: --to URL, or --from URL. Nothing was moved.", EX_USAGE)
@@ -54,7 +60,9 @@ def migrate(
     if dry_run:
         _print_plan(here)
         return
-    _run(here, there, source_name, target_name)
+    do, me = operating(app)
+    with do.action(me, "broker.migrate", f"{source_name} to {target_name}") as entry:
+        _run(here, there, source_name, target_name, entry)
 
 
 def _open(app: Umbel, url: str | None, option: str, *, reading: bool = False) -> tuple[Engine, str]:
@@ -129,7 +137,7 @@ def _total(queue: object) -> int:
     return sum(getattr(queue, name) for name in ("ready", "delayed", "suspect"))
 
 
-def _run(here: Engine, there: Engine, source_name: str, target_name: str) -> None:
+def _run(here: Engine, there: Engine, source_name: str, target_name: str, entry: Entry) -> None:
     from umbel.engine.move import move
 
     begun = here.moving.packed()
@@ -139,6 +147,7 @@ def _run(here: Engine, there: Engine, source_name: str, target_name: str) -> Non
     told = time.monotonic()
     for crate in move(here, there, label=target_name):
         _count(moved, crate)
+        entry.note(**moved)
         if time.monotonic() - told > _TELL_SECONDS:
             told = time.monotonic()
             remark(f"{_jobs(moved['jobs'])} moved, {sum(map(_total, here.queues()))} to go")

@@ -14,6 +14,7 @@ from umbel.cli import lifeline
 from umbel.cli.console import duration, print_json, print_table
 from umbel.cli.group import Failure
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
+from umbel.cli.operating import operating
 from umbel.engine import log_lines
 from umbel.errors import ConfigurationError
 
@@ -96,8 +97,12 @@ def retry(invocation: Invocation, numbers: tuple[int, ...]) -> None:
     """
     from umbel.jobs.outbox_relay import asking
 
+    target = ", ".join(map(str, numbers)) or "all"
     with contextlib.closing(relay_of(invocation)) as relay, asking(relay):
-        count = relay.retry(numbers)
+        do, me = operating(invocation.umbel())
+        with do.action(me, "outbox.retry", target) as entry:
+            count = relay.retry(numbers)
+            entry.note(count=count)
     click.echo(f"{count} {'waits' if count == 1 else 'wait'} again.")
 
 

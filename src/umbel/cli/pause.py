@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
-from umbel.cli.group import EX_USAGE, Failure
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
-
-if TYPE_CHECKING:
-    from umbel.app import Umbel
+from umbel.cli.operating import operating
 
 __all__ = ("pause", "resume")
 
@@ -24,10 +19,8 @@ def pause(invocation: Invocation, queues: tuple[str, ...]) -> None:
 
     No worker on any host takes one until 'umbel resume', whatever is restarted meanwhile. Running ones go on.
     """
-    engine = _known(invocation.umbel(), queues).engine
-    for name in queues:
-        engine.pause(name)
-        click.echo(f"{name!r} is paused: its jobs wait until 'umbel resume {name}'.")
+    do, me = operating(invocation.umbel())
+    click.echo(f"{do.queues.pause(*queues, by=me).text} 'umbel resume {' '.join(queues)}' does that.")
 
 
 @click.command()
@@ -36,19 +29,5 @@ def pause(invocation: Invocation, queues: tuple[str, ...]) -> None:
 @pass_invocation
 def resume(invocation: Invocation, queues: tuple[str, ...]) -> None:
     """Let the jobs of paused QUEUEs start again."""
-    engine = _known(invocation.umbel(), queues).engine
-    for name in queues:
-        engine.resume(name)
-        click.echo(f"{name!r} is not paused: its jobs start as soon as a slot is free.")
-
-
-def _known(app: Umbel, names: tuple[str, ...]) -> Umbel:
-    """Return the application if it has all these queues, in its store or its declarations."""
-    known = {queue.name for queue in app.engine.queues()} | set(app.amqp.queues)
-    unknown = sorted(set(names) - known)
-    if unknown:
-        has = ", ".join(sorted(known))
-        raise Failure(
-            f"There is no queue {', '.join(map(repr, unknown))}; there are: {has}. Nothing was changed.", EX_USAGE
-        )
-    return app
+    do, me = operating(invocation.umbel())
+    click.echo(do.queues.resume(*queues, by=me).text)

@@ -10,6 +10,7 @@ import click
 from umbel.cli.console import print_table
 from umbel.cli.group import EX_USAGE, Failure
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
+from umbel.cli.operating import operating
 
 if TYPE_CHECKING:
     from umbel.engine.store import QueueStatus
@@ -26,12 +27,13 @@ __all__ = ("purge",)
 def purge(invocation: Invocation, queues: tuple[str, ...], yes: bool, dry_run: bool) -> None:
     """Drop the jobs that wait.
 
-    Those of QUEUEs, or of all queues when none is named, delayed ones included; running ones go on.
+    Those of QUEUEs, or of all queues when none is named, delayed ones included; running ones go on. What comes after
+    the look stays.
 
     What was dropped is gone: it is no dead letter.
     """
-    engine = invocation.umbel().engine
-    chosen = _choose(engine.queues(), queues)
+    app = invocation.umbel()
+    chosen = _choose(app.engine.queues(), queues)
     total = sum(_droppable(queue) for queue in chosen)
     if not total:
         click.echo("Nothing waits, so there is nothing to drop.")
@@ -42,7 +44,12 @@ def purge(invocation: Invocation, queues: tuple[str, ...], yes: bool, dry_run: b
         return
     if not yes:
         _ask(total)
-    dropped = {queue.name: engine.purge(queue.name) for queue in chosen}
+    do, me = operating(app)
+    dropped: dict[str, int] = {}
+    for queue in chosen:
+        # Somebody has thought about what was shown: where the store can tell it is that, and elsewhere no more of it.
+        expected = None if yes else _droppable(queue)
+        dropped[queue.name] = do.queues.purge(queue.name, by=me, expected=expected, upto=queue.mark).count or 0
     click.echo(
         f"Dropped {sum(dropped.values())}: " + ", ".join(f"{count} of {name}" for name, count in dropped.items())
     )

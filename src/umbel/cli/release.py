@@ -8,6 +8,7 @@ import click
 
 from umbel.cli.group import Failure
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
+from umbel.cli.operating import operating
 from umbel.cli.quiet import names_of, reap_all
 
 if TYPE_CHECKING:
@@ -31,12 +32,16 @@ def release(invocation: Invocation) -> None:
     app = invocation.umbel()
     engine = _redis(app)
     _refuse_in_use(engine)
+    from umbel.engine.redis_address import shown
     from umbel.engine.redis_release import release as hand_back
 
     total = {"suspects": 0, "delayed": 0, "chords": 0, "cancelled": 0}
-    for step in hand_back(engine, _recode(app)):
-        for name in total:
-            total[name] += getattr(step, name)
+    do, me = operating(app)
+    with do.action(me, "broker.release", shown(str(app.conf.broker_url))) as entry:
+        for step in hand_back(engine, _recode(app)):
+            for name in total:
+                total[name] += getattr(step, name)
+            entry.note(**total)
     waiting = sum(queue.ready for queue in engine.queues())
     click.echo(
         f"Handed back: {total['delayed']} delayed jobs, {total['suspects']} suspects, {total['chords']} unfinished "

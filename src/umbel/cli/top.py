@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
+from umbel.cli.console import remark
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
+from umbel.cli.operating import operating
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
     from umbel.cli.top_view import Picture, View
     from umbel.engine.store import QueueStatus
+    from umbel.monitor.actors import Actor
     from umbel.monitor.history import History
+    from umbel.monitor.operations import Operations
 
 __all__ = ("top",)
 
@@ -44,6 +49,17 @@ def top(invocation: Invocation, every: float, once: bool) -> None:
 
 
 def _watch(app: Umbel, history: History | None, every: float) -> None:
+    # The screen is taken: what there is to say is said at the end.
+    said: list[str] = []
+    do, me = operating(app, said.append)
+    try:
+        _show(app, history, every, lambda queue: _turn(do, me, queue))
+    finally:
+        for one in said:
+            remark(one)
+
+
+def _show(app: Umbel, history: History | None, every: float, turn: Callable[[QueueStatus | None], None]) -> None:
     from rich.live import Live
 
     from umbel.cli.keyboard import keys
@@ -58,7 +74,7 @@ def _watch(app: Umbel, history: History | None, every: float) -> None:
             if pressed == "q":
                 return
             if pressed == "p":
-                _turn(app, history, view.queue(seen))
+                turn(view.queue(seen))
             view = _moved(view, seen, pressed)
             if pressed in (None, "p") and not view.frozen:
                 seen = picture(engine, history)
@@ -67,17 +83,10 @@ def _watch(app: Umbel, history: History | None, every: float) -> None:
             live.update(draw(seen, view), refresh=True)
 
 
-def _turn(app: Umbel, history: History | None, queue: QueueStatus | None) -> None:
-    """Pause a queue, or resume it; where there is a history, it is in its audit log."""
-    if queue is None:
-        return
-    if history is None:
-        (app.engine.resume if queue.paused else app.engine.pause)(queue.name)
-        return
-    from umbel.monitor.actors import cli_actor
-
-    queues = app.operations.queues
-    (queues.resume if queue.paused else queues.pause)(queue.name, by=cli_actor())
+def _turn(do: Operations, me: Actor, queue: QueueStatus | None) -> None:
+    """Pause a queue, or resume it."""
+    if queue is not None:
+        (do.queues.resume if queue.paused else do.queues.pause)(queue.name, by=me)
 
 
 def _moved(view: View, seen: Picture, pressed: str | None) -> View:

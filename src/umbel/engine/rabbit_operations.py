@@ -159,7 +159,7 @@ class RabbitOperations(Engine):
     def locate(self, task_id: str) -> Location | None:
         return self.state.locate(task_id)
 
-    def purge(self, queue: str) -> int:
+    def purge(self, queue: str, *, upto: int | None = None) -> int:
         dropped = self.lanes.purge(queue) + self.post.purge(suspects_of(queue))
         return dropped + self.state.drop_delayed(queue)
 

@@ -112,14 +112,14 @@ class RedisOperations(Engine):
     def locate(self, task_id: str) -> Location | None:
         return redis_status.locate(self.store, self.leases, task_id)
 
-    def purge(self, queue: str) -> int:
-        dropped = 0
-        while more := int(self.store.run("purge", queue)):
+    def purge(self, queue: str, *, upto: int | None = None) -> int:
+        dropped, bound = 0, "" if upto is None else str(upto)
+        while more := int(self.store.run("purge", queue, bound)):
             dropped += more
         with self.store.asking() as client:
             members = [member for member, _ in client.zscan_iter(self.store.key("delayed"), count=1000)]
         for start in range(0, len(members), 1000):
-            dropped += int(self.store.run("purge_delayed", queue, *members[start : start + 1000]))
+            dropped += int(self.store.run("purge_delayed", queue, bound, *members[start : start + 1000]))
         return dropped
 
     def sweep(self) -> None:

@@ -31,6 +31,8 @@ def queues(store: RedisStore, names: RedisNames, leases: Leases) -> list[QueueSt
     held = Counter(queue for info in leases.all() for queue in held_queues(store, info))
     with store.asking() as client:
         pipe = client.pipeline(transaction=False)
+        # First, so that nothing is dropped that was not counted.
+        pipe.time()
         for name in known:
             for band in _BANDS:
                 pipe.llen(store.kombu(name + band))
@@ -38,13 +40,13 @@ def queues(store: RedisStore, names: RedisNames, leases: Leases) -> list[QueueSt
             pipe.llen(store.key(f"suspect:{name}"))
             pipe.hget(store.key("delays"), name)
         pipe.eval(source("line_sizes", store.space), 0, store.prefix, *known)
-        *counted, sizes = pipe.execute()
+        (seconds, micros), *counted, sizes = pipe.execute()
     counts, lined = iter(counted), dict(zip(known, sizes, strict=True))
     found = []
     for name in known:
         *ready, suspect, delayed = (next(counts) for _ in range(len(_BANDS) + 3))
         sums = (sum(ready) + lined[name], int(delayed or 0), held[name], suspect, consumers[name])
-        found.append(QueueStatus(name, *sums, name in paused))
+        found.append(QueueStatus(name, *sums, name in paused, seconds * 1_000_000 + micros))
     return found
 
 

@@ -371,9 +371,9 @@ class SQLiteEngine(SQLitePrimitives):
         with self.file.read() as connection:
             return sqlite_status.locate(connection, task_id)
 
-    def purge(self, queue: str) -> int:
+    def purge(self, queue: str, *, upto: int | None = None) -> int:
         with self.file.write() as connection:
-            return connection.execute(_SQL["purge"], (self.names.find(connection, queue),)).rowcount
+            return connection.execute(_SQL["purge"], (self.names.find(connection, queue), upto)).rowcount
 
     def sweep(self) -> None:
         now = time.time()

@@ -89,7 +89,7 @@ class QueueNames:
                 if found == name and transient:
                     _drop(connection, number, name)
                 elif found == name:
-                    connection.execute(_SQL["purge"], (number,))
+                    connection.execute(_SQL["purge"], (number, None))
 
     def mark_paused(self, name: str, *, paused: bool) -> None:
         """Note whether queue ``name``, which is made if there is none, may be fetched from."""

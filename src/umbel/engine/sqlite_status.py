@@ -23,8 +23,8 @@ def queues(connection: sqlite3.Connection, live: Sequence[WorkerStatus]) -> list
     """Return the counts of the lasting queues."""
     consumers = Counter(name for worker in live for name in worker.queues)
     return [
-        QueueStatus(name, ready, delayed, leased, suspect, consumers[name], bool(paused))
-        for name, ready, delayed, leased, suspect, paused in connection.execute(_SQL["queues"]).fetchall()
+        QueueStatus(name, ready, delayed, leased, suspect, consumers[name], bool(paused), mark)
+        for name, ready, delayed, leased, suspect, paused, mark in connection.execute(_SQL["queues"]).fetchall()
     ]
 
 

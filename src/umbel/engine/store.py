@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as also
 from typing import Any
 
 from msgspec import Struct, field
@@ -46,8 +47,7 @@ class Outgoing(Struct, frozen=True, gc=False):
     task_id: str | None = None
     priority: int = 0
     due: float | None = None
-    #: Not queued again while the store still knows this id.
-    once: bool = False
+    once: bool = False  # not queued again while the store still knows this id
     #: What its headers say of its task, owner, retries and expiry, where the sender has them at hand.
     about: tuple[Any, ...] | None = None
     unique: UniqueKey | None = None
@@ -63,11 +63,9 @@ class Delivery(Struct, frozen=True, gc=False):
     deliveries: int
     suspect: bool = False
     enqueued: float = 0.0
-    #: 9 minus its priority.
-    rank: int = 9
+    rank: int = 9  # 9 minus its priority
     task_id: str | None = None
-    #: Why it is to fail without running.
-    verdict: str | None = None
+    verdict: str | None = None  # why it is to fail without running
     cancelled: bool = False
 
 
@@ -85,8 +83,7 @@ class Record(Struct, gc=False):
     expires: float | None = None
     #: When the message behind this state was queued: only a later one may overwrite an end.
     since: float = 0.0
-    #: Whether it gives way to any passing state that is there.
-    first: bool = False
+    first: bool = False  # whether it gives way to any passing state that is there
 
 
 class ChordPart(Struct, frozen=True):
@@ -146,6 +143,8 @@ class QueueStatus:
     suspect: int
     consumers: int
     paused: bool = False
+    #: What is queued from now on comes after it: see :meth:`Engine.purge`. None where the store cannot tell.
+    mark: int | None = also(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,8 +369,8 @@ class Engine(Primitives, ABC):
         """Return where the message of ``task_id`` is; None when it has none."""
 
     @abstractmethod
-    def purge(self, queue: str) -> int:
-        """Drop what waits in ``queue``, delayed included, and return how many that were."""
+    def purge(self, queue: str, *, upto: int | None = None) -> int:
+        """Drop what waits in ``queue``, delayed included; ``upto`` a :attr:`QueueStatus.mark`. Return how many."""
 
     def dead(self, limit: int = 50) -> list[DeadLetter]:
         """Return the newest dead letters."""

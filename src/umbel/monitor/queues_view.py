@@ -40,6 +40,8 @@ class QueueRow:
     lately: Total | None
     #: For how many seconds what is next in it has been due; None where nothing waits, or the store does not tell.
     next_waits: float | None = None
+    #: What is queued from now on comes after it, for a purge; None where the broker cannot tell.
+    mark: int | None = None
 
     @property
     def is_unserved(self) -> bool:
@@ -110,4 +112,5 @@ def _row(
         limits=tuple(one for one in limits if one.name == own or one.name.startswith(f"{own}:")),
         lately=lately,
         next_waits=next_waits,
+        mark=known.mark if known else None,
     )

@@ -135,9 +135,9 @@ def test_the_command_line(project: Path, receiver: Receiver, box: Mailbox, monke
     assert (found["rule"], found["subject"], found["untold"]) == ("queue-wait", "mail", ["log"])
     assert "is not told yet by log" in umbel("alerts", "list").stderr
     done = umbel("alerts", "ack", "1", "--by", "ann")
-    assert done.stdout == "Alert 1 is looked after by ann.\n"
+    assert done.stdout == "ann looks after alert 1.\n"
     assert "ann" in umbel("alerts", "list", "--all").stdout
-    assert umbel("alerts", "ack", "7").returncode == 1
+    assert umbel("alerts", "ack", "7").returncode == 2
     assert umbel("autoscale", "--min", "3").stdout == "3\n"
     assert json.loads(umbel("autoscale", "-Q", "mail", "--slots", "7", "--json").stdout)["load"]["slots"] == 7
     assert "Alerts go to log, webhook" in umbel("doctor").stdout

@@ -31,8 +31,17 @@ def test_purge_drops_no_more_than_was_seen(stand: Stand) -> None:
         queues.purge("celery", by=ANN, expected=2)
     assert queues.purge("celery", by=ANN, expected=3).count == 3
     assert stand.work() == []
-    with pytest.raises(UnknownName):
+    with pytest.raises(UnknownName, match="there are: celery"):
         queues.purge("nothing", by=ANN)
+
+
+def test_purge_drops_what_was_seen_and_nothing_that_came_later(stand: Stand) -> None:
+    stand.put("a", "b")
+    (seen,) = stand.engine.queues()
+    stand.put("c")
+    done = stand.app.operations.queues.purge("celery", by=ANN, expected=2, upto=seen.mark)
+    assert done.count == 2
+    assert stand.work() == ["c"]
 
 
 def test_limits_are_changed_and_reset(stand: Stand) -> None:

@@ -154,7 +154,7 @@ DELETE FROM queue WHERE id = ?
 DELETE FROM binding WHERE queue = ?
 
 -- name: purge
-DELETE FROM message WHERE queue = ? AND lease IS NULL
+DELETE FROM message WHERE queue = ? AND lease IS NULL AND seq <= coalesce(?, seq)
 
 -- name: size
 SELECT count(*) FROM message WHERE queue = ? AND lease IS NULL AND due IS NULL AND suspect = 0

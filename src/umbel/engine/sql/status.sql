@@ -7,7 +7,8 @@ SELECT q.name,
        coalesce(d.messages, 0),
        coalesce(l.messages, 0),
        (SELECT count(*) FROM message WHERE queue = q.id AND suspect = 1 AND lease IS NULL),
-       q.paused
+       q.paused,
+       coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'message'), 0)
 FROM queue q
 LEFT JOIN (SELECT queue, count(*) AS messages FROM message WHERE due IS NOT NULL GROUP BY queue) d ON d.queue = q.id
 LEFT JOIN (SELECT queue, count(*) AS messages FROM message WHERE lease IS NOT NULL GROUP BY queue) l ON l.queue = q.id

@@ -22,10 +22,10 @@ class AlertOperations:
         self._app: Final = app
         self._desk: Final = desk
 
-    def acknowledge(self, number: int, *, by: Actor) -> Outcome:
-        """Note that ``by`` looks after an alert; who was first stays. Raises :exc:`UnknownName`."""
-        with self._desk.action(by, "alert.acknowledge", str(number)):
-            found = self._app.history.incidents.acknowledge(number, by.name)
+    def acknowledge(self, number: int, *, by: Actor, name: str | None = None) -> Outcome:
+        """Note that ``by`` looks after an alert, or ``name``; who was first stays. Raises :exc:`UnknownName`."""
+        with self._desk.action(by, "alert.acknowledge", str(number), **({"for": name} if name else {})):
+            found = self._app.history.incidents.acknowledge(number, name or by.name)
             if found is None:
                 raise UnknownName("alert", str(number))
         return Outcome(text=f"{found.acknowledged_by} looks after alert {number}.", target=str(number))

@@ -29,5 +29,6 @@ class BatchOperations:
         with self._desk.action(by, "batch.cancel", batch_id) as entry:
             found = self._app.cancel_batch(batch_id)
             entry.note(pending=found.pending)
-        text = f"Batch {batch_id} is cancelled; {found.pending:,} of its {found.total:,} members are to be taken back."
+        members = f"{found.pending:,} of its {found.total:,} members are still to be taken back."
+        text = f"Batch {batch_id} is cancelled; {members}"
         return Outcome(text=text, target=batch_id, count=found.pending)

@@ -55,22 +55,27 @@ class CanaryRun:
     left: int | None = None
 
     @property
+    def counts(self) -> str:
+        """How far it is."""
+        return f"{self.replayed:,} replayed, {self.succeeded:,} succeeded, {self.failed:,} failed again"
+
+    @property
     def text(self) -> str:
         """A sentence for a person."""
-        counts = f"{self.replayed:,} replayed, {self.succeeded:,} succeeded, {self.failed:,} failed again"
+        left = "the rest was left alone" if self.left is None else f"{self.left:,} left alone"
         match self.end:
             case None:
-                return f"{counts}; it goes on."
+                return f"{self.counts}; it goes on."
             case "done":
-                return f"{counts}; all were replayed."
+                return f"{self.counts}; all were replayed."
             case "failed":
-                return f"{counts}: that is too many, the rest was left alone."
+                return f"{self.counts}: that is too many, {left}."
             case "undecided":
-                return f"{counts}: some had not ended in time, the rest was left alone."
+                return f"{self.counts}: some had not ended in time, {left}."
             case "stopped":
-                return f"{counts}; it was stopped."
+                return f"{self.counts}; it was stopped."
             case _:
-                return f"{counts}; it could not go on, the log says why."
+                return f"{self.counts}; it could not go on, the log says why."
 
 
 class _Stopped(Exception):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from umbel.jobs.canary import Canary, CanaryStep, canary
 from umbel.monitor.operations.canaries import Canaries, CanaryRun
 from umbel.monitor.operations.outcomes import Bulk, Outcome, Tally
 from umbel.monitor.operations.selection import LetterSelection
@@ -49,10 +50,13 @@ class LetterOperations:
             letter = self._app.dead_letters.replay(name)
         return Outcome(text=f"{letter.key} runs again.", target=letter.key, state=JobState.QUEUED)
 
-    def replay_all(self, selection: LetterSelection, *, by: Actor) -> Bulk[LetterSelection]:
-        """Replay what was previewed, one step of it, but for those whose replay is on its way."""
+    def replay_all(self, selection: LetterSelection, *, by: Actor, most: int | None = None) -> Bulk[LetterSelection]:
+        """Replay what was previewed, one step of it, but for those whose replay is on its way.
+
+        ``most``: no more than so many in this step, the newest.
+        """
         resting = replace(selection.where, replaying=False)
-        return self._all(selection, resting, by, "replay", "replayed", self._replay)
+        return self._all(selection, resting, by, "replay", "replayed", self._replay, most)
 
     def _replay(self, letters: Sequence[DeadLetter], tally: Tally) -> None:
         done = self._app.dead_letters.replay_these(letters)
@@ -70,6 +74,30 @@ class LetterOperations:
         take to end. Raises :exc:`OperationError` when too many are on their way.
         """
         return self.canaries.begin(selection, by=by, failure_rate=failure_rate, patience=patience)
+
+    def canary(
+        self,
+        selection: LetterSelection,
+        *,
+        by: Actor,
+        failure_rate: float = 0.1,
+        patience: float = 600.0,
+        tell: Callable[[CanaryStep], object],
+    ) -> Canary:
+        """Do that here and now, and return what became of it; ``tell`` hears of each step."""
+        detail = {"previewed": selection.count, "rate": failure_rate}
+        with self._desk.action(by, "letters.canary", selection.text, **detail) as entry:
+            letters = self._app.dead_letters
+            found = canary(
+                letters,
+                selection.where,
+                upto=selection.upto,
+                failure_rate=failure_rate,
+                patience=patience,
+                tell=tell,
+            )
+            entry.note(end=found.end.value, replayed=found.step.replayed, failed=found.step.failed)
+        return found
 
     # -- drop -------------------------------------------------------------------------------------------------
 
@@ -99,18 +127,20 @@ class LetterOperations:
         verb: str,
         done: str,
         act: Callable[[Sequence[DeadLetter], Tally], None],
+        most: int | None = None,
     ) -> Bulk[LetterSelection]:
         with self._desk.action(by, f"letters.{verb}", selection.text, previewed=selection.count) as entry:
             before = selection.before or selection.upto + 1
             tally, last, number = Tally(), before, 0
+            limit = STEP if most is None else min(STEP, most)
             try:
-                walk = islice(self._app.dead_letters.walk(where, upto=before - 1), STEP)
+                walk = islice(self._app.dead_letters.walk(where, upto=before - 1), limit)
                 for page in _pages(walk):
                     act(page, tally)
                     last, number = page[-1].id, number + len(page)
             finally:
                 entry.note(done=tally.done, left_alone=tally.left_alone, failed=tally.failed)
-        return tally.bulk(done, selection.going_on(last) if number == STEP else None)
+        return tally.bulk(done, selection.going_on(last) if number == limit else None)
 
 
 def _pages(letters: Iterable[DeadLetter]) -> Iterator[list[DeadLetter]]:

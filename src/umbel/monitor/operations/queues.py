@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ("QueueOperations",)
 
+#: So many are named to whoever has named one that there is not.
+_NAMED_MOST: Final = 20
+
 
 class QueueOperations:
     """``jobs.operations.queues``."""
@@ -52,18 +55,19 @@ class QueueOperations:
             return 0
         return found.ready + found.delayed + found.suspect
 
-    def purge(self, name: str, *, by: Actor, expected: int | None = None) -> Outcome:
+    def purge(self, name: str, *, by: Actor, expected: int | None = None, upto: int | None = None) -> Outcome:
         """Drop what waits in a queue, delayed included; running jobs go on.
 
-        ``expected``: how many :meth:`waiting` has told; when there are more by now nothing is dropped. What comes while
-        it is dropped may go with it: ``jobs.cancel_all`` of what was previewed takes exactly that. Raises
+        ``upto``: the ``mark`` of the queue when somebody looked; nothing is dropped that was queued after it, but for
+        what plain Celery's clients have sent to Redis, which bears no time. With RabbitMQ there is no mark:
+        ``expected`` is how many there were, and when there are more by now nothing is dropped. Raises
         :exc:`UnknownName`, :exc:`SelectionChanged`.
         """
         with self._desk.action(by, "queue.purge", name, expected=expected) as entry:
             waiting = self.waiting(name)
-            if expected is not None and waiting > expected:
+            if upto is None and expected is not None and waiting > expected:
                 raise SelectionChanged(f"{waiting:,} wait in {name!r} now, and {expected:,} did")
-            count = self._app.engine.purge(name)
+            count = self._app.engine.purge(name, upto=upto)
             entry.note(dropped=count)
         return Outcome(text=f"{count:,} were dropped from {name!r}.", target=name, count=count)
 
@@ -74,7 +78,12 @@ class QueueOperations:
         known = self._known()
         for name in names:
             if name not in known:
-                raise UnknownName("queue", name)
+                raise UnknownName("queue", name, f"; there are: {_listed(known)}")
+
+
+def _listed(names: set[str]) -> str:
+    some = sorted(names)[:_NAMED_MOST]
+    return ", ".join(some) + (", …" if len(names) > len(some) else "") or "none"
 
 
 def _outcome(names: tuple[str, ...], done: str, one: str, many: str) -> Outcome:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from celery.beat import ScheduleEntry, Scheduler
-
 from umbel.errors import UnknownName
 from umbel.monitor.operations.outcomes import Outcome
 
@@ -39,6 +37,9 @@ class ScheduleOperations:
         return Outcome(text=f"{name!r} was dispatched as job {result.id}.", target=name, job_id=str(result.id))
 
     def _dispatch(self, name: str, found: Any, job_id: str | None) -> Any:
+        # A command that runs nothing of the schedule does without it.
+        from celery.beat import ScheduleEntry, Scheduler
+
         entry = found if isinstance(found, ScheduleEntry) else ScheduleEntry(**dict(found, name=name, app=self._app))
         options = {**entry.options, "headers": {**(entry.options.get("headers") or {}), "umbel_once": True}}
         if job_id is not None:

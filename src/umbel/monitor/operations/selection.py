@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from umbel.engine.letters import LetterFilter
 from umbel.errors import SelectionChanged
-from umbel.monitor.job_filter import JobFilter
 
 if TYPE_CHECKING:
     from umbel.jobs.dead_letters import DeadLetters
+    from umbel.monitor.job_filter import JobFilter
     from umbel.monitor.jobs_view import JobsView
 
 __all__ = ("JobSelection", "LetterSelection")

@@ -148,6 +148,23 @@ class Operating(Suite):
         assert self.state("running") == "SUCCESS"
         assert ids(self.get(queue="email")) == ["elsewhere"]
 
+    def test_purge_up_to_a_mark_leaves_what_came_later(self) -> None:
+        self.put("a", "b")
+        self.put("later-a", due=4_000_000_000.0)
+        mark = self.queue().mark
+        if mark is None:
+            # A broker that keeps the messages itself, and tells no time of theirs.
+            return
+        self.put("c")
+        self.put("urgent", priority=9)
+        self.put("later-c", due=4_000_000_000.0)
+        assert self.engine.purge(QUEUE, upto=mark) == 3
+        assert (self.queue().ready, self.queue().delayed) == (2, 1)
+        assert self.engine.locate("later-a") is None
+        assert self.engine.locate("later-c") is not None
+        assert ids(self.get()) == ["urgent", "c"]
+        assert self.engine.purge(QUEUE, upto=self.queue().mark) == 1
+
     def test_a_paused_queue_is_fetched_from_by_nobody(self) -> None:
         self.put("a", "b", queue="email")
         self.put("c")

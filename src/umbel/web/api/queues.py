@@ -25,7 +25,15 @@ class Purge(Given):
 
     expected: Annotated[
         int | None,
-        Field(ge=0, le=10**12, description="How many wait as far as you know: with more nothing is dropped."),
+        Field(
+            ge=0,
+            le=10**12,
+            description="How many wait as far as you know: with more nothing is dropped, unless `upto` says which.",
+        ),
+    ] = None
+    upto: Annotated[
+        int | None,
+        Field(ge=0, le=2**62, description="The queue's `mark` when you looked: what was queued after it stays."),
     ] = None
 
 
@@ -66,7 +74,7 @@ def resume_queue(app: App, by: Operator, name: PathName) -> OutcomeAnswer:
 @router.post("/queues/{name}/purge")
 def purge_queue(app: App, by: Operator, name: PathName, wanted: Purge) -> OutcomeAnswer:
     """Drop what waits in a queue, delayed included; running jobs go on."""
-    return OutcomeAnswer.of(app.operations.queues.purge(name, by=by, expected=wanted.expected))
+    return OutcomeAnswer.of(app.operations.queues.purge(name, by=by, expected=wanted.expected, upto=wanted.upto))
 
 
 @router.get("/limits", tags=["limits"])

@@ -13,7 +13,7 @@ from umbel.monitor.histograms import BOUNDS
 from umbel.monitor.queues_view import LATELY, QueuesView
 from umbel.web.charts.bars import histogram
 from umbel.web.pages.acting import act
-from umbel.web.pages.fields import Name, Rate, Whole
+from umbel.web.pages.fields import Mark, Name, Rate, Whole
 from umbel.web.pages.recorded import recorded
 from umbel.web.problems import Problem
 from umbel.web.render import go_on, render
@@ -68,14 +68,15 @@ def purge(
     app: App,
     by: Operator,
     expected: Whole,
+    upto: Mark | None = None,
     confirm: Name = "",
     everything: Annotated[bool, Form(alias="all")] = False,
 ) -> Response:
-    """Drop what waits in a queue, if its name was typed; unless told otherwise, no more than was shown."""
+    """Drop what waits in a queue, if its name was typed; unless told otherwise, what was shown."""
     if confirm.strip() != name:
         return go_on(request, _place(name), f"Nothing was dropped: type {name!r} to drop its jobs.", wrong=True)
-    most = None if everything else expected
-    return act(request, _place(name), lambda: app.operations.queues.purge(name, by=by, expected=most))
+    bounds = {} if everything else {"expected": expected, "upto": upto}
+    return act(request, _place(name), lambda: app.operations.queues.purge(name, by=by, **bounds))
 
 
 @router.post("/queues/{name:path}/limit")

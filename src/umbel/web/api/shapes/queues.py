@@ -26,11 +26,14 @@ class QueueShape(Shape):
     workers: list[str]
     waited_p50: float | None
     waited_p95: float | None
+    mark: int | None = Field(
+        description="For `upto` of a purge: what is queued from now on comes after it. Null where no broker tells."
+    )
 
     @classmethod
     def of(cls, row: QueueRow) -> Self:
         """Return how a queue is shown."""
-        same = ("name", "waiting", "delayed", "running", "suspects", "consumers", "waited_p50", "waited_p95")
+        same = ("name", "waiting", "delayed", "running", "suspects", "consumers", "waited_p50", "waited_p95", "mark")
         return cls(
             paused=row.is_paused,
             users=list(row.users),
