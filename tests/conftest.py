@@ -20,6 +20,7 @@ import pytest
 from tests.postgres import PostgresServer, running_postgres
 from tests.rabbit import RabbitServer, is_installed, running_rabbit
 from tests.together import Together, write_down
+from tests.warm import Warm
 
 __all__ = ["RedisServer", "free_port", "miss", "need_program"]
 
@@ -100,6 +101,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1"\n')
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """What runs Umbel's commands, each in a process that has imported already what it needs."""
+    made = Warm()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

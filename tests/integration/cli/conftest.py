@@ -10,11 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 import pytest
+
+from tests.warm import Warm
 
 __all__ = ["Cli", "Running", "on_terminal", "until"]
 
@@ -128,7 +130,8 @@ class Cli:
     """The command line in one folder."""
 
     folder: Path
-    running: list[Running]
+    warm: Warm
+    running: list[Running] = field(default_factory=list)
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
@@ -141,17 +144,7 @@ class Cli:
 
     def run(self, *arguments: str, text: str | None = None, **extra: str) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "umbel", *arguments],
-            cwd=self.folder,
-            env=self.environment(**extra),
-            input=text,
-            stdin=subprocess.DEVNULL if text is None else None,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-        )
+        return self.warm.run(list(arguments), self.folder, self.environment(**extra), text=text or "", seconds=DEADLINE)
 
     def ok(self, *arguments: str, **extra: str) -> str:
         """Run one command that must succeed; return its stdout without the last line end."""
@@ -179,9 +172,9 @@ class Cli:
 
 
 @pytest.fixture
-def cli(project: Path) -> Iterator[Cli]:
+def cli(project: Path, warm: Warm) -> Iterator[Cli]:
     """The command line in an empty project."""
-    made = Cli(project, [])
+    made = Cli(project, warm)
     try:
         yield made
     finally:
