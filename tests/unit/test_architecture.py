@@ -23,6 +23,7 @@ SERVICES = ROOT / "services"
 LEVELS = {
     "durations": 0,
     "ids": 0,
+    "plain_text": 0,
     "errors": 0,
     "states": 0,
     "setting_types": 0,
@@ -70,6 +71,7 @@ INTERNAL = {
     "limiting",
     "oversight",
     "per_execution",
+    "plain_text",
     "request_stack",
     "result",
     "serving",

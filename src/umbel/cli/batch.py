@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umbel.cli.console import ago, print_json, print_table, remark
+from umbel.cli.console import ago, print_json, print_table, remark, say
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
 from umbel.cli.operating import operating
 
@@ -61,7 +61,7 @@ def show(invocation: Invocation, batch_id: str, as_json: bool) -> None:
         print_json(found.as_dict())
         return
     more = "" if found.closed else " so far: more are to come"
-    click.echo(f"{found.name}: {found.state}, opened {ago(found.created)}, last heard of {ago(found.updated)}.")
+    say(f"{found.name}: {found.state}, opened {ago(found.created)}, last heard of {ago(found.updated)}.")
     click.echo(
         f"{found.done} done, {found.failed} failed, {found.cancelled} cancelled, {found.pending} pending, "
         f"{found.total} in all{more}; allowed to fail: {found.allow_failures}."

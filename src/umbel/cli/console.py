@@ -14,8 +14,9 @@ from typing import Final
 import click
 
 from umbel.monitor.spoken import ago, clock, duration
+from umbel.plain_text import block, one_line
 
-__all__ = ("ago", "clock", "duration", "is_terminal", "json_safe", "print_json", "print_table", "remark")
+__all__ = ("ago", "clock", "duration", "is_terminal", "json_safe", "print_json", "print_table", "remark", "say")
 
 _DEPTH: Final = 50
 
@@ -28,6 +29,11 @@ def is_terminal() -> bool:
 def remark(text: str) -> None:
     """Say something about the run, not its result: on stderr, so that pipes stay clean."""
     click.secho(text, err=True, dim=sys.stderr.isatty())
+
+
+def say(text: str, *, bold: bool = False, colour: str | None = None) -> None:
+    """Print what a job, or whoever dispatched it, has said: as text, and nothing in it commands a terminal."""
+    click.secho(block(text), bold=bold or None, fg=colour)
 
 
 def print_json(value: object) -> None:
@@ -51,7 +57,8 @@ def json_safe(value: object, depth: int = 0) -> object:
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str = "none") -> None:
     """Print a table; numbers stand to the right. ``empty`` is said instead when there are no rows."""
-    cells = [["" if value is None else str(value) for value in row] for row in rows]
+    # Whoever may dispatch a job names things: a name commands no terminal, and makes no row of its own.
+    cells = [["" if value is None else one_line(str(value)) for value in row] for row in rows]
     if not cells:
         click.echo(f"{title}: {empty}")
     elif is_terminal():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from umbel.cli.console import ago, clock, print_json
+from umbel.cli.console import ago, clock, print_json, say
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _print_facts(letter: DeadLetter) -> None:
     }
     for name, value in facts.items():
         if value not in (None, ""):
-            click.echo(f"{name:<12} {value}")
+            say(f"{name:<12} {value}")
 
 
 def _print_attempts(letter: DeadLetter) -> None:
@@ -78,6 +78,6 @@ def _print_attempts(letter: DeadLetter) -> None:
 
     for number, failure in enumerate(failures_in(letter.failures), 1):
         of = f", release {failure.release}" if failure.release else ""
-        click.secho(f"\nAttempt {number}, {clock(failure.at)}{of}: {failure.exception}: {failure.message}", bold=True)
+        say(f"\nAttempt {number}, {clock(failure.at)}{of}: {failure.exception}: {failure.message}", bold=True)
         if failure.traceback:
-            click.echo(failure.traceback.rstrip())
+            say(failure.traceback.rstrip())

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import click
-
-from umbel.cli.console import clock
+from umbel.cli.console import clock, say
 
 if TYPE_CHECKING:
     from umbel.monitor.whereabouts import Live
@@ -25,15 +23,15 @@ def print_live(live: Live) -> None:
     """Print the frames, and what it has logged last."""
     if live.frames:
         more = f" ({live.omitted} frames further out are not shown)" if live.omitted else ""
-        click.echo(f"{_KINDS.get(live.kind or '', 'It stands in')}{more}:")
+        say(f"{_KINDS.get(live.kind or '', 'It stands in')}{more}:")
         for frame in live.frames:
-            click.echo(f'  File "{frame.file}", line {frame.line}, in {frame.function}')
+            say(f'  File "{frame.file}", line {frame.line}, in {frame.function}')
             if frame.code:
-                click.echo(f"    {frame.code}")
+                say(f"    {frame.code}")
         if live.waits:
-            click.echo(f"  which waits for {live.waits}")
+            say(f"  which waits for {live.waits}")
     if live.lines:
-        click.echo("Its last lines:")
+        say("Its last lines:")
         for line in live.lines:
             print_line(line)
 
@@ -42,4 +40,4 @@ def print_line(line: Line) -> None:
     """Print one line of a job's log; what follows the first of several stands under its text."""
     head = f"  {clock(line.at)} {line.level:<8} "
     name = "" if line.level == "PRINT" else f"{line.logger}: "
-    click.echo(head + name + line.text.replace("\n", "\n" + " " * len(head)))
+    say(head + name + line.text.replace("\n", "\n" + " " * len(head)))

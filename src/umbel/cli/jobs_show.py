@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umbel.cli.console import ago, clock, duration, print_json
+from umbel.cli.console import ago, clock, duration, print_json, say
 from umbel.cli.history_of import history_of
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
 
@@ -33,7 +33,7 @@ def show(invocation: Invocation, task_id: str, as_json: bool) -> None:
         return
     for name, value in _facts(found).items():
         if value not in (None, ""):
-            click.echo(f"{name:<12} {value}")
+            say(f"{name:<12} {value}")
     for number, attempt in enumerate(found.attempts, 1):
         _print_attempt(number, attempt)
 
@@ -75,8 +75,6 @@ def _moment(at: float | None) -> str | None:
 def _print_attempt(number: int, attempt: PastAttempt) -> None:
     of = f", release {attempt.release}" if attempt.release else ""
     error = f": {attempt.error_type}: {attempt.error_message}" if attempt.error_type else ""
-    click.secho(
-        f"\nAttempt {number}, {attempt.state}, {clock(attempt.ended_at)}, {attempt.worker}{of}{error}", bold=True
-    )
+    say(f"\nAttempt {number}, {attempt.state}, {clock(attempt.ended_at)}, {attempt.worker}{of}{error}", bold=True)
     if attempt.traceback:
-        click.echo(attempt.traceback.rstrip())
+        say(attempt.traceback.rstrip())

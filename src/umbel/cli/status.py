@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from umbel.cli.console import ago, print_json, print_table
+from umbel.cli.console import ago, print_json, print_table, say
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
 from umbel.cli.repeating import repeat
 
@@ -67,13 +67,9 @@ def _print_queues(queues: list[QueueStatus]) -> None:
     print_table("Queues", columns, rows, empty="none yet, nothing was enqueued")
     for queue in queues:
         if queue.paused:
-            click.secho(
-                f"{queue.name!r} is paused: 'umbel resume {queue.name}' lets its jobs start again.", fg="yellow"
-            )
+            say(f"{queue.name!r} is paused: 'umbel resume {queue.name}' lets its jobs start again.", colour="yellow")
         if not queue.consumers and queue.ready + queue.delayed + queue.suspect:
-            click.secho(
-                f"No worker consumes {queue.name!r}: start one with 'umbel worker -Q {queue.name}'.", fg="yellow"
-            )
+            say(f"No worker consumes {queue.name!r}: start one with 'umbel worker -Q {queue.name}'.", colour="yellow")
 
 
 def _print_workers(workers: list[WorkerStatus]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from umbel.cli.console import ago, clock, duration
+from umbel.plain_text import one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -150,7 +151,7 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]],
         numeric = any(isinstance(row[place], int) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="ellipsis", no_wrap=True)
     for number, row in enumerate(rows):
-        cells = [Text("" if value is None else str(value)) for value in row]
+        cells = [Text("" if value is None else one_line(str(value))) for value in row]
         if number == marked:
             cells[0] = Text(">")
         table.add_row(*cells, style="reverse" if number == marked else "")

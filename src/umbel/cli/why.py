@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umbel.cli.console import print_json
+from umbel.cli.console import print_json, say
 from umbel.cli.group import EX_FAILED
 from umbel.cli.invocation import Invocation, app_options, pass_invocation
 from umbel.cli.job_live import print_live
@@ -38,6 +38,6 @@ def why(invocation: Invocation, job_id: str, as_json: bool) -> None:
 
 def _print(found: Whereabouts) -> None:
     for line in (found.text, *found.notes):
-        click.echo(line)
+        say(line)
     if found.live is not None:
         print_live(found.live)

@@ -20,7 +20,7 @@ from celery.utils.log import ColorFormatter, mlevel
 from umbel.engine import console
 from umbel.engine.execution import current_execution
 from umbel.engine.job_log import keep_lines
-from umbel.engine.log_lines import FACTS, JsonLines
+from umbel.engine.log_lines import FACTS, JsonLines, TextLines
 
 __all__ = ("JobOutput", "Logging")
 
@@ -30,11 +30,15 @@ _LONGEST: Final = 8192
 _CHILDREN: Final = 1000
 
 
+class _ColouredLines(TextLines, ColorFormatter):
+    """Celery's colours by severity, around what is nothing but text."""
+
+
 class Logging(log.Logging):
     """Celery's logging set-up, with :class:`JobOutput` for what is printed, and JSON where that is asked for."""
 
     def setup_handlers(
-        self, logger: Any, logfile: Any, format: Any, colorize: Any, formatter: Any = ColorFormatter, **options: Any
+        self, logger: Any, logfile: Any, format: Any, colorize: Any, formatter: Any = _ColouredLines, **options: Any
     ) -> Any:
         """Set up a logger as Celery does, with the formatter that the settings ask for."""
         if self.app.settings.log_format == "json":

@@ -17,7 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ("FACTS", "FORMAT", "JsonLines", "begin", "wants_json")
+from umbel.plain_text import block
+
+__all__ = ("FACTS", "FORMAT", "JsonLines", "TextLines", "begin", "wants_json")
 
 FORMAT: Final = "%(asctime)s %(levelname)-7s %(message)s"
 #: Where a record has what is known of its job.
@@ -30,6 +32,19 @@ _USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {
 }
 _EXTRA_MOST: Final = 50
 _TEXT_MOST: Final = 32_768
+
+
+class TextLines(logging.Formatter):
+    """Formats records as text for people: none begins a line but its own, and nothing in it commands a terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line; where a message has several, those after the first stand further in."""
+        text = super().formatMessage(record)
+        return text if text.isprintable() else block(text).replace("\n", "\n  ")
+
+    def formatException(self, ei: Any) -> str:
+        """Return the traceback."""
+        return block(super().formatException(ei))
 
 
 class JsonLines(logging.Formatter):
@@ -98,5 +113,5 @@ def wants_json() -> bool:
 def begin(level: str | int) -> None:
     """Log to stderr from now on, in a process without Celery's own logging."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if wants_json() else logging.Formatter(FORMAT))
+    handler.setFormatter(JsonLines() if wants_json() else TextLines(FORMAT))
     logging.basicConfig(level=level, handlers=[handler], force=True)

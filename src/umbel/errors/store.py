@@ -40,11 +40,12 @@ class StoreCorrupt(StoreError):
 class StoreDenied(StoreError):
     """The server does not let this user in, or do what Umbel needs."""
 
-    def __init__(self, url: str, reason: str) -> None:
+    def __init__(self, url: str, reason: str, message: str | None = None) -> None:
         self.reason = reason
         super().__init__(
             url,
-            f"{url} does not allow this ({reason}): give it user and password in the URL, and the user the rights "
+            message
+            or f"{url} does not allow this ({reason}): give it user and password in the URL, and the user the rights "
             "that docs/operate/redis.md lists.",
         )
 

@@ -17,7 +17,15 @@ from typing import Any, Final
 from umbel.engine import log_lines
 from umbel.engine.registry import open_engine
 from umbel.engine.store import Engine
-from umbel.errors import ConfigurationError, StoreError, StoreReadOnly, StoreUnreachable, UmbelError
+from umbel.errors import (
+    ConfigurationError,
+    StoreDenied,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnreachable,
+    UmbelError,
+)
 from umbel.monitor.alerts.alerter import Alerter
 from umbel.monitor.alerts.plan import Plan
 from umbel.monitor.history import History
@@ -31,6 +39,8 @@ _NICE: Final = 19
 _EX_UNAVAILABLE: Final = 69
 _EX_CONFIG: Final = 78
 _INPUT: Final = 0
+#: What somebody may have mended by the next start.
+_PASSES: Final = (StoreUnreachable, StoreReadOnly, StoreFull, StoreDenied)
 
 
 def main() -> int:
@@ -46,7 +56,7 @@ def main() -> int:
     _watch_life(stop)
     try:
         _record(told, stop)
-    except (StoreUnreachable, StoreReadOnly) as error:
+    except _PASSES as error:
         logger.error("There is no history for now: %s", error)
         return _EX_UNAVAILABLE
     except UmbelError as error:

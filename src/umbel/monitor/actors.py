@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from umbel.monitor.texts import clean
+from umbel.plain_text import one_line
 
 __all__ = ("Actor", "Role", "cli_actor")
 
@@ -46,7 +46,7 @@ class Actor:
     via: str
 
     def __post_init__(self) -> None:
-        name = " ".join(clean(str(self.name)).split())
+        name = " ".join(one_line(str(self.name)).split())
         object.__setattr__(self, "name", name[:_NAME_MOST] or str(self.role))
 
     @property

@@ -16,7 +16,8 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
-from umbel.errors import ConfigurationError, StoreCorrupt, StoreUnreachable
+from umbel.errors import ConfigurationError, StoreUnreachable
+from umbel.monitor.database_errors import as_store_error, unwritable
 
 __all__ = ("Database", "history_address")
 
@@ -49,7 +50,7 @@ def history_address(url: str | None, folder: Path) -> URL:
         return URL.create("sqlite", database=str(folder / "history.db"))
     try:
         place = make_url(url.replace("postgres:", "postgresql:", 1) if url.startswith("postgres:") else url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ConfigurationError(f"UMBEL_HISTORY_URL is not a database's URL: {_ADVICE}") from None
     kind = place.get_backend_name()
     if kind not in _DRIVERS:
@@ -88,13 +89,22 @@ class Database:
         event.listen(engine, "begin", _begin)
         return engine
 
-    def make_folder(self) -> None:
-        """Make the folder of the file, where there is one."""
-        if self.is_sqlite:
-            folder = Path(str(self.address.database)).parent
-            if not folder.exists():
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                (folder / ".gitignore").write_text("*\n")
+    def make_file(self) -> None:
+        """Make the file and its folder, where it is one: for this user alone, as the store's own file is.
+
+        Raises :exc:`StoreReadOnly`.
+        """
+        if not self.is_sqlite:
+            return
+        path = Path(self.name)
+        try:
+            if not path.parent.exists():
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                (path.parent / ".gitignore").write_text("*\n")
+            if not path.exists():
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise unwritable(self.name, error.strerror or str(error)) from error
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -132,21 +142,21 @@ class Database:
             yield
         except _Busy as error:
             raise StoreUnreachable(
-                self._name(),
+                self.name,
                 str(error),
                 "Another process has been writing to it for long: which one is it?",
                 unsure=False,
             ) from error
         except DBAPIError as error:
-            reason = str(error.orig).strip().partition("\n")[0]
-            if isinstance(error.orig, sqlite3.DatabaseError) and error.orig.sqlite_errorname in _DAMAGED:
-                raise StoreCorrupt(str(self.address.database), reason) from error
-            if isinstance(error, OperationalError):
-                raise StoreUnreachable(self._name(), reason, "Is UMBEL_HISTORY_URL right?") from error
-            raise
+            known = as_store_error(error, self.name)
+            if known is None:
+                raise
+            raise known from error
 
-    def _name(self) -> str:
-        return self.address.render_as_string(hide_password=True)
+    @property
+    def name(self) -> str:
+        """What it is called in messages: the path of a file, the URL of a server without its password."""
+        return str(self.address.database) if self.is_sqlite else self.address.render_as_string(hide_password=True)
 
     def give_back(self) -> None:
         """Let a file have fewer of the pages that hold nothing; a server looks after that itself."""
@@ -171,7 +181,6 @@ class _Busy(Exception):
 _READING: Final = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan"
 )
-_DAMAGED: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
 def _is_busy(error: DBAPIError) -> bool:

@@ -25,7 +25,7 @@ _LOCK: Final = int.from_bytes(b"umbel", "big")
 
 def prepare(database: Database) -> None:
     """Make the tables what this version of Umbel needs. Raises :exc:`StoreTooNew`, or another :exc:`StoreError`."""
-    database.make_folder()
+    database.make_file()
     with database.reading() as connection:
         if _version(connection) == HEAD:
             return
@@ -54,8 +54,7 @@ def _upgrade(connection: Connection, database: Database) -> None:
     if found == HEAD:
         return
     if found is not None and int(found) > int(HEAD):
-        name = database.address.render_as_string(hide_password=True)
-        raise StoreTooNew(str(database.address.database) if database.is_sqlite else name, int(found), int(HEAD))
+        raise StoreTooNew(database.name, int(found), int(HEAD))
     try:
         from alembic.operations import Operations
         from alembic.script import ScriptDirectory

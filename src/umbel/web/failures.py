@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from umbel import errors
+from umbel.plain_text import one_line
 from umbel.web.problems import SOON, Problem, is_away
 from umbel.web.render import render
 from umbel.web.signin.next_page import path_of
@@ -83,7 +84,7 @@ def failure(request: Request, error: Exception) -> Response:
     """Return the answer to ``request`` that ``error`` is."""
     problem = _problem(error)
     if problem.status >= 500:
-        logger.error("%s %s: %s", request.method, request.url.path, error)
+        logger.error("%s %s: %s", request.method, one_line(request.url.path), error)
     if is_for_programs(path_of(request.scope)):
         answer = (_AWAY if isinstance(error, errors.StoreError) else problem).answer()
     else:
@@ -155,6 +156,6 @@ class Unexpected:
             if scope["type"] != "http" or started:
                 raise
             request = Request(scope, receive)
-            logger.exception("%s %s failed", request.method, request.url.path)
+            logger.exception("%s %s failed", request.method, one_line(request.url.path))
             detail = "That is a defect of ours, or of your application's: the log of this process has its traceback."
             await failure(request, Problem(500, "internal", detail))(scope, receive, send)

@@ -28,6 +28,7 @@ Undefined names are errors; everything is escaped.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -53,7 +54,9 @@ __all__ = ("absolute", "go_back", "go_on", "link", "render", "templates")
 
 _FOLDER: Final = Path(__file__).resolve().parent / "templates"
 _SAID: Final = "said"
-_SAID_MOST: Final = 600
+#: As it travels: browsers drop a cookie of more than 4,096 bytes, and proxies an answer with large headers.
+_SAID_MOST: Final = 1500
+_DIGITS_CUT: Final = re.compile(r"%[0-9A-F]?$")
 _SAID_SECONDS: Final = 60
 
 
@@ -90,7 +93,7 @@ def _go(request: Request, address: str, said: str, wrong: bool) -> Response:
     answer = RedirectResponse(address, 303)
     if said:
         text = ("!" if wrong else "+") + said
-        set_cookie(request, answer, _SAID, quote(text[:_SAID_MOST], safe=""), age=_SAID_SECONDS)
+        set_cookie(request, answer, _SAID, _encoded(text), age=_SAID_SECONDS)
     return answer
 
 
@@ -153,6 +156,13 @@ def _here(request: Request, path: str) -> Callable[..., str]:
         return link(request, path, **{**kept, **changes})
 
     return here
+
+
+def _encoded(text: str) -> str:
+    """Return the beginning of ``text`` that a cookie can hold."""
+    # What was cut within a character, or within its digits, is none.
+    whole = _DIGITS_CUT.sub("", quote(text, safe="", errors="replace")[:_SAID_MOST])
+    return quote(unquote(whole, errors="ignore"), safe="")
 
 
 def _decoded(said: str) -> tuple[str, bool] | None:

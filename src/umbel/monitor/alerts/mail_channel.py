@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 from umbel.errors import ConfigurationError
 from umbel.monitor.alerts.channels import Untold, sentence
 from umbel.monitor.alerts.incidents import ENDED
+from umbel.plain_text import one_line
 
 if TYPE_CHECKING:
     from umbel.monitor.alerts.notices import Notice
@@ -98,7 +99,9 @@ def _message(notice: Notice, plan: Mail, app: str) -> EmailMessage:
     incident = notice.incident
     message = EmailMessage()
     over = "Over: " if notice.kind == ENDED else ""
-    message["Subject"] = f"[{_line(app) or 'umbel'}] {over}{incident.rule} {_line(incident.subject)}"[:_SUBJECT_MOST]
+    message["Subject"] = f"[{one_line(app) or 'umbel'}] {over}{incident.rule} {one_line(incident.subject)}"[
+        :_SUBJECT_MOST
+    ]
     message["From"] = plan.sender
     message["To"] = ", ".join(plan.recipients)
     message["Date"] = format_datetime(datetime.now(UTC))
@@ -123,10 +126,6 @@ def _said(error: Exception) -> str:
 
 def _is_plain(letter: str) -> bool:
     return letter.isascii() and (letter.isalnum() or letter in "-.")
-
-
-def _line(text: str) -> str:
-    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
 def _moment(at: float) -> str:

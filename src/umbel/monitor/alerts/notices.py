@@ -19,7 +19,7 @@ from sqlalchemy import Connection, select, update
 from umbel.monitor.alerts.incidents import Incident
 from umbel.monitor.database import Database
 from umbel.monitor.tables import INCIDENTS, NOTICES
-from umbel.monitor.texts import clean
+from umbel.plain_text import one_line
 
 __all__ = ("Notice", "Notices")
 
@@ -85,7 +85,7 @@ class Notices:
 
     def failed(self, notice: Notice, reason: str, *, unsure: bool = False) -> None:
         """Note that it was not told, or with ``unsure`` that nobody knows; it is tried again later."""
-        self._database.write(lambda connection: _fail(connection, notice, clean(reason)[:500], unsure=unsure))
+        self._database.write(lambda connection: _fail(connection, notice, one_line(reason)[:500], unsure=unsure))
 
     def _note(self, notice: Notice, **values: Any) -> None:
         mine = _claimed(notice)

@@ -24,6 +24,7 @@ from umbel.monitor.database import Database
 from umbel.monitor.names import Names
 from umbel.monitor.tables import JOBS
 from umbel.monitor.texts import head
+from umbel.plain_text import one_line
 from umbel.states import JobState
 
 __all__ = ("Rule", "Symptom", "look")
@@ -56,7 +57,7 @@ class Symptom:
 
     rule: Rule
     subject: str
-    #: One sentence. No argument, and nothing that a job said, is in it.
+    #: One sentence, one line. No argument, and nothing that a job said, is in it.
     summary: str
 
 
@@ -87,7 +88,7 @@ def _bounded(rule: Rule, found: Iterable[tuple[float, str, str]]) -> Iterator[Sy
 
 
 def _symptom(rule: Rule, subject: str, summary: str) -> Symptom:
-    return Symptom(rule=rule, subject=head(subject, _SUBJECT_MOST), summary=head(summary, _SUMMARY_MOST))
+    return Symptom(rule=rule, subject=head(subject, _SUBJECT_MOST), summary=head(one_line(summary), _SUMMARY_MOST))
 
 
 def _failures(database: Database, plan: Plan, since: float) -> Iterator[tuple[float, str, str]]:

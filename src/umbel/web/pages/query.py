@@ -76,6 +76,7 @@ def _moment(name: str, value: str) -> float:
         pass
     try:
         at = datetime.fromisoformat(value)
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        # At either end of the calendar another zone has no such time.
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).timestamp()
     except (ValueError, OverflowError):
         raise wrong(f"{name} is a length of time (2h) or a time (2026-01-31T12:00), and not {value!r}.") from None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
 from urllib.parse import urlsplit
 
 __all__ = ("authority_of", "host_name")
+
+_PORT: Final = re.compile(r"(:[0-9]*)?")
 
 
 def authority_of(address: str) -> str:
@@ -16,7 +20,10 @@ def authority_of(address: str) -> str:
 
 
 def host_name(authority: str) -> str:
-    """Return the name in ``host:port``."""
+    """Return the name in ``host:port``; ``?`` for what is no such thing."""
     if authority.startswith("["):
-        return authority[1 : authority.find("]")]
-    return authority.rpartition(":")[0] if ":" in authority else authority
+        name, _, rest = authority[1:].partition("]")
+    else:
+        name, colon, port = authority.partition(":")
+        rest = colon + port
+    return name if _PORT.fullmatch(rest) else "?"

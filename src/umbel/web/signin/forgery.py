@@ -1,7 +1,7 @@
 """Protection against forged requests: what a foreign page makes a signed-in browser send does nothing.
 
-Every request that may change something needs all of this, unless a Bearer token came with it, which no browser sends by
-itself, or it came from no browser (no cookie, and none of the headers that every browser adds):
+Every request that may change something needs all of this, unless it is a Bearer token that let it in, which no browser
+sends by itself, or it came from no browser (no cookie, and none of the headers that every browser adds):
 
 - the browser says that one of our pages sent it: ``Sec-Fetch-Site: same-origin``, or, where it does not say, an
   ``Origin`` that is ours;
@@ -71,7 +71,7 @@ def _keep(request: Request, response: Response, seed: str) -> None:
 
 async def check_forgery(request: Request) -> None:
     """Raise a :exc:`Problem` for a request that one of our pages did not send."""
-    if request.headers.get("authorization", "").lower().startswith("bearer ") and _actor(request):
+    if _came_by_bearer(request):
         return
     if not any(name in request.headers for name in _BROWSERS):
         return
@@ -82,6 +82,18 @@ async def check_forgery(request: Request) -> None:
     if not seed or not hmac.compare_digest(_token(seed, _actor(request)).encode(), given.encode("utf-8", "replace")):
         detail = "This page was too old to act on, so nothing was done: load it again, then repeat what you did."
         raise Problem(403, "stale-page", detail)
+
+
+def _came_by_bearer(request: Request) -> bool:
+    """Whether a Bearer token is why they were let in: one that means nothing excuses nobody.
+
+    Which of what it gets the host application goes by we do not know: a cookie, unless there is none.
+    """
+    if not request.headers.get("authorization", "").lower().startswith("bearer "):
+        return False
+    actor = _actor(request)
+    via = actor.via if actor else ""
+    return via == "token" or (via == "host" and ("cookie" not in request.headers or _is_from_us(request)))
 
 
 def _is_from_us(request: Request) -> bool:

@@ -1,8 +1,9 @@
 """This machine: who is let in where no sign-in is set up, and which addresses that may be served on (C44).
 
 Only this machine is answered, and only under a loopback name, so that neither a page bound to the network by mistake
-nor a foreign site that rebinds its name to 127.0.0.1 can be read; and not through a proxy, as far as one can be told:
-one on this machine that hides whom it asks for looks like this machine, so whoever has a proxy sets a token.
+nor a foreign site that rebinds its name to 127.0.0.1 can read it, nor the script of one, whatever the application
+around the dashboard lets others read; and not through a proxy, as far as one can be told: one on this machine that
+hides whom it asks for looks like this machine, so whoever has a proxy sets a token.
 """
 
 from __future__ import annotations
@@ -62,9 +63,15 @@ def is_local(scope: Scope) -> bool:
     # Who comes by a Unix socket is most likely a proxy.
     if not client or not is_loopback(client[0] or ""):
         return False
-    if _is_proxied(scope, headers):
+    if _is_proxied(scope, headers) or _is_of_another_site(headers):
         return False
     return is_loopback(host_name(headers.get("host", "")))
+
+
+def _is_of_another_site(headers: Headers) -> bool:
+    """Tell whether a script or a form of a page from elsewhere asks."""
+    origin = headers.get("origin")
+    return origin is not None and not is_loopback(host_name(authority_of(origin)))
 
 
 def _is_proxied(scope: Scope, headers: Headers) -> bool:

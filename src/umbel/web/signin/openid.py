@@ -22,6 +22,7 @@ from starlette.responses import Response
 
 from umbel.errors import ConfigurationError
 from umbel.monitor.actors import Actor
+from umbel.plain_text import one_line
 from umbel.web.cookies import drop_cookie, read_cookie, set_cookie
 from umbel.web.problems import SOON, Problem
 from umbel.web.render import absolute
@@ -114,7 +115,7 @@ class OpenId:
         if not claims:
             raise Problem(403, "sign-in-refused", "The provider has not said who you are.")
         if role is None:
-            name = name_of(claims)
+            name = one_line(name_of(claims))
             logger.warning("%s signed in at the provider and has no role here.", name)
             raise Problem(403, "not-permitted", f"You are {name}, and have no access to this dashboard.")
         return Actor(name_of(claims), role, "openid"), next_page(kept.get("next"))

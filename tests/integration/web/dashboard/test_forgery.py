@@ -132,6 +132,21 @@ def test_c44_programs_need_no_token_of_a_page(acting: FastAPI) -> None:
     assert client.post("/act", headers=bearer | {"origin": "https://x"}).status_code == 200
 
 
+def test_c44_a_bearer_token_that_means_nothing_excuses_nobody(site: Make) -> None:
+    """Pages that the application around the dashboard shares its answers with may send any header that they like."""
+    bearer = {"authorization": "Bearer anything", "origin": "https://evil.example"}
+    theme = {"theme": "dark"}
+    alone = Visitor(site(web_token=None, web_viewer_token=None), "http://127.0.0.1:7788", ("127.0.0.1", 1))
+    assert alone.client.post("/theme", data=theme, headers=bearer | {"sec-fetch-site": "same-site"}).status_code == 403
+    ours = {"origin": "http://127.0.0.1:7788", "authorization": "Bearer anything"}
+    assert alone.client.post("/theme", data=theme, headers=ours).status_code == 403, "nor without the page's token"
+    hosted = Visitor(site({"user": lambda _: WebUser("ann", "operator")})).client
+    assert hosted.post("/theme", data=theme, headers=bearer).status_code == 303, "the host knows this one, not a cookie"
+    assert hosted.post("/theme", data=theme, headers={**bearer, "cookie": "session=ann"}).status_code == 403
+    ours = {"origin": OUTSIDE, "authorization": "Bearer anything", "cookie": "session=ann"}
+    assert hosted.post("/theme", data=theme, headers=ours).status_code == 303
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_c44_a_viewer_changes_nothing_whatever_the_handler_asks_for(acting: FastAPI, method: str) -> None:
     vic = Visitor(acting)

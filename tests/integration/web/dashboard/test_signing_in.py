@@ -198,7 +198,15 @@ def test_c44_without_credentials_only_this_machine_is_answered(site: Make) -> No
         answer = Visitor(open_site, "http://127.0.0.1:7788", LOCAL).get("/", host=host)
         assert answer.status_code == 200, host
         assert "local" in text_of(answer)
-    for host in ("evil.example:7788", "192.168.1.7", "localhost.evil.example", "", "[", "127.0.0.1.evil.example"):
+    for host in (
+        "evil.example:7788",
+        "192.168.1.7",
+        "localhost.evil.example",
+        "",
+        "[",
+        "127.0.0.1.evil.example",
+        "localhost:80@evil",
+    ):
         refused = Visitor(open_site, "http://127.0.0.1:7788", LOCAL).get("/", host=host)
         assert refused.status_code == 403, "a foreign site may have rebound its name to this machine"
         assert "UMBEL_WEB_TOKEN" in refused.text
@@ -208,6 +216,9 @@ def test_c44_without_credentials_only_this_machine_is_answered(site: Make) -> No
         {"sec-fetch-site": "same-origin", "referer": "https://shop.example.org/umbel/"},
         {"sec-fetch-site": "same-origin", "origin": "https://shop.example.org"},
         {"sec-fetch-site": "same-origin", "origin": "http://["},
+        {"sec-fetch-site": "cross-site", "origin": "https://evil.example"},
+        {"origin": "https://evil.example", "authorization": "Bearer anything"},
+        {"origin": "null"},
     ):
         proxied = Visitor(open_site, "http://127.0.0.1:7788", LOCAL).get("/", **said)
         assert proxied.status_code == 403, "somebody else asks, by a proxy on this machine"
