@@ -13,6 +13,7 @@ from kombu.utils.limits import TokenBucket
 
 from umbel.engine.consumer import Consumer
 from umbel.engine.request import Request
+from umbel.errors import StoreUnreachable
 
 
 class Waiting(Request):
@@ -100,3 +101,13 @@ def test_c19_a_worker_that_has_given_everything_back_says_so() -> None:
     consumer.on_lease = told.append
     consumer.shutdown()
     assert told == ["shut down", "closed", None]
+
+
+def test_a_store_that_goes_away_while_a_worker_starts_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Celery begins again at once, and would fill the log."""
+    consumer = Consumer.__new__(Consumer)
+    consumer._engine = SimpleNamespace()  # type: ignore[assignment]
+    for _ in range(3):
+        consumer.on_connection_error_before_connected(StoreUnreachable("redis://here", "no route"))
+    (line,) = caplog.messages
+    assert line.startswith("Cannot fetch (redis://here cannot be reached (no route)")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -72,6 +73,13 @@ class Consumer(celery_consumer.Consumer):
         if issubclass(type(connection.transport), Fed) and self.hub is not None:
             self._attach(connection.transport)
         return connection
+
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """Wait a little for a store that went away while this process began to fetch: Celery begins again at once."""
+        if self._engine is None:
+            super().on_connection_error_before_connected(exc)
+        else:
+            time.sleep(self._outage.pause(exc))
 
     def _attach(self, transport: Transport) -> None:
         queues = list(self.app.amqp.queues.consume_from)
