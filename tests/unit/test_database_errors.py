@@ -41,7 +41,7 @@ def _sqlite(code: int, text: str) -> sqlite3.OperationalError:
         (postgres.DiskFull("no space"), StoreFull, "no space left to write HERE"),
         (postgres.InsufficientPrivilege("permission denied for schema public"), StoreDenied, "GRANT USAGE, CREATE ON"),
         (postgres.ReadOnlySqlTransaction("read-only"), StoreReadOnly, "to the primary server"),
-        (postgres.OperationalError("connection refused"), StoreUnreachable, "Is UMBEL_HISTORY_URL right?"),
+        (postgres.OperationalError("connection refused"), StoreUnreachable, "Is its server running"),
     ],
     ids=lambda one: type(one).__name__ if isinstance(one, Exception) else None,
 )

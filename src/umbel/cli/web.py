@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 from typing import Final
@@ -11,6 +12,7 @@ import click
 from umbel.cli import lifeline
 from umbel.cli.group import EX_CONFIG, EX_UNAVAILABLE, Failure
 from umbel.cli.invocation import Invocation, app_argument, app_options, pass_invocation
+from umbel.engine import log_lines
 
 __all__ = ("DEFAULT_HOST", "DEFAULT_PORT", "web")
 
@@ -46,6 +48,7 @@ def web(invocation: Invocation, host: str, port: int, root_path: str) -> None:
     check_bind(host, app.settings)
     site = build_web(app)
     _check_free(host, port)
+    _log()
     click.echo(f"Dashboard: http://{_shown(host)}:{port}", err=True)
     config = uvicorn.Config(
         site, host=host, port=port, root_path=root_path.rstrip("/"), log_level="warning", access_log=False
@@ -57,6 +60,12 @@ def web(invocation: Invocation, host: str, port: int, root_path: str) -> None:
     server.run()
     if not server.started:
         raise Failure(f"The dashboard could not be served on {host}:{port}.", EX_UNAVAILABLE)
+
+
+def _log() -> None:
+    """Log as workers do; of what others log, what is wrong."""
+    log_lines.begin(logging.WARNING)
+    logging.getLogger("umbel").setLevel(logging.INFO)
 
 
 def _shown(host: str) -> str:

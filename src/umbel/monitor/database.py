@@ -83,7 +83,11 @@ class Database:
 
     def _made(self) -> Engine:
         if not self.is_sqlite:
-            return create_engine(self.address, pool_pre_ping=True, pool_size=2, max_overflow=8)
+            try:
+                return create_engine(self.address, pool_pre_ping=True, pool_size=2, max_overflow=8)
+            except ModuleNotFoundError as error:
+                name = error.name or "a driver"
+                raise ConfigurationError(f"UMBEL_HISTORY_URL needs {name}: pip install 'umbel[postgres]'.") from error
         engine = create_engine(self.address, connect_args={"timeout": _BUSY_SECONDS}, pool_size=2, max_overflow=8)
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)

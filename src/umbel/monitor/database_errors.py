@@ -20,7 +20,9 @@ def as_store_error(error: DBAPIError, name: str) -> StoreError | None:
     if known is not None:
         return known(name, reason)
     return (
-        StoreUnreachable(name, reason, "Is UMBEL_HISTORY_URL right?") if isinstance(error, OperationalError) else None
+        StoreUnreachable(name, reason, "Is its server running, and UMBEL_HISTORY_URL right?")
+        if isinstance(error, OperationalError)
+        else None
     )
 
 

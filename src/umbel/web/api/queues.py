@@ -12,7 +12,7 @@ from umbel.web.api.answers import PROBLEMS
 from umbel.web.api.shapes.queues import LimitShape, QueueShape
 from umbel.web.api.shapes.shape import OutcomeAnswer
 from umbel.web.api.values import Given, PathName, Text
-from umbel.web.api.views import Seen
+from umbel.web.api.views import SeenQueues
 from umbel.web.signin.people import App, Operator, Viewer
 
 __all__ = ("router",)
@@ -45,15 +45,15 @@ class LimitChange(Given):
 
 
 @router.get("/queues")
-def list_queues(views: Seen, by: Viewer) -> list[QueueShape]:
+def list_queues(seen: SeenQueues, by: Viewer) -> list[QueueShape]:
     """List all queues, those that nobody consumes first."""
-    return [QueueShape.of(one) for one in views.queues.all()]
+    return [QueueShape.of(one) for one in seen.all()]
 
 
 @router.get("/queues/{name}")
-def show_queue(views: Seen, by: Viewer, name: PathName) -> QueueShape:
+def show_queue(seen: SeenQueues, by: Viewer, name: PathName) -> QueueShape:
     """Show one queue."""
-    found = views.queues.one(name)
+    found = seen.one(name)
     if found is None:
         raise UnknownName("queue", name)
     return QueueShape.of(found)

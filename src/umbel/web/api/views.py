@@ -14,9 +14,10 @@ from umbel.monitor.queues_view import QueuesView
 from umbel.monitor.schedules_view import SchedulesView
 from umbel.monitor.tasks_view import TasksView
 from umbel.monitor.workers_view import WorkersView
+from umbel.web.pages.recorded import recorded_now
 from umbel.web.signin.people import App
 
-__all__ = ("Seen", "Views")
+__all__ = ("Seen", "SeenQueues", "SeenWorkers", "Views")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +26,14 @@ class Views:
 
     app: Umbel
     batches: BatchesView
-    queues: QueuesView
     schedules: SchedulesView
     tasks: TasksView
-    workers: WorkersView
 
     @classmethod
     def of(cls, app: Umbel) -> Views:
         """Return new ones."""
         history = app.history
-        return cls(
-            app,
-            BatchesView(app, history),
-            QueuesView(app, history),
-            SchedulesView(app),
-            TasksView(app, history),
-            WorkersView(app),
-        )
+        return cls(app, BatchesView(app, history), SchedulesView(app), TasksView(app, history))
 
 
 def _views(request: Request, app: App) -> Views:
@@ -52,4 +44,19 @@ def _views(request: Request, app: App) -> Views:
     return known
 
 
+def _workers(request: Request, app: App) -> WorkersView:
+    state = request.app.state
+    known: WorkersView | None = getattr(state, "workers_view", None)
+    if known is None:
+        known = state.workers_view = WorkersView(app)
+    return known
+
+
+def _queues(app: App) -> QueuesView:
+    return QueuesView(app, recorded_now(app).history)
+
+
 Seen = Annotated[Views, Depends(_views)]
+#: Beside them, because who works, and what waits, is known without the history too.
+SeenQueues = Annotated[QueuesView, Depends(_queues)]
+SeenWorkers = Annotated[WorkersView, Depends(_workers)]

@@ -13,7 +13,7 @@ from umbel.web.api.answers import PROBLEMS
 from umbel.web.api.shapes.shape import OutcomeAnswer
 from umbel.web.api.shapes.workers import WorkerDetailShape, WorkerShape
 from umbel.web.api.values import Given, PathName
-from umbel.web.api.views import Seen
+from umbel.web.api.views import SeenWorkers
 from umbel.web.signin.people import App, Operator, Viewer
 
 __all__ = ("router",)
@@ -28,15 +28,15 @@ class Slots(Given):
 
 
 @router.get("")
-def list_workers(views: Seen, by: Viewer) -> list[WorkerShape]:
+def list_workers(seen: SeenWorkers, by: Viewer) -> list[WorkerShape]:
     """List the live worker processes, by name."""
-    return [WorkerShape.of(one) for one in views.workers.all()]
+    return [WorkerShape.of(one) for one in seen.all()]
 
 
 @router.get("/{name}")
-def show_worker(views: Seen, by: Viewer, name: PathName) -> WorkerDetailShape:
+def show_worker(seen: SeenWorkers, by: Viewer, name: PathName) -> WorkerDetailShape:
     """Show one worker process with the configuration that holds in it."""
-    found = views.workers.one(name)
+    found = seen.one(name)
     if found is None:
         raise UnknownName("worker", name, ": it may have ended")
     return WorkerDetailShape.of(found)

@@ -17,7 +17,7 @@ from umbel.web.charts.moments import Moments
 from umbel.web.charts.over_time import Mark, Series, over_time
 from umbel.web.charts.sparkline import sparkline
 from umbel.web.charts.units import Unit, length_text
-from umbel.web.pages.recorded import recorded
+from umbel.web.pages.recorded import Recorded, recorded_now
 from umbel.web.render import render
 from umbel.web.signin.people import App, Viewer
 
@@ -40,7 +40,8 @@ def overview(
     request: Request, app: App, by: Viewer, look: Literal["hour", "day", "week", "month"] = "hour"
 ) -> Response:
     """Show the first screen."""
-    found = _reader(request, app).read(look)
+    now = recorded_now(app)
+    found = _reader(request, app, now).read(look)
     lately = found.lately
     return render(
         request,
@@ -54,16 +55,20 @@ def overview(
         charts=[] if lately is None else list(_charts(found, lately)),
         sparks={line.now.name: _spark(line) for line in found.queues},
         troubles=list(_troubles(found)),
+        trouble=now.trouble,
     )
 
 
-def _reader(request: Request, app: Umbel) -> OverviewReader:
-    """Return what reads for all who look."""
+def _reader(request: Request, app: Umbel, now: Recorded) -> OverviewReader:
+    """Return what reads for all who look, with the history or, while that is away, without."""
     state = request.app.state
-    if not hasattr(state, "overview"):
-        state.overview = OverviewReader(app, recorded(app))
-    reader: OverviewReader = state.overview
-    return reader
+    if not hasattr(state, "overviews"):
+        state.overviews = {}
+    readers: dict[bool, OverviewReader] = state.overviews
+    is_away = now.trouble is not None
+    if is_away not in readers:
+        readers[is_away] = OverviewReader(app, now.history)
+    return readers[is_away]
 
 
 def _counted(lately: Breakdown | None, *words: str) -> Iterator[int]:

@@ -14,7 +14,7 @@ from umbel.monitor.queues_view import LATELY, QueuesView
 from umbel.web.charts.bars import histogram
 from umbel.web.pages.acting import act
 from umbel.web.pages.fields import Mark, Name, Rate, Whole
-from umbel.web.pages.recorded import recorded
+from umbel.web.pages.recorded import recorded_now
 from umbel.web.problems import Problem
 from umbel.web.render import go_on, render
 from umbel.web.signin.people import App, Operator, Viewer
@@ -27,26 +27,26 @@ router: Final = APIRouter()
 @router.get("/queues")
 def queues(request: Request, app: App, by: Viewer) -> Response:
     """Show all queues."""
-    history = recorded(app)
-    rows = QueuesView(app, history).all()
-    return render(request, "queues.html", rows=rows, is_recorded=history is not None)
+    found = recorded_now(app)
+    rows = QueuesView(app, found.history).all()
+    return render(request, "queues.html", rows=rows, is_recorded=found.history is not None, trouble=found.trouble)
 
 
 @router.get("/queues/{name:path}")
 def queue(request: Request, name: str, app: App, by: Viewer) -> Response:
     """Show one queue."""
-    history = recorded(app)
-    row = QueuesView(app, history).one(name)
+    found = recorded_now(app)
+    row = QueuesView(app, found.history).one(name)
     if row is None:
         raise Problem(404, "not-found", f"There is no queue {name!r}.")
     waits = None
     if row.lately is not None and row.lately.waited.total:
         waits = histogram(id="waits", title="Waits of the last hour", bounds=BOUNDS, counts=row.lately.waited.counts)
     tasks = {}
-    if history is not None:
+    if found.history is not None:
         now = time.time()
-        tasks = history.totals.by("task", since=now - LATELY, until=now, queue=name)
-    return render(request, "queue.html", row=row, waits=waits, tasks=tasks, is_recorded=history is not None)
+        tasks = found.history.totals.by("task", since=now - LATELY, until=now, queue=name)
+    return render(request, "queue.html", row=row, waits=waits, tasks=tasks, trouble=found.trouble)
 
 
 @router.post("/queues/{name:path}/pause")

@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from umbel.monitor.job_filter import JobFilter
 from umbel.states import JobState
-from umbel.web.api.views import Seen
+from umbel.web.api.views import SeenWorkers
 from umbel.web.pages.acting import act
 from umbel.web.pages.fields import Name, Rate
-from umbel.web.pages.recorded import recorded
+from umbel.web.pages.recorded import recorded_now
 from umbel.web.problems import Problem
 from umbel.web.render import render
 from umbel.web.signin.people import App, Operator, Viewer
@@ -26,21 +26,21 @@ Slots = Annotated[int, Form(ge=1, le=1000)]
 
 
 @router.get("/workers")
-def workers(request: Request, app: App, views: Seen, by: Viewer) -> Response:
+def workers(request: Request, app: App, seen: SeenWorkers, by: Viewer) -> Response:
     """Show all workers, and all limits."""
-    return render(request, "workers.html", rows=views.workers.all(), limits=app.limits.status())
+    return render(request, "workers.html", rows=seen.all(), limits=app.limits.status())
 
 
 @router.get("/workers/{name:path}")
-def worker(request: Request, name: str, app: App, views: Seen, by: Viewer) -> Response:
+def worker(request: Request, name: str, app: App, seen: SeenWorkers, by: Viewer) -> Response:
     """Show one worker."""
-    row = views.workers.one(name)
+    row = seen.one(name)
     if row is None:
         raise Problem(404, "not-found", f"There is no worker {name!r} now: it may have ended.")
-    history = recorded(app)
+    found = recorded_now(app)
     failed = JobFilter(worker=name, states=frozenset({JobState.FAILED}))
-    jobs = () if history is None else history.jobs.find(failed, limit=_JOBS).jobs
-    return render(request, "worker.html", row=row, failed=jobs)
+    jobs = () if found.history is None else found.history.jobs.find(failed, limit=_JOBS).jobs
+    return render(request, "worker.html", row=row, failed=jobs, trouble=found.trouble)
 
 
 @router.post("/workers/{name:path}/drain")
@@ -50,18 +50,18 @@ def drain(request: Request, name: str, app: App, by: Operator) -> Response:
 
 
 @router.post("/workers/{name:path}/grow")
-def grow(request: Request, name: str, app: App, views: Seen, by: Operator, slots: Slots = 1) -> Response:
+def grow(request: Request, name: str, app: App, seen: SeenWorkers, by: Operator, slots: Slots = 1) -> Response:
     """Let a worker run more jobs at a time."""
     answer = act(request, _place(name), lambda: app.operations.workers.grow(name, slots, by=by))
-    views.workers.forget()
+    seen.forget()
     return answer
 
 
 @router.post("/workers/{name:path}/shrink")
-def shrink(request: Request, name: str, app: App, views: Seen, by: Operator, slots: Slots = 1) -> Response:
+def shrink(request: Request, name: str, app: App, seen: SeenWorkers, by: Operator, slots: Slots = 1) -> Response:
     """Let a worker run fewer jobs at a time."""
     answer = act(request, _place(name), lambda: app.operations.workers.shrink(name, slots, by=by))
-    views.workers.forget()
+    seen.forget()
     return answer
 
 
