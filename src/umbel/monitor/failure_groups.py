@@ -71,7 +71,9 @@ class FailureGroups:
             .join(oldest, oldest.c.number == groups.c.first)
         )
         with self._database.reading() as connection:
+            rows = connection.execute(found.order_by(groups.c.jobs.desc(), groups.c.last.desc())).all()
             names = Names()
+            names.learn(connection, (number for row in rows for number in (row.task, row.release)))
             return tuple(
                 FailureGroup(
                     fingerprint=row.fingerprint,
@@ -85,5 +87,5 @@ class FailureGroups:
                     error_type=row.error_type,
                     error_message=row.error_message,
                 )
-                for row in connection.execute(found.order_by(groups.c.jobs.desc(), groups.c.last.desc())).all()
+                for row in rows
             )

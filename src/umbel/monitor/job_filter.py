@@ -8,18 +8,21 @@ bisection.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, Connection, Integer, and_, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Integer, Select, and_, func, or_, select
 
 from umbel.monitor.names import Kind, number_of
 from umbel.monitor.tables import JOBS, TAGS
 from umbel.states import JobState
 
-__all__ = ("EVERY", "LOOKED_AT", "JobFilter", "Stretch", "Times", "stretch_of", "times_of")
+__all__ = ("EVERY", "LOOKED_AT", "JobFilter", "Stretch", "Times", "stretch_of", "stretches_of", "times_of")
 
+#: The number of a name; 0, which none has, for a name that is not known.
+_Numbers: TypeAlias = Callable[[Kind, str], int]
 #: Clocks of those who dispatch differ, and stores are read one after the other.
 _SLACK: Final = 300.0
 _TEXT_MOST: Final = 200
@@ -31,6 +34,8 @@ LOOKED_AT: Final = 20_000
 class JobFilter:
     """Jobs that fit everything that is given. Times are unix seconds."""
 
+    #: Those that somebody has chosen, by their ids.
+    ids: tuple[str, ...] | None = None
     states: frozenset[JobState] = frozenset()
     task: str | None = None
     queue: str | None = None
@@ -91,19 +96,73 @@ def stretch_of(
     ``looked_at``: so many rows at most, :data:`LOOKED_AT` unless said. ``times`` is what :func:`times_of` has found,
     where that is known already.
     """
+    return stretches_of(connection, [wanted], before, looked_at=looked_at, times=times)[0]
+
+
+def stretches_of(
+    connection: Connection,
+    several: Sequence[JobFilter],
+    before: int | None = None,
+    *,
+    looked_at: int | None = None,
+    times: Times | None = None,
+) -> list[Stretch]:
+    """Return what to look at for each of ``several`` filters of the same times, with one question for all of them."""
+    # The same names stand in all of them.
+    number: _Numbers = cache(lambda kind, name: number_of(connection, kind, name) or 0)
+    known = times or times_of(connection, several[0])
+    parts = [_parts(number, wanted, known, before) for wanted in several]
+    ends = [part.end(looked_at or LOOKED_AT).scalar_subquery() for part in parts if part.others]
+    found = iter(connection.execute(select(*ends)).one() if ends else ())
+    return [part.stretch(next(found) if part.others else None) for part in parts]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a filter says, by how the database finds it."""
+
+    number: ColumnElement[int]
+    #: What leads from the table that is looked up to the jobs.
+    joined: tuple[ColumnElement[bool], ...]
+    #: What the index serves, by which rows are found; nothing for all rows.
+    indexed: tuple[ColumnElement[bool], ...]
+    #: What is looked at on those rows.
+    others: tuple[ColumnElement[bool], ...]
+    #: Between which numbers.
+    bounds: tuple[ColumnElement[bool], ...]
+
+    def end(self, looked_at: int) -> Select[Any]:
+        """Return what tells the lowest number that a page looks at; NULL, or less than two, if it comes to the end."""
+        if self.indexed:
+            there = select(self.number).where(*self.indexed, *self.bounds).order_by(self.number.desc())
+            return there.offset(looked_at - 1).limit(1)
+        # All rows, so that there are no more of them than numbers.
+        return select(func.max(self.number) - (looked_at - 1)).where(*self.bounds)
+
+    def stretch(self, end: int | None) -> Stretch:
+        """Return it down to the number ``end``."""
+        last = end if end is not None and end > 1 else None
+        ends = () if last is None else (self.number >= last,)
+        return Stretch((*self.joined, *self.indexed, *self.others, *self.bounds, *ends), self.number, last)
+
+
+def _parts(number: _Numbers, wanted: JobFilter, times: Times, before: int | None) -> _Parts:
+    found = list(_indexed(number, wanted))
     by_tag = wanted.tag is not None
-    number = TAGS.c.job if by_tag else JOBS.c.number
-    found = list(_indexed(connection, wanted))
-    first = [] if by_tag else found[:1]
-    indexed = [TAGS.c.tag == wanted.tag] if by_tag else [column == value for column, value in first]
-    others = [_looked_at(column) == value for column, value in found[len(first) :]]
-    others += _others(connection, wanted)
-    bounds = list(_bounds(times or times_of(connection, wanted), number, before))
-    last = _last(connection, number, indexed, bounds, looked_at or LOOKED_AT) if others else None
-    if last is not None:
-        bounds.append(number >= last)
-    joined = [JOBS.c.number == TAGS.c.job] if by_tag else []
-    return Stretch((*joined, *indexed, *others, *bounds), number, last)
+    chosen = () if wanted.ids is None else (JOBS.c.task_id.in_(wanted.ids),)
+    first = [] if by_tag or chosen else found[:1]
+    row = TAGS.c.job if by_tag else JOBS.c.number
+    return _Parts(
+        number=row,
+        joined=(JOBS.c.number == TAGS.c.job,) if by_tag else (),
+        indexed=(TAGS.c.tag == wanted.tag,) if by_tag else chosen or tuple(column == value for column, value in first),
+        others=(
+            *(chosen if by_tag else ()),
+            *(_looked_at(column) == value for column, value in found[len(first) :]),
+            *_others(number, wanted),
+        ),
+        bounds=tuple(_bounds(times, row, before)),
+    )
 
 
 def times_of(connection: Connection, wanted: JobFilter) -> Times:
@@ -124,24 +183,7 @@ def _bounds(times: Times, number: ColumnElement[int], before: int | None) -> Ite
         yield number <= times.upto
 
 
-def _last(
-    connection: Connection,
-    number: ColumnElement[int],
-    indexed: Sequence[ColumnElement[bool]],
-    bounds: Sequence[ColumnElement[bool]],
-    looked_at: int,
-) -> int | None:
-    """Return the lowest number that a page looks at; None if it comes to the end."""
-    there = select(number).where(*indexed, *bounds).order_by(number.desc())
-    if indexed:
-        return connection.scalar(there.offset(looked_at - 1).limit(1))
-    # All rows, so that there are no more of them than numbers.
-    newest = connection.scalar(there.limit(1))
-    last = (newest or 0) - looked_at + 1
-    return last if last > 1 else None
-
-
-def _indexed(connection: Connection, wanted: JobFilter) -> Iterator[tuple[Column[Any], Any]]:
+def _indexed(number: _Numbers, wanted: JobFilter) -> Iterator[tuple[Column[Any], Any]]:
     """Yield what an index serves, columns with their values, the one that most likely leaves least first."""
     for name in ("parent_id", "group_id", "batch_id", "root_id", "fingerprint", "owner"):
         value = getattr(wanted, name)
@@ -151,9 +193,9 @@ def _indexed(connection: Connection, wanted: JobFilter) -> Iterator[tuple[Column
     if state not in (None, JobState.SUCCEEDED):
         yield JOBS.c.state, str(state)
     if wanted.task is not None:
-        yield JOBS.c.task, _number_of(connection, "task", wanted.task)
+        yield JOBS.c.task, number("task", wanted.task)
     if wanted.queue is not None:
-        yield JOBS.c.queue, _number_of(connection, "queue", wanted.queue)
+        yield JOBS.c.queue, number("queue", wanted.queue)
     if state is JobState.SUCCEEDED:
         yield JOBS.c.state, state.value
 
@@ -163,14 +205,14 @@ def _looked_at(column: Column[Any]) -> ColumnElement[Any]:
     return column + 0 if isinstance(column.type, Integer) else column.concat("")
 
 
-def _others(connection: Connection, wanted: JobFilter) -> Iterator[ColumnElement[bool]]:
+def _others(number: _Numbers, wanted: JobFilter) -> Iterator[ColumnElement[bool]]:
     if len(wanted.states) > 1:
         # No stretch of one index.
         yield _looked_at(JOBS.c.state).in_(sorted(state.value for state in wanted.states))
     if wanted.release is not None:
-        yield JOBS.c.release == _number_of(connection, "release", wanted.release)
+        yield JOBS.c.release == number("release", wanted.release)
     if wanted.worker is not None:
-        yield JOBS.c.worker == _number_of(connection, "worker", wanted.worker)
+        yield JOBS.c.worker == number("worker", wanted.worker)
     if wanted.since is not None:
         yield JOBS.c.queued_at >= wanted.since
     if wanted.until is not None:
@@ -182,11 +224,6 @@ def _others(connection: Connection, wanted: JobFilter) -> Iterator[ColumnElement
     if wanted.text:
         columns = (JOBS.c.task_id, JOBS.c.arguments, JOBS.c.error_message, JOBS.c.error_type)
         yield or_(*[one.icontains(wanted.text[:_TEXT_MOST], autoescape=True) for one in columns])
-
-
-def _number_of(connection: Connection, kind: Kind, name: str) -> int:
-    # Numbers begin with one.
-    return number_of(connection, kind, name) or 0
 
 
 def _spelt(argument: str) -> tuple[str, ...]:

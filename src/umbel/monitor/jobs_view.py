@@ -182,6 +182,7 @@ def _first(rows: Sequence[JobRow]) -> JobRow | None:
 def _attempts(connection: Connection, row: Any, job: JobRow) -> tuple[PastAttempt, ...]:
     names = Names()
     found = connection.execute(select(ATTEMPTS).where(ATTEMPTS.c.job == row.number).order_by(ATTEMPTS.c.place)).all()
+    names.learn(connection, (number for one in found for number in (one.worker, one.release)))
     attempts = [
         PastAttempt(
             worker=names.name(connection, one.worker),
@@ -216,6 +217,7 @@ _AS_IT_IS: Final = tuple(
 def shown(connection: Connection, rows: Sequence[Any]) -> tuple[JobRow, ...]:
     """Return rows of :data:`NARROW` as jobs."""
     names = Names()
+    names.learn(connection, (number for row in rows for number in (row.task, row.queue, row.worker, row.release)))
     return tuple(
         JobRow(
             id=row.task_id,

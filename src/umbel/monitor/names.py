@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Literal, TypeAlias
 
 from sqlalchemy import Connection, insert, select, update
 
+from umbel.monitor.bulk import among
 from umbel.monitor.tables import NAMES, NUMBERS
 
 __all__ = ("Kind", "Names", "number_of", "take_numbers")
@@ -39,6 +41,14 @@ class Names:
                 connection.execute(insert(NAMES).values(id=number, kind=kind, name=name))
             self._remember(kind, number, name)
         return number
+
+    def learn(self, connection: Connection, numbers: Iterable[int | None]) -> None:
+        """Look up the names of many numbers at once."""
+        wanted = sorted({number for number in numbers if number is not None} - self._names.keys())
+        if wanted:
+            found = select(NAMES.c.id, NAMES.c.kind, NAMES.c.name).where(among(connection, NAMES.c.id, wanted))
+            for number, kind, name in connection.execute(found):
+                self._remember(kind, number, name)
 
     def name(self, connection: Connection, number: int | None) -> str | None:
         """Return the name of a number."""

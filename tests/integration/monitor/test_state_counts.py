@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from tests.integration.monitor.events import START, Recorder, ended, ends, queued
 from umbel.monitor import state_counts
@@ -55,6 +56,24 @@ def test_of_many_jobs_of_a_state_enough_are_counted(history: History, monkeypatc
     monkeypatch.setattr(state_counts, "_LOOKED_AT", 5)
     # With a filter no more rows are looked at: it may not be known of all.
     assert count_states(history.database, JobFilter(text="job-23"))[JobState.SUCCEEDED] == Count(1, more=True)
+
+
+def test_a_page_asks_few_questions_however_many_states_and_names_there_are(history: History) -> None:
+    fill(history)
+    asked: list[str] = []
+    event.listen(history.database.engine, "before_cursor_execute", lambda *about: asked.append(about[2]))
+
+    def questions(ask: Callable[[], object]) -> int:
+        asked.clear()
+        ask()
+        return sum(one.startswith("SELECT") for one in asked)
+
+    assert questions(lambda: count_states(history.database)) == 1
+    assert questions(lambda: count_states(history.database, JobFilter(text="job"))) == 2
+    of_task = JobFilter(task="shop.t0", queue="q0", states=frozenset({JobState.FAILED}))
+    assert questions(lambda: count_states(history.database, of_task)) == 4
+    assert questions(lambda: history.jobs.find()) == 2
+    assert questions(lambda: history.failures.find()) == 2
 
 
 def releases(history: History) -> list[tuple[str, float]]:
