@@ -201,6 +201,33 @@ def test_all_that_fit_are_previewed_and_cancelled(visit: Visit, dashboard: Site)
     assert dashboard.app.status(late).state is JobState.SCHEDULED
 
 
+def test_jobs_are_ticked_and_cancelled_by_keyboard(visit: Visit, dashboard: Site) -> None:
+    jobs = [dashboard.app.send_task("shop.report", (f"tick{n}",), countdown=86_400).id for n in range(3)]
+    for job in jobs:
+        dashboard.recorded(job, JobState.SCHEDULED)
+    page = visit().go("jobs?task=shop.report&state=scheduled&since=1h")
+    for job in reversed(jobs[:2]):
+        reach(page, lambda job=job: page.evaluate("() => document.activeElement.value") == job)  # type: ignore[misc]
+        page.keyboard.press("Space")
+    press(page, "Cancel: ticked…")
+    expect(page.locator(".sure").first).to_contain_text("2 jobs are chosen")
+    press(page, "Cancel 2 jobs")
+    expect(page.get_by_role("status").filter(has_text="2 cancelled")).to_be_visible()
+    assert [dashboard.app.status(job).state for job in jobs] == [JobState.CANCELLED] * 2 + [JobState.SCHEDULED]
+
+
+def test_letters_are_ticked_and_dropped_without_scripts(visit: Visit, dashboard: Site) -> None:
+    job, other = failed(dashboard, "bullaces"), failed(dashboard, "greengages")
+    page = visit(java_script_enabled=False).go("dead?task=shop.reserve&since=1h")
+    page.get_by_role("button", name="Drop: ticked…").click()
+    expect(page.get_by_role("status").filter(has_text="Nothing was chosen")).to_be_visible()
+    page.locator("tr", has_text="bullaces").get_by_role("checkbox").check()
+    page.get_by_role("button", name="Drop: ticked…").click()
+    page.get_by_role("button", name="Drop: 1 dead letter").click()
+    expect(page.get_by_role("status").filter(has_text="1 dropped")).to_be_visible()
+    assert set(dashboard.app.dead_letters.current([job, other])) == {other}
+
+
 def test_pages_are_read_and_acted_on_without_scripts(visit: Visit, dashboard: Site) -> None:
     job = failed(dashboard, "sloes")
     dashboard.open_gate("stock-sloes")

@@ -85,6 +85,8 @@ class Replay:
 class LetterFilter:
     """Which letters are meant: those that fit everything that is given. Times are unix seconds."""
 
+    #: Those that somebody has chosen: one that has died again since is none of them.
+    numbers: tuple[int, ...] | None = None
     queue: str | None = None
     task: str | None = None
     #: With its module or without.
@@ -104,7 +106,8 @@ class LetterFilter:
     def fits(self, letter: DeadLetter) -> bool:
         """Whether ``letter`` is one of them."""
         return (
-            self.queue in (None, letter.queue)
+            (self.numbers is None or letter.id in self.numbers)
+            and self.queue in (None, letter.queue)
             and self.task in (None, letter.task)
             and (self.exception is None or self._names(letter.exception or ""))
             and self.fingerprint in (None, letter.fingerprint)

@@ -23,6 +23,7 @@ class PostgresLetters(LetterBook):
         self, wanted: LetterFilter = ANY, *, limit: int = 100, after: int | None = None, oldest: bool = False
     ) -> list[DeadLetter]:
         values = {**asdict(wanted), "limit": limit, "after": after, "oldest": oldest}
+        values["numbers"] = None if wanted.numbers is None else list(wanted.numbers)
         return [DeadLetter(*row) for row in self._store.run(lambda step: step.rows("letters_find", values))]
 
     def read(self, keys: Sequence[str]) -> list[DeadLetter]:

@@ -42,7 +42,8 @@ class RedisLetterBook(LetterBook):
     ) -> list[DeadLetter]:
         self.adopt()
         found: list[DeadLetter] = []
-        for chunk in self._chunks(after, oldest):
+        chosen = wanted.numbers
+        for chunk in self._chunks(after, oldest) if chosen is None else _chosen(chosen, after, oldest):
             found += [one for one in self._heads(chunk) if wanted.fits(one)]
             if len(found) >= limit:
                 break
@@ -64,6 +65,8 @@ class RedisLetterBook(LetterBook):
             here = f"({int(chunk[-1])}"
 
     def _heads(self, numbers: Sequence[bytes]) -> list[DeadLetter]:
+        if not numbers:
+            return []
         with self._store.asking() as client:
             heads = client.hmget(self._store.key("dead:heads"), numbers)
         return [letter_in(number, head) for number, head in zip(numbers, heads, strict=True) if head is not None]
@@ -163,6 +166,12 @@ def fields_of(letter: DeadLetter, most: int) -> list[Any]:
     payload = raw(letter.payload.encode(errors="surrogateescape"))
     shown = json.dumps(info)
     return [letter.key, letter.replays, int(letter.replaying), shown, payload, letter.failures, most]
+
+
+def _chosen(numbers: Sequence[int], after: int | None, oldest: bool) -> list[list[bytes]]:
+    """Return numbers in their order as one chunk, as those that the store gives."""
+    wanted = sorted(set(numbers), reverse=not oldest)
+    return [[b"%d" % one for one in wanted if after is None or (one > after if oldest else one < after)]]
 
 
 def letter_in(number: bytes, head: bytes, payload: bytes = b"", failures: bytes = b"[]") -> DeadLetter:

@@ -38,6 +38,7 @@ class SQLiteLetters(Letters):
         self, wanted: LetterFilter = ANY, *, limit: int = 100, after: int | None = None, oldest: bool = False
     ) -> list[DeadLetter]:
         values = {**asdict(wanted), "limit": limit, "after": after}
+        values["numbers"] = None if wanted.numbers is None else json.dumps(wanted.numbers)
         with self._file.read() as connection:
             rows = connection.execute(_OLDEST if oldest else _NEWEST, values).fetchall()
         return [letter_in(row) for row in rows]

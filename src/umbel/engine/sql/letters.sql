@@ -29,6 +29,7 @@ SELECT id, task_id, task, queue, reason, deliveries, died, payload, key, owner, 
     failures, replays, replaying
 FROM dead_letter
 WHERE (:after IS NULL OR id {side} :after)
+  AND (:numbers IS NULL OR id IN (SELECT value FROM json_each(:numbers)))
   AND (:queue IS NULL OR queue = :queue)
   AND (:task IS NULL OR task = :task)
   AND (:exception IS NULL OR exception = :exception

@@ -454,6 +454,7 @@ SELECT id, task_id, task, queue, reason, deliveries, died, payload, key, owner, 
     failures, replays, replaying
 FROM umbel.letter
 WHERE (%(after)s::bigint IS NULL OR CASE WHEN %(oldest)s::boolean THEN id > %(after)s ELSE id < %(after)s END)
+  AND (%(numbers)s::bigint[] IS NULL OR id = ANY(%(numbers)s::bigint[]))
   AND (%(queue)s::text IS NULL OR queue = %(queue)s)
   AND (%(task)s::text IS NULL OR task = %(task)s)
   AND (%(exception)s::text IS NULL OR exception = %(exception)s

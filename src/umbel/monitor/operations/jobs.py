@@ -193,6 +193,8 @@ class JobOperations:
         self, selection: JobSelection, by: Actor, verb: str, done: str, act: Callable[[Sequence[JobRow], Tally], None]
     ) -> Bulk[JobSelection]:
         with self._desk.action(by, f"jobs.{verb}", selection.text, previewed=selection.count) as entry:
+            if selection.where.ids is not None:
+                entry.note(ids=selection.where.ids)
             jobs = self._app.history.jobs
             selection.check(jobs)
             tally, before = Tally(), selection.before or selection.upto + 1

@@ -130,6 +130,8 @@ class LetterOperations:
         most: int | None = None,
     ) -> Bulk[LetterSelection]:
         with self._desk.action(by, f"letters.{verb}", selection.text, previewed=selection.count) as entry:
+            if selection.where.numbers is not None:
+                entry.note(numbers=selection.where.numbers)
             before = selection.before or selection.upto + 1
             tally, last, number = Tally(), before, 0
             limit = STEP if most is None else min(STEP, most)

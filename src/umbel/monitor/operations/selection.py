@@ -161,4 +161,4 @@ def _words(where: JobFilter | LetterFilter) -> str:
 
 
 def _word(value: Any) -> str:
-    return "|".join(value) if isinstance(value, list) else str(value)
+    return "|".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

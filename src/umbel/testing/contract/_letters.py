@@ -147,6 +147,9 @@ class Letters(Suite):
         self.die("c", queue="email", error=KeyError("x"), task="shop.two")
         a, b = self.letter("a"), self.letter("b")
         expected = {
+            LetterFilter(numbers=(a.id, b.id, 10**15)): "ba",
+            LetterFilter(numbers=()): "",
+            LetterFilter(numbers=(a.id, b.id), owner="ann"): "b",
             LetterFilter(queue="email"): "c",
             LetterFilter(task="shop.two"): "cb",
             LetterFilter(exception="ValueError"): "a",
@@ -167,6 +170,9 @@ class Letters(Suite):
             found = self.engine.letters.find(wanted)
             assert "".join(one.key for one in found) == keys, wanted
             assert [one for one in self.engine.dead() if wanted.fits(one)] == found, wanted
+        chosen = LetterFilter(numbers=(a.id, b.id))
+        assert [one.key for one in self.engine.letters.find(chosen, oldest=True)] == ["a", "b"]
+        assert [one.key for one in self.engine.letters.find(chosen, after=b.id)] == ["a"]
 
     def test_c35_a_page_begins_after_a_number(self) -> None:
         self.die(*"abcde")

@@ -63,6 +63,8 @@ class StateLetters(StateSuite):
             LetterFilter(exception="KeyError"),
             LetterFilter(owner="ann", release="v7", queue=STATE_QUEUE, task="shop.greet"),
             LetterFilter(since=c.died, before=c.died + 1, replaying=False, fewer_than=1),
+            LetterFilter(numbers=(c.id, c.id - 1, 10**15)),
+            LetterFilter(numbers=()),
             LetterFilter(fingerprint=c.fingerprint),
         ):
             assert find(wanted) == [one for one in find() if wanted.fits(one)]

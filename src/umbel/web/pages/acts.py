@@ -1,4 +1,4 @@
-"""What may be done to everything that fits a filter, as pages offer it: with a preview, step by step."""
+"""What may be done to everything that fits a filter, or was chosen, as pages offer it: with a preview, step by step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from umbel.web.problems import Problem
 
-__all__ = ("JOB_ACTS", "LETTER_ACTS", "Act", "act_of")
+__all__ = ("JOB_ACTS", "LETTER_ACTS", "NOTHING_CHOSEN", "Act", "act_of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,9 @@ LETTER_ACTS: Final = _by_name(
     Act("canary", "Replay with care", "One, then 5 in a hundred, then all, unless too many of them fail again."),
     Act("drop", "Drop", "They are forgotten; their jobs stay in the history.", is_final=True),
 )
+
+
+NOTHING_CHOSEN: Final = "Nothing was chosen, so nothing is done: tick the boxes of those you mean."
 
 
 def act_of(acts: Mapping[str, Act], name: str) -> Act:

@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from umbel.monitor.operations import LetterSelection
-from umbel.web.pages.acts import LETTER_ACTS, Act, act_of
+from umbel.web.pages.acts import LETTER_ACTS, NOTHING_CHOSEN, Act, act_of
 from umbel.web.pages.letter_query import LETTER_FILTERS, TIMES, letters_meant
 from umbel.web.pages.posted import Posted, field
 from umbel.web.pages.query import Query, wrong
-from umbel.web.render import go_on, render
+from umbel.web.render import go_back, go_on, render
 from umbel.web.signin.people import App, Operator, Viewer
 
 if TYPE_CHECKING:
@@ -38,12 +38,19 @@ def dead(
     by: Viewer,
     act: Annotated[str | None, Asked(max_length=40)] = None,
     group: bool = False,
+    chosen: bool = False,
+    back: Annotated[str, Asked(alias="next", max_length=4000)] = "/dead",
 ) -> Response:
-    """Show a page of dead letters, or those that are alike as one; with ``act`` what would be done to all that fit."""
+    """Show a page of dead letters, or those that are alike as one.
+
+    With ``act`` what would be done to all that fit, or with ``chosen`` to those of ``number``.
+    """
     query = Query.of(request.query_params.multi_items(), (*LETTER_FILTERS, "after"))
     if act is not None:
-        chosen, fixed = act_of(LETTER_ACTS, act), query.fixed(*TIMES)
-        return _preview(request, app, chosen, fixed, app.operations.letters.preview(letters_meant(fixed)))
+        if chosen and not query.all("number"):
+            return go_back(request, back, NOTHING_CHOSEN, wrong=True)
+        wanted_act, fixed = act_of(LETTER_ACTS, act), query.fixed(*TIMES)
+        return _preview(request, app, wanted_act, fixed, app.operations.letters.preview(letters_meant(fixed)))
     wanted = letters_meant(query)
     letters = [] if group else app.dead_letters.find(wanted, limit=_A_PAGE + 1, after=query.number("after"))
     groups = app.dead_letters.groups(wanted) if group else []
@@ -98,7 +105,8 @@ def _part(form: Posted, name: str, otherwise: float, most: float) -> float:
 
 def _preview(request: Request, app: Umbel, act: Act, query: Query, selection: LetterSelection, **more: Any) -> Response:
     before = selection.before or selection.upto + 1
-    found = app.dead_letters.find(selection.where, limit=_FEW, after=before)
+    shown = len(query.all("number")) or _FEW
+    found = app.dead_letters.find(selection.where, limit=shown, after=before)
     return render(
         request, "dead_act.html", act=act, query=query, given=_given(query), selection=selection, letters=found, **more
     )

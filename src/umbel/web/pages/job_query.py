@@ -28,14 +28,14 @@ _FIELDS: Final = {
 }
 #: Those that may be told from now on backwards.
 TIMES: Final = ("since", "until")
-JOB_FILTERS: Final = ("state", *_FIELDS, *TIMES)
+JOB_FILTERS: Final = ("id", "state", *_FIELDS, *TIMES)
 
 
 def jobs_meant(query: Query) -> JobFilter:
     """Return the filter. Raises a :exc:`Problem` (422)."""
     given: dict[str, Any] = {field: query.get(name) for name, field in _FIELDS.items()}
     given |= {name: query.moment(name) for name in TIMES}
-    return JobFilter(states=frozenset(map(_state, query.all("state"))), **given)
+    return JobFilter(ids=query.all("id") or None, states=frozenset(map(_state, query.all("state"))), **given)
 
 
 def _state(word: str) -> JobState:

@@ -11,11 +11,11 @@ from starlette.responses import Response
 
 from umbel.monitor.operations import JobSelection
 from umbel.monitor.state_counts import count_states
-from umbel.web.pages.acts import JOB_ACTS, Act, act_of
+from umbel.web.pages.acts import JOB_ACTS, NOTHING_CHOSEN, Act, act_of
 from umbel.web.pages.job_query import JOB_FILTERS, TIMES, jobs_meant
 from umbel.web.pages.posted import Posted, field
 from umbel.web.pages.query import Query
-from umbel.web.render import go_on, render
+from umbel.web.render import go_back, go_on, render
 from umbel.web.signin.people import App, Operator, Viewer
 
 if TYPE_CHECKING:
@@ -29,14 +29,23 @@ _FEW: Final = 10
 
 
 @router.get("/jobs")
-def jobs(request: Request, app: App, by: Viewer, act: Annotated[str | None, Asked(max_length=40)] = None) -> Response:
-    """Show a page of jobs; with ``act`` what would be done to all that fit."""
+def jobs(
+    request: Request,
+    app: App,
+    by: Viewer,
+    act: Annotated[str | None, Asked(max_length=40)] = None,
+    chosen: bool = False,
+    back: Annotated[str, Asked(alias="next", max_length=4000)] = "/jobs",
+) -> Response:
+    """Show a page of jobs; with ``act`` what would be done to all that fit, or with ``chosen`` to those of ``id``."""
     query = Query.of(request.query_params.multi_items(), (*JOB_FILTERS, "before"))
     if not app.settings.history:
         return render(request, "jobs_live.html", queues=app.engine.queues())
     if act is not None:
-        chosen, fixed = act_of(JOB_ACTS, act), query.fixed(*TIMES)
-        return _preview(request, app, chosen, fixed, app.operations.jobs.preview(jobs_meant(fixed)))
+        if chosen and not query.all("id"):
+            return go_back(request, back, NOTHING_CHOSEN, wrong=True)
+        wanted_act, fixed = act_of(JOB_ACTS, act), query.fixed(*TIMES)
+        return _preview(request, app, wanted_act, fixed, app.operations.jobs.preview(jobs_meant(fixed)))
     wanted = jobs_meant(query)
     return render(
         request,
@@ -63,7 +72,8 @@ def act_on_jobs(request: Request, app: App, by: Operator, form: Posted) -> Respo
 
 
 def _preview(request: Request, app: Umbel, act: Act, query: Query, selection: JobSelection, **more: Any) -> Response:
-    found = app.history.jobs.find(selection.where, before=selection.before or selection.upto + 1, limit=_FEW)
+    shown = len(query.all("id")) or _FEW
+    found = app.history.jobs.find(selection.where, before=selection.before or selection.upto + 1, limit=shown)
     return render(
         request, "jobs_act.html", act=act, query=query, given=_given(query), selection=selection, page=found, **more
     )

@@ -13,7 +13,7 @@ _FIELDS: Final = ("task", "queue", "exception", "fingerprint", "release", "owner
 #: What an address says for the two that are known apart.
 _REPLAYING: Final = {"yes": True, "no": False}
 TIMES: Final = ("since", "until")
-LETTER_FILTERS: Final = (*_FIELDS, "replaying", *TIMES)
+LETTER_FILTERS: Final = ("number", *_FIELDS, "replaying", *TIMES)
 
 
 def letters_meant(query: Query) -> LetterFilter:
@@ -23,6 +23,7 @@ def letters_meant(query: Query) -> LetterFilter:
     if replaying is not None and replaying not in _REPLAYING:
         raise wrong(f"replaying is yes or no, and not {replaying!r}.")
     return LetterFilter(
+        numbers=query.numbers("number") or None,
         since=query.moment("since"),
         before=query.moment("until"),
         replaying=None if replaying is None else _REPLAYING[replaying],

@@ -47,11 +47,11 @@ class Query:
     def number(self, name: str) -> int | None:
         """Return the number that a name gives. Raises a :exc:`Problem` (422)."""
         value = self.get(name)
-        if value is None:
-            return None
-        if not (value.isascii() and value.isdigit() and len(value) <= _DIGITS_MOST):
-            raise wrong(f"{name} is a number, and not {value!r}.")
-        return int(value)
+        return None if value is None else _number(name, value)
+
+    def numbers(self, name: str) -> tuple[int, ...]:
+        """Return all numbers that a name gives. Raises a :exc:`Problem` (422)."""
+        return tuple(_number(name, value) for value in self.all(name))
 
     def moment(self, name: str) -> float | None:
         """Return the time that a name gives, in unix seconds; ``2h`` is two hours ago. Raises a :exc:`Problem`."""
@@ -67,6 +67,12 @@ class Query:
 def wrong(detail: str) -> Problem:
     """Return what is said of an address that asks for what cannot be: nothing is shown rather than something else."""
     return Problem(422, "wrong-filter", detail)
+
+
+def _number(name: str, value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= _DIGITS_MOST):
+        raise wrong(f"{name} is a number, and not {value!r}.")
+    return int(value)
 
 
 def _moment(name: str, value: str) -> float:

@@ -184,6 +184,56 @@ def test_what_is_done_to_all_is_what_was_previewed_step_by_step(ann: Visitor, mo
     assert app.status(late).state is JobState.SCHEDULED
 
 
+def ticked(answer: httpx.Response) -> list[str]:
+    """What could be chosen on a page."""
+    return re.findall(r'<input type="checkbox" form="chosen" name="(?:id|number)" value="([^"]+)"', answer.text)
+
+
+def test_those_that_are_ticked_are_previewed_and_acted_on_alone(ann: Visitor, vic: Visitor) -> None:
+    app = app_of(ann)
+    ids = scheduled(app, 4)
+    assert ticked(ann.get("/jobs?task=shop.later")) == ids[::-1]
+    path = f"/jobs?chosen=true&next=%2Fjobs&id={ids[0]}&id={ids[2]}&id=nobody&act=cancel"
+    preview = ann.get(path)
+    assert "2 jobs are chosen" in text_of(preview)
+    assert shown(preview.text) == [ids[2], ids[0]]
+    done = ann.submit(path, "/jobs", {**fields_of(preview), "id": [ids[0], ids[2], "nobody"]})
+    assert done.status_code == 303
+    assert "chosen: 3" in text_of(ann.get(done.headers["location"])), "what became of them"
+    found = [app.status(one).state for one in ids]
+    assert found == [JobState.CANCELLED, JobState.SCHEDULED, JobState.CANCELLED, JobState.SCHEDULED]
+    entry = app.history.audit.find().entries[0]
+    assert entry.action == "jobs.cancel"
+    assert ids[0] in str(entry.detail)
+    other = ann.submit(path, "/jobs", {**fields_of(preview), "id": ids[1]})
+    assert other.status_code == 409, "not others than those that were previewed"
+    assert ticked(vic.get("/jobs")) == []
+
+
+def test_letters_that_are_ticked_are_dropped_and_no_others(ann: Visitor) -> None:
+    app = app_of(ann)
+    for name in ("one", "two", "three"):
+        bury(app, name)
+    three, _, one = ticked(ann.get("/dead"))
+    path = f"/dead?chosen=true&number={one}&number={three}&act=drop"
+    bury(app, "three", "ValueError: again")
+    preview = ann.get(path)
+    assert "1 dead letter is chosen" in text_of(preview), "that one has died anew"
+    done = ann.submit(path, "/dead", {**fields_of(preview), "number": [one, three]})
+    assert done.status_code == 303
+    assert {letter.key for letter in app.dead_letters.find()} == {"two", "three"}
+
+
+@pytest.mark.parametrize(
+    ("path", "act", "back"), [("/jobs", "retry", "/jobs?state=failed"), ("/dead", "drop", "/dead?task=shop.add")]
+)
+def test_who_ticks_nothing_does_nothing(ann: Visitor, path: str, act: str, back: str) -> None:
+    record(app_of(ann), 2)
+    answer = ann.client.get(path, params={"chosen": "true", "act": act, "next": back})
+    assert (answer.status_code, answer.headers["location"]) == (303, back)
+    assert "Nothing was chosen" in text_of(ann.get(back))
+
+
 def test_a_preview_of_something_else_does_nothing(ann: Visitor) -> None:
     app = app_of(ann)
     names = record(app, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,12 @@ class Visitor:
     def get(self, path: str, **headers: str) -> httpx.Response:
         return self.client.get(path, headers={"accept": "text/html", "sec-fetch-site": "none", **headers})
 
-    def submit(self, page: str, action: str, data: dict[str, str] | None = None, **headers: str) -> httpx.Response:
+    def submit(self, page: str, action: str, data: Mapping[str, Any] | None = None, **headers: str) -> httpx.Response:
         """Send a form of ``page`` as a browser does."""
         form = {"csrf_token": csrf_of(self.get(page)), **(data or {})}
         return self.send(action, form, **headers)
 
-    def send(self, action: str, form: dict[str, str], **headers: str) -> httpx.Response:
+    def send(self, action: str, form: Mapping[str, Any], **headers: str) -> httpx.Response:
         said = {"origin": self.address, "sec-fetch-site": "same-origin", **headers}
         return self.client.post(action, data=form, headers={name: text for name, text in said.items() if text})
 
