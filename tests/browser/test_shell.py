@@ -118,7 +118,7 @@ def test_c44_by_keyboard_alone(come: Visit) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Audit log")).to_be_visible()
     visitor.check()
-    to(page, page.get_by_role("button", name="Sign out"))
+    to(page, page.get_by_role("button", name="Sign out", exact=True))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Sign in to shop")).to_be_visible()
     visitor.check()
@@ -145,7 +145,7 @@ def test_c44_without_scripts(come: Visit) -> None:
     page.get_by_role("link", name="Audit log").click()
     expect(page.locator("#entries tbody tr").first).to_contain_text("session.begin")
     expect(page.get_by_role("button", name="Pause")).to_be_hidden()
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out everywhere").click()
     expect(page.get_by_role("heading", name="Sign in to shop")).to_be_visible()
 
 
