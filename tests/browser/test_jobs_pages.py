@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.site import Site
 from tests.browser.visitor import LOOKS, Look, Visitor
+from tests.integration.monitor.events import Recorder, queued
 from tests.integration.worker.plant import until
 from umbel import JobState
 
@@ -199,6 +201,20 @@ def test_all_that_fit_are_previewed_and_cancelled(visit: Visit, dashboard: Site)
     expect(page).to_have_url(re.compile("task=shop.report"))
     assert {dashboard.app.status(job).state for job in jobs} == {JobState.CANCELLED}
     assert dashboard.app.status(late).state is JobState.SCHEDULED
+
+
+def test_a_lost_job_is_put_back(visit: Visit, dashboard: Site) -> None:
+    """Its message is gone, as after a store that lost its memory, and the history alone knows of it."""
+    Recorder(dashboard.history, "a store of yesterday").tell(
+        queued("lost-and-found", time.time() - 3600, queue="celery", task="shop.thumbnail", args=["mulberry.png"])
+    )
+    page = visit().go("jobs/lost-and-found")
+    expect(page.locator("#whereabouts")).to_contain_text("lost")
+    page.get_by_role("button", name="Put it back").click()
+    expect(page.get_by_role("status").filter(has_text="was put back")).to_be_visible()
+    dashboard.recorded("lost-and-found", JobState.SUCCEEDED)
+    expect(page.locator("#whereabouts")).to_contain_text("succeeded")
+    expect(page.get_by_role("button", name="Put it back")).to_have_count(0)
 
 
 def test_jobs_are_ticked_and_cancelled_by_keyboard(visit: Visit, dashboard: Site) -> None:

@@ -42,6 +42,8 @@ __all__ = ("PutBack", "WhereIs")
 _T = TypeVar("_T")
 #: What was heard of so lately is no loss.
 _LOST_SECONDS: Final = 60.0
+#: So many events that are not in the history yet are looked through.
+_UNREAD_MOST: Final = 10_000
 #: Out of so many seconds a queue's pace is known.
 _PACE_SECONDS: Final = 300
 
@@ -175,7 +177,7 @@ class WhereIs:
         return self._noted(facts, "The history", lambda: self._lost(facts))
 
     def _lost(self, facts: Facts) -> Facts:
-        if self.history is None or facts.row is None or not self._is_told(self.history):
+        if self.history is None or facts.row is None or not self._is_told(self.history, facts.job_id):
             return facts
         # What was told until then is written now.
         row = self.history.jobs.job(facts.job_id).job
@@ -185,11 +187,16 @@ class WhereIs:
         lost = quiet and row.message_at is not None and not row.state.finished
         return replace(facts, row=row, lost=lost, notes=(*facts.notes, *self._doubts()))
 
-    def _is_told(self, history: History) -> bool:
-        """Whether all that the store has told is in the history."""
+    def _is_told(self, history: History, job_id: str) -> bool:
+        """Whether all that the store has told of a job is in the history: of others there is always more to come."""
         events = self._app.engine.events
         position = history.cursor(events.identity())
-        return position is not None and events.is_kept() and events.read(1, position) is None
+        if position is None or not events.is_kept():
+            return False
+        unread = events.read(_UNREAD_MOST, position)
+        if unread is None:
+            return True
+        return len(unread.events) < _UNREAD_MOST and not any(one.tells_of(job_id) for one in unread.events)
 
     def _doubts(self) -> tuple[str, ...]:
         missing = self._app.engine.events.lost()

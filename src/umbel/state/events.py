@@ -58,6 +58,10 @@ class Queued(Struct, frozen=True, gc=False):
     #: Kombu's envelope as JSON text.
     payload: str
 
+    def tells_of(self, task_id: str) -> bool:
+        """Whether it is about this job."""
+        return self.task_id == task_id
+
 
 class Line(Struct, frozen=True, array_like=True, gc=False):
     """What a job has logged at ``at``, in unix seconds; ``level`` is ``PRINT`` for what it has printed."""
@@ -108,6 +112,10 @@ class Ends(Struct, frozen=True, array_like=True):
     worker: str
     release: str | None
     ends: list[Ended | None]
+
+    def tells_of(self, task_id: str) -> bool:
+        """Whether it is about this job, among others."""
+        return any(one is not None and one.task_id == task_id for one in self.ends)
 
 
 Event: TypeAlias = Queued | Ends

@@ -75,6 +75,28 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     made.close()
 
 
+def test_a_lost_job_is_known_while_others_are_told_of(shop: Shop) -> None:
+    """Where there are always jobs there is always something that is not in the history yet."""
+    lost = shop.lose()
+    shop.app.send_task("shop.add", (3, 4), task_id="another")
+    assert shop.app.where.find(lost).place is Place.LOST
+    assert shop.app.where.put_back(lost).queued
+
+
+@pytest.mark.parametrize("how", ["ended", "too many"])
+def test_a_job_of_which_more_is_told_is_not_lost(shop: Shop, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    lost = shop.lose()
+    shop.app.send_task("shop.add", (3, 4), task_id="another" if how == "too many" else lost)
+    shop.engine.purge(QUEUE)
+    if how == "too many":
+        monkeypatch.setattr(where_module, "_UNREAD_MOST", 1)
+    assert shop.app.where.find(lost).code == "lost_sight"
+    shop.record()
+    monkeypatch.undo()
+    monkeypatch.setattr(where_module, "_LOST_SECONDS", 0.0)
+    assert shop.app.where.find(lost).place is Place.LOST
+
+
 def test_a_lost_job_is_put_back_once(shop: Shop) -> None:
     lost = shop.app.where.find(shop.lose())
     assert (lost.place, lost.task, lost.queue, lost.can_put_back) == (Place.LOST, "shop.add", QUEUE, True)
@@ -158,14 +180,6 @@ def test_what_was_heard_of_lately_is_not_lost(shop: Shop, monkeypatch: pytest.Mo
     shop.lose()
     assert shop.app.where.find("a").code == "lost_sight"
     assert not shop.app.where.put_back("a").queued
-
-
-def test_while_something_is_told_that_is_not_written_nothing_is_lost(shop: Shop) -> None:
-    shop.lose()
-    shop.app.send_task("shop.add", (1, 2), task_id="b", queue="other")
-    assert shop.app.where.find("a").code == "lost_sight"
-    shop.record()
-    assert shop.app.where.find("a").place is Place.LOST
 
 
 def test_a_worker_that_does_not_answer_may_have_it(shop: Shop) -> None:
