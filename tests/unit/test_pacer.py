@@ -106,12 +106,28 @@ def test_what_cannot_be_looked_after_keeps_no_limit_from_being_enforced(caplog: 
 
     stopped = threading.Event()
     job = SimpleNamespace(overdue=1.0, hard=0.5, soft=None, stopped_at=None, request=None, terminate=stopped.set)
-    pool: Any = SimpleNamespace(running=lambda: [job], completed=0, waiting=0, on_look=look)
+    pool: Any = SimpleNamespace(running=lambda: [job], runs=bool, completed=0, waiting=0, on_look=look)
     watchman = Watchman(pool)
     watchman.wake()
     assert stopped.wait(PATIENCE), "the job is stopped at its limit"
     watchman.stop()
     assert "could not be looked after" in caplog.text
+
+
+def test_c35_a_job_that_ends_while_another_is_stopped_is_not_stopped_too() -> None:
+    """A handler that the application has for the other's end takes so long; for this one two ends would be told."""
+    told: list[str] = []
+
+    def job(name: str) -> Any:
+        request = SimpleNamespace(on_timeout=lambda soft, limit: (told.append(name), running.clear()))
+        return SimpleNamespace(overdue=1.0, hard=0.5, soft=None, stopped_at=None, request=request, terminate=list)
+
+    running = [job("first"), job("second")]
+    pool: Any = SimpleNamespace(runs=lambda one: one in running)
+    watchman = Watchman(pool)
+    for one in running.copy():
+        watchman._look(one)
+    assert told == ["first"]
 
 
 def test_a_burst_of_jobs_that_wait_for_each_other_runs_side_by_side() -> None:

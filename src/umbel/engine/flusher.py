@@ -74,8 +74,9 @@ class Flusher:
         """Write ``entry`` soon. Never blocks."""
         for record in entry.records:
             self._notes.pop(record.task_id, None)
-        self._idle.clear()
+        # In this order: the thread looks for entries when it has said that there are none.
         self._entries.append(entry)
+        self._idle.clear()
         self._ring()
 
     def note(
@@ -146,7 +147,7 @@ class Flusher:
             self._wake.wait(self._patience())
             self._wake.clear()
             batch = self._take()
-            hurried, self._hurried = self._hurried or self._stopping, False
+            hurried = self._stopping or self._is_hurried()
             # What a body has just said or done with waits for the entry that follows.
             if self.holdings.concludes and (batch or hurried):
                 # All that these entries are about: it was said before they were handed over.
@@ -159,6 +160,13 @@ class Flusher:
             if not batch and self._stopping and not self._entries:
                 self._idle.set()
                 return
+
+    def _is_hurried(self) -> bool:
+        # Only what was seen is taken back: who asks for it meanwhile is heard at the next turn.
+        hurried = self._hurried
+        if hurried:
+            self._hurried = False
+        return hurried
 
     def _patience(self) -> float | None:
         if self._entries or self._stopping:

@@ -84,7 +84,8 @@ class Watchman:
 
     def _look(self, job: Job) -> None:
         ran = job.overdue
-        if ran is None:
+        if ran is None or not self._pool.runs(job):
+            # It has ended while others were stopped: a handler of theirs may take its time.
             return
         if job.stopped_at is not None:
             if time.monotonic() - job.stopped_at > _STOP_SECONDS:

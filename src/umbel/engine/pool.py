@@ -368,6 +368,10 @@ class TaskPool(BasePool):
         with self._lock:
             return list(self._running)
 
+    def runs(self, job: Job) -> bool:
+        """Whether ``job`` has not ended yet."""
+        return job in self._running
+
     def _interrupt(self, job: Job) -> None:
         if job.request is not None:
             job.request.interrupt()

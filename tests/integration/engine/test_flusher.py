@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -233,3 +234,65 @@ def test_stopping_writes_what_is_there(flusher: Flusher, gate: Gate) -> None:
     flusher.stop(DEADLINE)
     assert [entry.seq for entry in gate.written] == list(range(2500))
     assert max(map(len, gate.batches)) <= 1000
+
+
+class SlowToAppend(deque[Settled]):
+    """The thread that settles looks once more before an entry is there."""
+
+    def __init__(self, flusher: Flusher) -> None:
+        super().__init__()
+        self._flusher = flusher
+
+    def append(self, entry: Settled) -> None:
+        self._flusher._wake.set()
+        assert self._flusher._idle.wait(DEADLINE)
+        super().append(entry)
+
+
+def test_c17_what_is_submitted_as_the_thread_finds_nothing_is_waited_for(flusher: Flusher, gate: Gate) -> None:
+    """A suspect begins when all else is written; what is not yet would run again after its crash."""
+    flusher.submit(Settled(1, "ack"))
+    assert flusher.drain(DEADLINE)
+    gate.open.clear()
+    flusher._entries = SlowToAppend(flusher)
+    flusher.submit(Settled(2, "ack"))
+    assert not flusher.drain(0.05)
+    gate.open.set()
+    assert flusher.drain(DEADLINE)
+    assert [entry.seq for entry in gate.written] == [1, 2]
+
+
+class Overtaken(Flusher):
+    """Somebody is in a hurry just when the thread has seen that nobody is."""
+
+    meanwhile: Callable[[], None] | None = None
+    _said = False
+
+    @property
+    def _hurried(self) -> bool:
+        said, meanwhile = self._said, self.meanwhile
+        if not said and meanwhile is not None:
+            self.meanwhile = None
+            meanwhile()
+        return said
+
+    @_hurried.setter
+    def _hurried(self, said: bool) -> None:
+        self._said = said
+
+
+def test_c32_what_is_to_go_back_at_once_is_never_overlooked(gate: Gate) -> None:
+    freed = threading.Event()
+    flusher = Overtaken(gate)  # type: ignore[arg-type]
+    flusher.holdings.claims = SimpleNamespace(give_back=lambda held: freed.set())
+
+    def meanwhile() -> None:
+        flusher.holdings.leave("a slot")
+        flusher.hurry()
+
+    flusher.meanwhile = meanwhile
+    flusher._ring()
+    try:
+        assert freed.wait(DEADLINE)
+    finally:
+        flusher.stop()
