@@ -81,6 +81,9 @@ def _failure(error: Exception) -> Failure:
         return Failure(str(error), EX_USAGE)
     if isinstance(error, UmbelError):
         return Failure(str(error))
+    if isinstance(error.__cause__, StoreError):
+        # What Kombu has wrapped says already what to do.
+        return _failure(error.__cause__)
     if _is_unavailable(error):
         return Failure(f"The broker cannot be reached: {summary(error)}.", EX_UNAVAILABLE)
     return Failure(f"Unexpected {summary(error)}. --debug shows the traceback.")

@@ -123,6 +123,7 @@ class Supervisor:
             "The supervisor cannot look after its processes' jobs",
             "The supervisor looks after its processes' jobs again",
         )
+        self._unanswered = False
         self._next_check = time.monotonic() + _CHECK_SECONDS
 
     # -- the loop ---------------------------------------------------------------------------------------------
@@ -181,9 +182,13 @@ class Supervisor:
             self._hand_over()
         if time.monotonic() >= self._next_check:
             self._next_check = time.monotonic() + _CHECK_SECONDS
+            self._unanswered = False
             self._renew()
             self._look_for_suspects()
             self._look_for_overdue()
+            # Some of these a store may answer without its server.
+            if not self._unanswered:
+                self._outage.over()
 
     def _start(self, role: str) -> None:
         if time.monotonic() < self._not_before.get(role, 0.0):
@@ -370,12 +375,11 @@ class Supervisor:
         if not is_served(self._url):
             return None
         try:
-            answer = question(open_engine(self._url, **self._engine_options))
+            return question(open_engine(self._url, **self._engine_options))
         except StoreError as error:
+            self._unanswered = True
             self._outage.pause(error)
             return None
-        self._outage.over()
-        return answer
 
 
 def _said(code: int) -> str:

@@ -205,3 +205,10 @@ def _python(cli: Cli, program: str, *arguments: str):  # type: ignore[no-untyped
     return subprocess.run(
         command, cwd=cli.folder, env=cli.environment(), capture_output=True, text=True, timeout=60, check=False
     )
+
+
+def test_a_store_that_is_away_is_said_once(cli: Cli) -> None:
+    cli.write("jobs.py", 'from umbel import Umbel\n\napp = Umbel("shop")\n\n\n@app.task\ndef add(x, y): ...\n')
+    line = last_line(cli, "enqueue", "add", "1", "2", code=69, UMBEL_BROKER_URL="redis://127.0.0.1:1/0")
+    assert line.startswith("Error: redis://127.0.0.1:1/0 cannot be reached (")
+    assert line.endswith("Is the server running, and are host and port right?")

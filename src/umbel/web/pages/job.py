@@ -10,13 +10,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from umbel.errors import JobNotFound
+from umbel.errors import JobNotFound, StoreError
 from umbel.monitor.whereabouts import Place, Whereabouts
 from umbel.web.pages.acting import act
 from umbel.web.pages.job_life import life_of
 from umbel.web.pages.json_text import given_list, given_object, pretty
 from umbel.web.pages.posted import Posted, field
-from umbel.web.pages.recorded import recorded
+from umbel.web.pages.recorded import recorded_now
 from umbel.web.pages.workflow import graph_of
 from umbel.web.problems import Problem
 from umbel.web.render import go_on, render
@@ -25,6 +25,7 @@ from umbel.web.signin.people import App, Operator, Viewer
 if TYPE_CHECKING:
     from umbel.app import Umbel
     from umbel.monitor.actors import Actor
+    from umbel.monitor.history import History
     from umbel.monitor.jobs_view import JobDetails
     from umbel.monitor.operations import Outcome
 
@@ -37,11 +38,12 @@ _PLAIN: Final = ("cancel", "retry", "put_back")
 @router.get("/jobs/{job_id:path}")
 def job(request: Request, job_id: str, app: App, by: Viewer) -> Response:
     """Show one job; of one that is not recorded, or not yet, where it is. Raises :exc:`JobNotFound`."""
-    history = recorded(app)
-    where = app.where.find(job_id)
-    found = _details(app, job_id, where)
+    now = recorded_now(app)
+    history = now.history
+    where = _where(app, job_id, history)
+    found = _details(history, job_id, where)
     if history is None or found is None:
-        return render(request, "job_live.html", job_id=job_id, where=where)
+        return render(request, "job_live.html", job_id=job_id, where=where, trouble=now.trouble)
     args, kwargs = _arguments(found)
     return render(
         request,
@@ -85,9 +87,27 @@ def _rerun(app: Umbel, by: Actor, job_id: str, form: Posted) -> Outcome:
     return app.operations.jobs.rerun(job_id, by=by, args=args, kwargs=kwargs, queue=field(form, "queue") or None)
 
 
-def _details(app: Umbel, job_id: str, where: Whereabouts) -> JobDetails | None:
+def _where(app: Umbel, job_id: str, history: History | None) -> Whereabouts:
+    """Return where a job is; while the store is away what the history knows of it is there all the same."""
+    try:
+        return app.where.find(job_id)
+    except StoreError as error:
+        if history is None or not _is_known(history, job_id):
+            raise
+        text = f"Where it is now cannot be told. {error}"
+        return Whereabouts(id=job_id, place=Place.UNKNOWN, code="unknown", text=text)
+
+
+def _is_known(history: History, job_id: str) -> bool:
+    try:
+        history.jobs.job(job_id)
+    except JobNotFound:
+        return False
+    return True
+
+
+def _details(history: History | None, job_id: str, where: Whereabouts) -> JobDetails | None:
     """Return what the history has of a job; None where it is known without that. Raises :exc:`JobNotFound`."""
-    history = recorded(app)
     try:
         if history is None:
             raise JobNotFound(job_id)

@@ -9,6 +9,7 @@ from fastapi import Query as Asked
 from starlette.requests import Request
 from starlette.responses import Response
 
+from umbel.errors import StoreError
 from umbel.monitor.operations import JobSelection
 from umbel.monitor.state_counts import count_states
 from umbel.web.pages.acts import JOB_ACTS, NOTHING_CHOSEN, Act, act_of
@@ -55,8 +56,16 @@ def jobs(
         counts=count_states(app.history.database, wanted),
         acts=JOB_ACTS,
         tasks=sorted(name for name in app.tasks if not name.startswith("celery.")),
-        queues=sorted(queue.name for queue in app.engine.queues()),
+        queues=_queue_names(app),
     )
+
+
+def _queue_names(app: Umbel) -> list[str]:
+    """Return what may be chosen; nothing while the store is away, which the history does not need."""
+    try:
+        return sorted(queue.name for queue in app.engine.queues())
+    except StoreError:
+        return []
 
 
 @router.post("/jobs")

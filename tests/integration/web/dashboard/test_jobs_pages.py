@@ -309,9 +309,9 @@ def test_the_first_page_is_read_once_for_all_who_look(ann: Visitor, monkeypatch:
     app = app_of(ann)
     known = app.engine.workers
     monkeypatch.setattr(app.engine, "workers", lambda: reads.append("read") or known())
-    state = ann.site.state.overview
+    (reader,) = ann.site.state.overviews.values()
     monkeypatch.setattr("umbel.monitor.overview.KEPT", 600.0)
-    state._last.clear()
+    reader._last.clear()
     for _ in range(3):
         assert ann.get("/?look=day").status_code == 200
     # Once by the overview, once by its queues.
