@@ -30,9 +30,11 @@ __all__ = ("Command", "Warm")
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _MOST: Final = 1 << 20
 _MODULES: Final = (
-    "umbel.cli",
     "umbel.app",
+    "umbel.engine.channel",
+    "umbel.engine.redis",
     "umbel.monitor.history",
+    "umbel.monitor.where",
 )
 
 
@@ -173,6 +175,7 @@ def _become(wanted: dict[str, Any]) -> None:
 def _main(file: int) -> None:
     for name in _MODULES:
         importlib.import_module(name)
+    assert list(importlib.import_module("umbel.cli").umbel_command.commands.values())
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)

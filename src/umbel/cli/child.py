@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import warnings
@@ -21,10 +22,15 @@ def load_for_console(spec: str) -> Celery:
 
     # 'umbel worker' says it itself, once and in one line.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    return load(spec)
+    app = load(spec)
+    gc.freeze()
+    gc.enable()
+    return app
 
 
 if __name__ == "__main__":
+    # What is imported stays: looking for garbage among it is a tenth of a start.
+    gc.disable()
     from umbel.cli.child import load_for_console as load
     from umbel.engine.child import main
 

@@ -10,7 +10,9 @@
 
 from __future__ import annotations
 
+import importlib
 import traceback
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Final
 
 import click
@@ -19,7 +21,16 @@ from umbel.cli.importing import summary
 from umbel.cli.invocation import Invocation
 from umbel.errors import ConfigurationError, InvalidArguments, StoreError, UmbelError, UnknownName
 
-__all__ = ("EX_CONFIG", "EX_FAILED", "EX_INTERRUPTED", "EX_UNAVAILABLE", "EX_USAGE", "Failure", "UmbelGroup")
+__all__ = (
+    "EX_CONFIG",
+    "EX_FAILED",
+    "EX_INTERRUPTED",
+    "EX_UNAVAILABLE",
+    "EX_USAGE",
+    "Commands",
+    "Failure",
+    "UmbelGroup",
+)
 
 EX_FAILED: Final = 1
 EX_USAGE: Final = 2
@@ -35,6 +46,34 @@ class Failure(click.ClickException):
         super().__init__(message)
         # click declares it a class variable, and reads it from the instance.
         vars(self)["exit_code"] = exit_code
+
+
+class Commands(MutableMapping[str, click.Command]):
+    """Commands by their names, each imported when it is asked for: one command must not cost what all of them do."""
+
+    def __init__(self, modules: Mapping[str, str]) -> None:
+        self._modules = dict(modules)
+        self._loaded: dict[str, click.Command] = {}
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._loaded:
+            command: click.Command = getattr(importlib.import_module(self._modules[name]), name)
+            self._loaded[name] = command
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._modules[name] = command.__module__
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._modules[name]
+        self._loaded.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
 
 
 class UmbelGroup(click.Group):

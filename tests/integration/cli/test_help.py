@@ -89,9 +89,39 @@ def test_version(cli: Cli) -> None:
     assert re.fullmatch(r"umbel \d+\.\d+\.\d+\S*", cli.ok("--version"))
 
 
+def imported(code: str) -> set[str]:
+    """Return the modules that a new Python has imported when it has run ``code``."""
+    code += "; import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    return set(done.stdout.split())
+
+
+HEAVY = {"celery.app.base", "kombu.transport", "rich.console", "fastapi", "uvicorn", "pydantic", "sqlalchemy"}
+
+
 def test_the_command_line_imports_nothing_heavy() -> None:
     """Looking at help, or supervising, must not cost what Celery, rich and FastAPI cost."""
-    heavy = "{'celery.app.base', 'kombu.transport', 'rich.console', 'fastapi', 'uvicorn', 'pydantic', 'sqlalchemy'}"
-    code = f"import sys, umbel.cli; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.strip() == "[]"
+    found = imported("from umbel.cli import umbel_command; list(umbel_command.commands.values())")
+    assert found & HEAVY == set()
+    assert "umbel.cli.worker" in found
+
+
+def test_a_command_imports_no_other() -> None:
+    found = imported("from umbel.cli import umbel_command; umbel_command.commands['status']")
+    modules = {f"umbel.cli.{name}" for name in TOP}
+    assert found & modules == {"umbel.cli.status"}
+    assert len([name for name in found if name.startswith("umbel")]) < 25
+
+
+def test_a_worker_process_imports_no_command() -> None:
+    found = imported("import umbel.cli.child, umbel.cli.find_app, umbel.cli.importing")
+    assert "click" not in found
+    assert {name for name in found if name.startswith("umbel.cli")} <= {
+        "umbel.cli", "umbel.cli.child", "umbel.cli.find_app", "umbel.cli.importing", "umbel.cli.source"
+    }  # fmt: skip
+
+
+def test_a_worker_process_looks_for_garbage_once_its_application_is_there(shop: Cli) -> None:
+    code = "import gc; gc.disable(); from umbel.cli.child import load_for_console as load; load('jobs:jobs')"
+    code += "; assert gc.isenabled() and gc.get_freeze_count() > 10_000"
+    subprocess.run([sys.executable, "-c", code], cwd=shop.folder, timeout=60, check=True)
