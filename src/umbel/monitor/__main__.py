@@ -26,8 +26,10 @@ from umbel.errors import (
     StoreUnreachable,
     UmbelError,
 )
+from umbel.jobs.dead_letters import DeadLetters
 from umbel.monitor.alerts.alerter import Alerter
 from umbel.monitor.alerts.plan import Plan
+from umbel.monitor.canary_keeper import CanaryKeeper
 from umbel.monitor.history import History
 from umbel.monitor.recorder import Recorder
 from umbel.monitor.retention import usual
@@ -75,7 +77,11 @@ def _record(told: dict[str, Any], stop: threading.Event) -> None:
     history = History(place["url"])
     recorder = Recorder(engine, history, kept)
     try:
-        with _alerting(told.get("alerts"), engine, history, recorder, stop):
+        keeper = CanaryKeeper(DeadLetters(lambda: engine), history, engine.events.identity)
+        with (
+            _alerting(told.get("alerts"), engine, history, recorder, stop),
+            keeper.running(stop, leads=lambda: recorder.leads),
+        ):
             recorder.run(stop)
     finally:
         with contextlib.suppress(StoreError):

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, MetaData, SmallInteger, Table, Text
 from sqlalchemy.schema import PrimaryKeyConstraint, UniqueConstraint
 
 __all__ = (
     "ATTEMPTS",
     "AUDIT",
+    "CANARIES",
     "CURSORS",
     "ENDED_SESSIONS",
     "INCIDENTS",
@@ -215,6 +216,32 @@ AUDIT: Final = Table(
     Column("outcome", Text, nullable=False),
 )
 Index("umbel_audit_at", AUDIT.c.at)
+
+#: Replays with care, and how far each is: whoever finds one that nobody goes on with goes on.
+CANARIES: Final = Table(
+    "umbel_canaries",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    # The name of the store whose letters those are.
+    Column("store", Text, nullable=False),
+    Column("began", Double, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("via", Text, nullable=False),
+    # The filter in words, and how many fitted.
+    Column("words", Text, nullable=False),
+    Column("previewed", Integer, nullable=False),
+    # JSON: umbel.jobs.canary.CanaryPlan.
+    Column("plan", Text, nullable=False),
+    Column("stop", Boolean, nullable=False),
+    # Who goes on with it, and when that was heard of last.
+    Column("runner", Text, nullable=False),
+    Column("beat", Double, nullable=False),
+    Column("ended", Double),
+    Column("outcome", Text),
+    Column("untouched", Integer),
+)
+Index("umbel_canaries_began", CANARIES.c.began)
 
 #: Which sessions of the dashboard are over before their time: those of a key that began no later than ``at``.
 ENDED_SESSIONS: Final = Table(

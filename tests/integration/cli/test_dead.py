@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
 import pytest
+from sqlalchemy import update
 
 from tests.integration.cli.conftest import Cli, Running, on_terminal, until
+from umbel.monitor.canary_book import CanaryBook
+from umbel.monitor.history import History
+from umbel.monitor.tables import CANARIES
 
 
 @pytest.fixture
@@ -116,6 +121,35 @@ def test_a_canary_stops_and_says_so(failed: Cli) -> None:
     assert "1 replayed: 0 succeeded, 1 failed again, 0 go on" in done.stderr
     assert "Stopped: 1 of 1 replays failed again. 1 dead letter was left alone." in done.stderr
     assert len(listed(failed)) == 2
+
+
+_BEGIN = """
+import os
+from jobs import jobs
+from umbel.engine.letters import LetterFilter
+from umbel.monitor.actors import cli_actor
+letters = jobs.operations.letters
+letters.begin_canary(letters.preview(LetterFilter()), by=cli_actor())
+os._exit(0)
+"""
+
+
+@pytest.mark.slow
+def test_a_canary_outlives_the_process_that_began_it(failed: Cli) -> None:
+    """C36: the recorder of the workers goes on with it."""
+    failed.write("jobs.py", (failed.folder / "jobs.py").read_text().replace("raise ValueError(text)", "return None"))
+    command = [sys.executable, "-c", _BEGIN]
+    subprocess.run(command, cwd=failed.folder, env=failed.environment(), check=True, timeout=60)
+    history = History(f"sqlite:///{failed.folder / '.umbel' / 'history.db'}")
+    # As if its process had been silent for long.
+    history.database.write(lambda connection: connection.execute(update(CANARIES).values(beat=0.0)))
+    start(failed, UMBEL_HISTORY="1")
+    book = CanaryBook(history.database)
+    until(lambda: book.all()[0].end is not None, "its end")
+    assert (book.all()[0].end, book.all()[0].replayed) == ("done", 2)
+    until(lambda: listed(failed) == [], "both have succeeded")
+    until(lambda: history.audit.find().entries[0].action == "letters.canary.end", "its end in the audit log")
+    history.close()
 
 
 def test_a_canary_goes_through(failed: Cli) -> None:

@@ -9,6 +9,9 @@ from tests.integration.worker.plant import until
 from umbel import JobState
 from umbel.engine.letters import LetterFilter
 from umbel.errors import LetterBusy, LetterNotFound, OperationError, UnknownName
+from umbel.jobs.canary import canary_plan
+from umbel.monitor.canary_book import CanaryBook, CanaryRun
+from umbel.monitor.canary_keeper import CanaryKeeper
 from umbel.monitor.operations import LetterSelection
 from umbel.monitor.operations import letters as letter_operations
 
@@ -91,6 +94,45 @@ def test_c36_a_canary_replays_all_and_nothing_that_died_later(stand: Stand) -> N
     assert stand.states()["later"] is JobState.FAILED
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_c36_whoever_takes_a_canary_over_replays_and_counts_each_letter_once(embedded: Stand, kept: bool) -> None:
+    """A keeper dies after each step, with the step kept or a moment before."""
+    app, keys = embedded.app, [f"j{number}" for number in range(30)]
+    embedded.put(*keys)
+    embedded.work(fail=True)
+    history, letters = app.history, app.dead_letters
+    first = CanaryKeeper(letters, history, app.engine.events.identity)
+    run = CanaryRun(id="run", by="ann", where="all", previewed=30, began=1.0)
+    plan = canary_plan(letters)
+    CanaryBook(history.database).add(run, ANN, store=app.engine.events.identity(), plan=plan, runner=first.runner)
+    ran: list[str] = []
+    for _ in range(200):
+        keeper = CanaryKeeper(letters, history, app.engine.events.identity)
+        keeper.take_over(silent=-60.0)
+        if keeper.is_idle:
+            break
+        if kept:
+            keeper.step()
+        else:
+            keeper.step()
+            for held in keeper._held.values():
+                held.walk.go_on()
+        ran += embedded.work()
+    ended = CanaryBook(history.database).get("run")
+    assert ended is not None
+    assert (ended.end, ended.replayed, ended.failed, ended.left) == ("done", 30, 0, 0)
+    ran += embedded.work()
+    assert sorted(ran) == sorted(keys)
+    assert letters.find() == []
+    assert [one.action for one in embedded.audit()] == ["letters.canary.end"]
+    # Who was taken for dead keeps nothing any more.
+    first.hold("run", ANN, plan)
+    first.step()
+    first.step()
+    assert first.is_idle
+    assert CanaryBook(history.database).get("run") == ended
+
+
 def test_canaries_are_bounded_and_stopped(embedded: Stand) -> None:
     embedded.put(*"abc")
     embedded.work(fail=True)
@@ -99,11 +141,12 @@ def test_canaries_are_bounded_and_stopped(embedded: Stand) -> None:
     with pytest.raises(UnknownName):
         embedded.letters.canaries.stop("nobody", by=ANN)
     run = embedded.letters.begin_canary(embedded.letters.preview(ANY), by=ANN)
-    embedded.letters.canaries.stop(run.id, by=ANN)
     until(lambda: embedded.take(), "the first replay")
+    embedded.letters.canaries.stop(run.id, by=ANN)
+    until(lambda: embedded.letters.canaries.get(run.id).end is not None, "the canary to end")
+    ended = embedded.letters.canaries.get(run.id)
+    assert (ended.end, ended.replayed, ended.succeeded, ended.failed) == ("stopped", 1, 0, 0)
     embedded.engine.close_lease()
     embedded.engine.open_lease("w1@here", ["celery"], 100)
     until(lambda: embedded.work(), "the first replay to end")
-    until(lambda: embedded.letters.canaries.get(run.id).end is not None, "the canary to end")
-    assert embedded.letters.canaries.get(run.id).end == "stopped"
     assert len(embedded.app.dead_letters.find()) == 2

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from umbel.jobs.canary import Canary, CanaryStep, canary
-from umbel.monitor.operations.canaries import Canaries, CanaryRun
+from umbel.monitor.operations.canaries import Canaries
 from umbel.monitor.operations.outcomes import Bulk, Outcome, Tally
 from umbel.monitor.operations.selection import LetterSelection
 from umbel.states import JobState
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from umbel.app import Umbel
     from umbel.engine.letters import DeadLetter, LetterFilter
     from umbel.monitor.actors import Actor
+    from umbel.monitor.canary_book import CanaryRun
     from umbel.monitor.operations.desk import Desk
 
 __all__ = ("STEP", "LetterOperations")
@@ -32,7 +33,7 @@ class LetterOperations:
     def __init__(self, app: Umbel, desk: Desk) -> None:
         self._app: Final = app
         self._desk: Final = desk
-        #: Replays with care that were begun in this process.
+        #: Replays with care that go on, or have ended lately.
         self.canaries: Final = Canaries(app, desk)
 
     def preview(self, where: LetterFilter) -> LetterSelection:
@@ -70,8 +71,9 @@ class LetterOperations:
     ) -> CanaryRun:
         """Begin to replay one, then 5 in a hundred, then all, as long as no more than ``failure_rate`` fail again.
 
-        It goes on in this process, which :attr:`canaries` tells of; ``patience``: the seconds that a step's replays may
-        take to end. Raises :exc:`OperationError` when too many are on their way.
+        It goes on in this process, or when that ends in the workers' recorder, and :attr:`canaries` tells of it;
+        ``patience``: the seconds that a step's replays may take to end. Raises :exc:`OperationError` when too many are
+        on their way.
         """
         return self.canaries.begin(selection, by=by, failure_rate=failure_rate, patience=patience)
 

@@ -69,7 +69,7 @@ class LetterDetailShape(Shape):
 
 
 class CanaryShape(Shape):
-    """A replay with care, of the process that answers. Times are unix seconds."""
+    """A replay with care. Times are unix seconds."""
 
     id: str
     by: str
