@@ -9,7 +9,7 @@ from fastapi import Form
 __all__ = ("Mark", "Name", "Rate", "Whole")
 
 #: The name of something.
-Name = Annotated[str, Form(max_length=500)]
+Name = Annotated[str, Form(max_length=500, pattern=r"^[^\x00]*$")]
 #: ``100/m``, a number of slots, or ``none``.
 Rate = Annotated[str, Form(min_length=1, max_length=50)]
 #: What a store has told of how far it was.

@@ -32,6 +32,8 @@ class Query:
         if len(found) > _VALUES_MOST:
             raise wrong(f"There are more than {_VALUES_MOST} filters.")
         for name, value in found:
+            if "\0" in value:
+                raise wrong(f"What is asked for as {name} has a character 0 in it.")
             if len(value) > _VALUE_MOST:
                 raise wrong(f"What is asked for as {name} is longer than {_VALUE_MOST} characters.")
         return cls(found)

@@ -115,6 +115,12 @@ class Entrance:
         scope = {**scope, "state": {**scope.get("state", {}), "actor": None}}
         request = Request(scope, receive)
         path = path_of(scope)
+        if "\0" in path or b"%00" in scope.get("query_string", b""):
+            # No name has one, and no text of PostgreSQL's.
+            await failure(request, Problem(422, "invalid-request", "This address has a character 0 in it."))(
+                scope, receive, send
+            )
+            return
         if not path.startswith("/static/"):
             try:
                 scope["state"]["actor"] = await self._actor(outer)

@@ -223,6 +223,14 @@ def test_what_is_not_there_is_said(ann: Visitor) -> None:
     assert "before: " in text_of(wrong)
 
 
+def test_no_name_has_a_character_0(ann: Visitor) -> None:
+    """PostgreSQL takes none in a text, so it was a 500 there."""
+    for path in ("/jobs/%00", "/tasks/a%00b", "/jobs?text=%00", "/audit?actor=%00", "/autoscale?queue=%00"):
+        assert ann.get(path).status_code == 422, path
+    assert ann.submit("/jobs", "/jobs", {"act": "cancel", "text": "\0"}).status_code == 422
+    assert ann.submit("/workers", "/limits/reset", {"name": "\0"}).status_code == 422
+
+
 def test_bodies_are_bounded(ann: Visitor) -> None:
     answer = ann.send("/theme", {"theme": "dark", "more": "x" * 2_000_000})
     assert answer.status_code == 413
