@@ -53,6 +53,8 @@ def test_queues_and_limits(stand: Stand, api: Api) -> None:
     assert api.post("/bulk/queues/resume", json={"names": ["celery", "nothing"]}).status_code == 404
     assert api.post("/bulk/queues/resume", json={"names": []}).status_code == 422
     assert api.post("/queues/celery/purge", json={"expected": 1}).status_code == 409
+    assert api.post("/queues/celery/purge", json={"expected": 1, "upto": 0}).json()["count"] == 0
+    assert api.get("/queues/celery").json()["mark"] > 0
     assert api.post("/queues/celery/purge", json={"expected": 2}).json()["count"] == 2
     assert api.get("/queues/nothing").status_code == 404
     assert api.put("/limits/shop.add", json={"rate": "5/m"}).status_code == 200

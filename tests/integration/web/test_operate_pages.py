@@ -112,6 +112,13 @@ def test_a_queue_is_purged_by_who_types_its_name_and_of_no_more_than_was_seen(ap
     assert app.engine.names.size("money") == 0
     app.tasks["shop.pay"].delay(4)
     assert "1 were dropped" in browser.post("/queues/money", "/queues/money/purge", expected=1, confirm="money")
+    # The page says up to which message it knows them, and what comes later stays.
+    app.tasks["shop.pay"].delay(5)
+    (mark,) = re.findall(r'name="upto" value="(\d+)"', browser.get("/queues/money"))
+    app.tasks["shop.pay"].delay(6)
+    said = browser.post("/queues/money", "/queues/money/purge", expected=1, upto=mark, confirm="money")
+    assert "1 were dropped" in said
+    assert app.engine.names.size("money") == 1
 
 
 def test_limits_are_changed_and_reset_for_the_whole_fleet(app: Umbel, browser: Browser) -> None:

@@ -68,7 +68,7 @@ def purge(
     app: App,
     by: Operator,
     expected: Whole,
-    upto: Mark | None = None,
+    upto: Mark = None,
     confirm: Name = "",
     everything: Annotated[bool, Form(alias="all")] = False,
 ) -> Response:
