@@ -24,6 +24,8 @@ __all__ = ("Database", "history_address")
 _T = TypeVar("_T")
 _DRIVERS: Final = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 _BUSY_SECONDS: Final = 2.0
+#: For how long a server may take to let us in, unless the URL says connect_timeout.
+_CONNECT_SECONDS: Final = 5
 _BUSY_TRIES: Final = 15
 _WRITES: Final = "umbel_writes"
 _PRAGMAS: Final = (
@@ -83,8 +85,12 @@ class Database:
 
     def _made(self) -> Engine:
         if not self.is_sqlite:
+            # Behind a network that is cut a server answers nothing, for two minutes unless we give up before.
+            patience = {} if "connect_timeout" in self.address.query else {"connect_timeout": _CONNECT_SECONDS}
             try:
-                return create_engine(self.address, pool_pre_ping=True, pool_size=2, max_overflow=8)
+                return create_engine(
+                    self.address, connect_args=patience, pool_pre_ping=True, pool_size=2, max_overflow=8
+                )
             except ModuleNotFoundError as error:
                 name = error.name or "a driver"
                 raise ConfigurationError(f"UMBEL_HISTORY_URL needs {name}: pip install 'umbel[postgres]'.") from error

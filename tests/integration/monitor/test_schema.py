@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect, text
 
-from umbel.errors import StoreTooNew
+from umbel.errors import StoreTooNew, StoreUnreachable
 from umbel.monitor.database import Database, history_address
 from umbel.monitor.history import History
 from umbel.monitor.migrations import HEAD
@@ -85,3 +86,10 @@ def test_a_newer_one_is_refused_and_left_alone(history_url: str) -> None:
     with history.database.reading() as connection:
         assert connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == "9999"
     history.close()
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind a network that is cut. Two seconds is the least that the driver knows."""
+    monkeypatch.setattr("umbel.monitor.database._CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(StoreUnreachable, match="timeout"):
+        History(f"postgresql://ann@127.0.0.1:{silent.getsockname()[1]}/history")
