@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from umbel.engine import pacer
+from umbel.engine import limits, pacer
 from umbel.engine.job import Job
 from umbel.engine.limits import Watchman
 from umbel.engine.pacer import Pacer
@@ -128,6 +128,27 @@ def test_c35_a_job_that_ends_while_another_is_stopped_is_not_stopped_too() -> No
     for one in running.copy():
         watchman._look(one)
     assert told == ["first"]
+
+
+def test_c35_a_watchman_that_two_wake_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two would stop each job twice."""
+    watchman = Watchman(SimpleNamespace())  # type: ignore[arg-type]
+    watchman._awake = SimpleNamespace(is_set=lambda: False, set=list)  # type: ignore[assignment]
+    other = threading.Thread(target=watchman.wake)
+    made: list[object] = []
+
+    def thread(**_: Any) -> Any:
+        made.append(object())
+        if other.ident is None:
+            other.start()
+            # It may go on only when there is one.
+            other.join(0.1)
+        return SimpleNamespace(start=list)
+
+    monkeypatch.setattr(limits, "threading", SimpleNamespace(Thread=thread))
+    watchman.wake()
+    other.join()
+    assert len(made) == 1
 
 
 def test_a_burst_of_jobs_that_wait_for_each_other_runs_side_by_side() -> None:

@@ -37,15 +37,18 @@ class Watchman:
         self._awake = threading.Event()
         self._stopped = False
         self._thread: threading.Thread | None = None
+        self._start_lock = threading.Lock()
         self._condemned = False
 
     def wake(self) -> None:
         """Look after the jobs, now that there are some."""
         if not self._awake.is_set():
             self._awake.set()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="umbel-limits", daemon=True)
-                self._thread.start()
+            with self._start_lock:
+                # Two of them would stop each job twice.
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._watch, name="umbel-limits", daemon=True)
+                    self._thread.start()
 
     def stop(self) -> None:
         """End the thread."""

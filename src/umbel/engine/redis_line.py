@@ -93,7 +93,11 @@ class Lines:
 
     def close(self) -> None:
         """Close all lines that are free."""
-        while self._free:
-            line = self._free.pop()
+        while True:
+            try:
+                line = self._free.pop()
+            except IndexError:
+                # Not looked for first: another thread may take the last one.
+                return
             line.connection.disconnect()
             self._pool.release(line.connection)

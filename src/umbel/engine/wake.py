@@ -11,6 +11,7 @@ import contextlib
 import mmap
 import os
 import selectors
+import threading
 import time
 from pathlib import Path
 from typing import Final
@@ -105,11 +106,24 @@ class Waker:
         self._bells: dict[str, _Bell] = {}
         self._listed = 0.0
         self._stamp = -1
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
 
     def ring(self) -> None:
         """Wake every waiting listener but this process's own."""
         if not _HAS_FIFO:
             return
+        with self._turn():
+            self._ring()
+
+    def _turn(self) -> threading.Lock:
+        if self._pid != os.getpid():
+            # Another thread may have had it when this process was forked.
+            self._pid, self._lock = os.getpid(), threading.Lock()
+        return self._lock
+
+    def _ring(self) -> None:
+        # One at a time: what one closes another must not write to, for the descriptor may be another file's by then.
         now = time.monotonic()
         if now - self._listed > self.LISTING_FOR:
             self._listed = now
@@ -153,5 +167,6 @@ class Waker:
 
     def close(self) -> None:
         """Close every FIFO."""
-        while self._bells:
-            self._bells.popitem()[1].close()
+        with self._turn():
+            while self._bells:
+                self._bells.popitem()[1].close()

@@ -71,6 +71,47 @@ def test_ringing_who_is_gone_is_no_error(tmp_path: Path) -> None:
     Waker(tmp_path / "nowhere").ring()
 
 
+class _Gone:
+    """The bell of a process that has ended; while it is rung another thread rings."""
+
+    def __init__(self, waker: Waker) -> None:
+        self.closed = 0
+        self.other = threading.Thread(target=waker.ring)
+
+    def ring(self) -> bool:
+        if self.other.ident is None:
+            self.other.start()
+            # It may go on only when this one is done with it.
+            self.other.join(0.1)
+        return False
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_c1_two_that_ring_at_once_find_a_process_gone_once(tmp_path: Path) -> None:
+    """Their jobs are stored by then: a dispatch that failed here would be made again."""
+    waker = Waker(tmp_path)
+    # Knows the folder as it is.
+    waker.ring()
+    gone = _Gone(waker)
+    waker._bells["gone"] = gone  # type: ignore[assignment]
+    waker.ring()
+    gone.other.join()
+    assert gone.closed == 1
+    waker.close()
+
+
+def test_a_child_that_was_forked_while_somebody_rang_rings_all_the_same(tmp_path: Path) -> None:
+    waker = Waker(tmp_path)
+    waker._pid = 0
+    with waker._lock:
+        child = threading.Thread(target=waker.ring, daemon=True)
+        child.start()
+        child.join(LONG)
+        assert not child.is_alive()
+
+
 def test_thousands_of_rings_do_not_block(tmp_path: Path) -> None:
     """Nobody reads: the pipe fills up, and the writer goes on."""
     lease = Lease(tmp_path)

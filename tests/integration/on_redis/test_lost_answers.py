@@ -8,7 +8,7 @@ import pytest
 from redis import exceptions
 
 from umbel.engine.redis import RedisEngine
-from umbel.engine.redis_line import Line
+from umbel.engine.redis_line import Line, Lines
 from umbel.engine.store import Outgoing, Settled
 from umbel.errors import StoreUnreachable
 from umbel.testing.contract._suite import payload
@@ -83,3 +83,17 @@ def test_c14_a_dispatch_reaches_a_server_that_closed_every_connection_meanwhile(
         client.client_kill_filter(_type="normal", skipme=False)
     assert engine.enqueue([Outgoing(QUEUE, payload("b"), "b")]) == 1
     assert [one.task_id for one in engine.fetch({QUEUE: 0}, 10)] == ["a", "b"]
+
+
+class _TakenMeanwhile(list[Line]):
+    """Another thread takes the last one as soon as somebody has seen that there is one."""
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_c18_who_closes_lines_that_others_take_hears_of_the_lost_server_alone() -> None:
+    """Any other error would be taken for an end that cannot be stored, and that one dropped."""
+    lines = Lines(None)
+    lines._free = _TakenMeanwhile()  # type: ignore[misc]
+    lines.close()
