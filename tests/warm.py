@@ -1,4 +1,4 @@
-"""Commands of Umbel's in processes that are forked from one that has imported already what commands import.
+"""Commands of Umbel's and Celery's in processes that are forked from one that has imported what commands import.
 
 A command is a process of its own as before, with its folder, environment, streams and exit code, and ends as Python
 ends. Only Celery, SQLAlchemy and what else it needs are not imported once more, which is most of what it costs: seven
@@ -21,6 +21,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -30,12 +32,15 @@ __all__ = ("Command", "Warm")
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _MOST: Final = 1 << 20
 _MODULES: Final = (
+    "celery.bin.celery",
     "umbel.app",
     "umbel.engine.channel",
     "umbel.engine.redis",
     "umbel.monitor.history",
     "umbel.monitor.where",
 )
+#: Warnings that Python does not show, unless it is told to.
+_QUIET: Final = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 
 
 class Command:
@@ -67,28 +72,42 @@ class Warm:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._asking: socket.socket | None = None
+        self._lock = threading.Lock()
 
     def start(
-        self, arguments: list[str], folder: Path, environment: dict[str, str], streams: tuple[int, int, int]
+        self,
+        arguments: list[str],
+        folder: Path,
+        environment: dict[str, str],
+        streams: tuple[int, int, int],
+        module: str = "umbel",
     ) -> Command:
-        """Start ``umbel`` with ``arguments``; ``streams`` are what it reads, writes, and complains into."""
-        asking = self._asking or self._begin()
+        """Start ``python -m module`` with ``arguments``; ``streams`` are what it reads, writes, and complains into."""
+        with self._lock:
+            asking = self._asking or self._begin()
         ours, theirs = socket.socketpair()
-        wanted = {"arguments": arguments, "folder": str(folder), "environment": environment}
+        wanted = {"module": module, "arguments": arguments, "folder": str(folder), "environment": environment}
         with theirs:
             socket.send_fds(asking, [json.dumps(wanted).encode()], [*streams, theirs.fileno()])
         return Command(int(ours.recv(16)), ours)
 
     def run(
-        self, arguments: list[str], folder: Path, environment: dict[str, str], *, text: str = "", seconds: float
+        self,
+        arguments: list[str],
+        folder: Path,
+        environment: dict[str, str],
+        *,
+        module: str = "umbel",
+        text: str = "",
+        seconds: float = 60.0,
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``umbel`` to its end; it reads ``text``."""
+        """Run ``python -m module`` to its end; it reads ``text``."""
         with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             given.write(text)
             given.seek(0)
-            command = self.start(arguments, folder, environment, (given.fileno(), out.fileno(), err.fileno()))
+            command = self.start(arguments, folder, environment, (given.fileno(), out.fileno(), err.fileno()), module)
             code = command.wait(seconds)
-            return subprocess.CompletedProcess(["umbel", *arguments], code, _said(out), _said(err))
+            return subprocess.CompletedProcess([module, *arguments], code, _said(out), _said(err))
 
     def close(self) -> None:
         """End it."""
@@ -168,8 +187,12 @@ def _become(wanted: dict[str, Any]) -> None:
     os.chdir(wanted["folder"])
     os.environ.clear()
     os.environ.update(wanted["environment"])
-    sys.path[0] = wanted["folder"]
-    sys.argv = ["umbel", *wanted["arguments"]]
+    sys.path[:1] = [wanted["folder"], *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.argv = [wanted["module"], *wanted["arguments"]]
+    if os.environ.get("PYTHONWARNINGS") != "error":
+        warnings.resetwarnings()
+        for kind in _QUIET:
+            warnings.simplefilter("ignore", kind)
 
 
 def _main(file: int) -> None:
@@ -185,7 +208,7 @@ def _main(file: int) -> None:
     with socket.socket(fileno=file) as asked:
         wanted = _Forked(asked, woken, {}).serve()
     _become(wanted)
-    runpy.run_module("umbel", run_name="__main__", alter_sys=True)
+    runpy.run_module(wanted["module"], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

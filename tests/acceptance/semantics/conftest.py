@@ -13,6 +13,7 @@ import pytest
 
 from tests.acceptance.semantics.jobs import Jobs
 from tests.acceptance.semantics.worlds import PLANS, World, open_world
+from tests.warm import Warm
 
 _USUAL: Final = ("celery-redis", "umbel", "umbel-prefork", "umbel-redis", "umbel-rabbit")
 
@@ -37,7 +38,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Iterator[World]:
     """A running world, started once for all tests of this process that follow each other in it."""
     plan = PLANS[request.param]
 
@@ -45,7 +46,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         # One node for all tests of this process: it takes seconds to start.
         return str(request.getfixturevalue("rabbit_server").new_url())
 
-    with open_world(plan, tmp_path_factory.mktemp(plan.name), rabbit) as opened:
+    with open_world(plan, tmp_path_factory.mktemp(plan.name), rabbit, warm) as opened:
         yield opened
 
 

@@ -15,8 +15,13 @@ _ROOT = Path(__file__).parents[3]
 
 
 def celery(world: World, *words: str, code: int = 0) -> str:
-    command = [sys.executable, "-m", "celery", "-A", MODULE, *words]
-    done = subprocess.run(command, cwd=_ROOT, env=environment(world), capture_output=True, text=True, timeout=150)
+    arguments, variables = ["-A", MODULE, *words], environment(world)
+    if world.plan.kind == "umbel":
+        done = world.warm.run(arguments, _ROOT, variables, module="celery", seconds=150)
+    else:
+        # Plain Celery's command must know nothing of Umbel.
+        command = [sys.executable, "-m", "celery", *arguments]
+        done = subprocess.run(command, cwd=_ROOT, env=variables, capture_output=True, text=True, timeout=150)
     assert done.returncode == code, done.stderr + done.stdout
     return done.stdout
 

@@ -21,6 +21,7 @@ from tests.acceptance.semantics.application import CONSUMED, make
 from tests.acceptance.semantics.trail import VARIABLE, Trail
 from tests.acceptance.semantics.waiting import DEADLINE, until
 from tests.unix_socket import listens
+from tests.warm import Warm
 
 __all__ = ("MODULE", "PLANS", "Addresses", "Plan", "Worker", "World", "environment", "open_world")
 
@@ -79,6 +80,7 @@ class World:
     addresses: Addresses
     app: Celery
     trail: Trail
+    warm: Warm
 
     @property
     def name(self) -> str:
@@ -155,16 +157,16 @@ class Worker:
 
 
 @contextlib.contextmanager
-def open_world(plan: Plan, folder: Path, rabbit: Callable[[], str]) -> Iterator[World]:
+def open_world(plan: Plan, folder: Path, rabbit: Callable[[], str], warm: Warm) -> Iterator[World]:
     """Start the broker, the application and the worker of a plan, and end them all.
 
-    ``rabbit`` returns the URL of an unused virtual host, where the plan wants one.
+    ``rabbit`` returns the URL of an unused virtual host, where the plan wants one; ``warm`` runs commands.
     """
     with contextlib.ExitStack() as stack:
         addresses = _store(plan, folder, rabbit, stack)
         app = make(plan.kind, addresses.broker, addresses.backend, addresses.state)
         stack.callback(app.close)
-        world = World(plan, folder, addresses, app, Trail(folder / "trail.jsonl"))
+        world = World(plan, folder, addresses, app, Trail(folder / "trail.jsonl"), warm)
         stack.enter_context(world.worker("-E", nodes=plan.nodes))
         yield world
         # results that a failed test still holds must not look for a broker that is gone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from tests.integration.alerts.conftest import SECRET
 from tests.integration.alerts.mailbox import Mailbox
 from tests.integration.worker.plant import until
 from tests.integration.worker.receiver import Receiver
+from tests.warm import Warm
 from umbel.cli import umbel_command
 from umbel.engine.sqlite import SQLiteEngine
 from umbel.engine.store import Outgoing, Settled
@@ -99,7 +101,7 @@ def test_c38_killed_between_telling_and_noting(tmp_path: Path) -> None:
         engine.close()
 
 
-def test_the_command_line(project: Path, receiver: Receiver, box: Mailbox, monkeypatch: Any) -> None:
+def test_the_command_line(project: Path, receiver: Receiver, box: Mailbox, warm: Warm, monkeypatch: Any) -> None:
     (project / "jobs.py").write_text("from umbel import Umbel\njobs = Umbel('shop')\n")
     settings = {
         "UMBEL_HISTORY": "1",
@@ -113,8 +115,7 @@ def test_the_command_line(project: Path, receiver: Receiver, box: Mailbox, monke
         monkeypatch.setenv(name, value)
 
     def umbel(*words: str) -> Any:
-        code = f"import sys; sys.argv = {['umbel', *words]!r}; from umbel.cli import main; main()"
-        return subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, timeout=60)
+        return warm.run(list(words), project, dict(os.environ))
 
     done = umbel("alerts", "test")
     assert done.returncode == 0, done.stderr
