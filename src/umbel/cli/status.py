@@ -45,7 +45,7 @@ def _show(engine: Any, as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "queues": [dataclasses.asdict(queue) for queue in queues],
+                "queues": [_counts(queue) for queue in queues],
                 "workers": [dataclasses.asdict(worker) for worker in workers],
                 "dead": [_letter(letter) for letter in dead],
             }
@@ -54,6 +54,11 @@ def _show(engine: Any, as_json: bool) -> None:
     _print_queues(queues)
     _print_workers(workers)
     _print_dead(dead)
+
+
+def _counts(queue: QueueStatus) -> dict[str, Any]:
+    # Its mark is for who purges it in the same breath.
+    return {name: value for name, value in dataclasses.asdict(queue).items() if name != "mark"}
 
 
 def _letter(letter: DeadLetter) -> dict[str, object]:
