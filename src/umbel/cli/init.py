@@ -40,7 +40,7 @@ _IGNORED: Final = ".umbel/"
 
 _NEXT: Final = """
 Go on:
-  umbel up                      worker, scheduler and status page; Ctrl-C ends them
+  umbel up                      worker, scheduler and dashboard; Ctrl-C ends them
   umbel enqueue add 2 3 --wait  in another terminal: the worker runs it
   umbel call add 2 3            runs it here and now, breakpoints work
   umbel status                  queues, workers, dead letters

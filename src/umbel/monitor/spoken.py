@@ -12,7 +12,13 @@ _STEPS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 
 
 def duration(seconds: float) -> str:
-    """``0.3 s``, ``12 s``, ``5 min``, ``2.5 h``, ``3 d``."""
+    """``1.4 ms``, ``300 ms``, ``12 s``, ``5 min``, ``2.5 h``, ``3 d``."""
+    if 0 < seconds < 0.9995:
+        return f"{seconds * 1000:.1f} ms" if seconds < 0.00995 else f"{seconds * 1000:.0f} ms"
+    return _coarse(seconds)
+
+
+def _coarse(seconds: float) -> str:
     for size, unit in _STEPS:
         if seconds >= size:
             return f"{round(seconds / size, 1):g} {unit}"
@@ -24,7 +30,8 @@ def ago(moment: float | None) -> str:
     if moment is None:
         return ""
     passed = time.time() - moment
-    return f"{duration(passed)} ago" if passed >= 0 else f"in {duration(-passed)}"
+    # How many milliseconds ago something was is wrong when it is read.
+    return f"{_coarse(passed)} ago" if passed >= 0 else f"in {_coarse(-passed)}"
 
 
 def clock(moment: float) -> str:

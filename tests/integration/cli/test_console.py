@@ -59,7 +59,17 @@ def test_a_terminal_gets_a_drawn_table_and_a_pipe_does_not(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.04, "0.0 s"), (3, "3.0 s"), (45, "45 s"), (300, "5 min"), (9000, "2.5 h"), (172_800, "2 d")],
+    [
+        (0.0, "0.0 s"),
+        (0.0014, "1.4 ms"),
+        (0.04, "40 ms"),
+        (0.9996, "1.0 s"),
+        (3, "3.0 s"),
+        (45, "45 s"),
+        (300, "5 min"),
+        (9000, "2.5 h"),
+        (172_800, "2 d"),
+    ],
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
