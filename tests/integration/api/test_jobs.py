@@ -28,6 +28,11 @@ def test_jobs_are_found_by_all_filters(stand: Stand, api: Api) -> None:
     assert ids(api, task="shop.add", queue="celery", release="v1") == ["b", "a"]
     assert ids(api, tag="urgent") == ["c"]
     assert ids(api, text="ValueError") == ["b"]
+    assert ids(api, id=["a", "c", "nobody"]) == ["c", "a"]
+    assert ids(api, id=["a", "c"], tag="urgent", state="queued") == ["c"]
+    (letter,) = api.get("/dead-letters").json()["letters"]
+    assert len(api.get("/dead-letters", params={"number": [letter["id"], 77]}).json()["letters"]) == 1
+    assert api.get("/dead-letters", params={"number": 77}).json()["letters"] == []
     assert ids(api, argument="0") != []
     assert ids(api, since=4e9) == ids(api, until=1) == ids(api, worker="w2@here") == []
     assert ids(api, fingerprint=api.get("/failures").json()[0]["fingerprint"]) == ["b"]

@@ -16,6 +16,7 @@ __all__ = (
     "Moment",
     "Name",
     "NewId",
+    "Number",
     "PageSize",
     "PathId",
     "PathName",
@@ -55,6 +56,8 @@ NewId = Annotated[
 #: A name of a task, a queue, a worker, a tag, a release.
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_TEXT), _Storable]
 Text = Annotated[str, StringConstraints(max_length=200, pattern=_TEXT), _Storable]
+#: That of a death.
+Number = Annotated[int, Field(ge=1, le=2**62)]
 #: Unix seconds.
 Moment = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
 #: What stands for a preview.

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from umbel.engine.letters import LetterFilter
 from umbel.monitor.job_filter import JobFilter
 from umbel.states import JobState
-from umbel.web.api.values import Cursor, Given, Id, Moment, Name, PageSize, Text
+from umbel.web.api.values import Cursor, Given, Id, Moment, Name, Number, PageSize, Text
 
 __all__ = ("JobPageQuery", "JobQuery", "LetterPageQuery", "LetterQuery", "LimitQuery", "MatchQuery")
+
+#: So many may be named at once.
+_CHOSEN_MOST: Final = 100
 
 
 class LimitQuery(Given):
@@ -29,6 +32,7 @@ class MatchQuery(Given):
 class JobQuery(Given):
     """Which jobs: those that fit everything that is given."""
 
+    id: Annotated[list[Id], Field(max_length=_CHOSEN_MOST, description="Any of these.")] = []
     state: Annotated[list[JobState], Field(max_length=len(JobState))] = []
     task: Name | None = None
     queue: Name | None = None
@@ -52,6 +56,7 @@ class JobQuery(Given):
         """Return it as the history takes it."""
         same = ("task", "queue", "tag", "owner", "release", "worker", "fingerprint", "since", "until")
         return JobFilter(
+            ids=tuple(self.id) or None,
             states=frozenset(self.state),
             parent_id=self.parent,
             root_id=self.root,
@@ -73,6 +78,7 @@ class JobPageQuery(JobQuery):
 class LetterQuery(Given):
     """Which dead letters: those that fit everything that is given."""
 
+    number: Annotated[list[Number], Field(max_length=_CHOSEN_MOST, description="Any of these.")] = []
     queue: Name | None = None
     task: Name | None = None
     exception: Annotated[Name | None, Field(description="With its module or without.")] = None
@@ -86,7 +92,8 @@ class LetterQuery(Given):
 
     def filter(self) -> LetterFilter:
         """Return it as the store takes it."""
-        return LetterFilter(**{name: getattr(self, name) for name in LetterQuery.model_fields})
+        same = {name: getattr(self, name) for name in LetterQuery.model_fields if name != "number"}
+        return LetterFilter(numbers=tuple(self.number) or None, **same)
 
 
 class LetterPageQuery(LetterQuery):

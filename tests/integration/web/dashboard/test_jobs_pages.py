@@ -205,6 +205,8 @@ def test_those_that_are_ticked_are_previewed_and_acted_on_alone(ann: Visitor, vi
     entry = app.history.audit.find().entries[0]
     assert entry.action == "jobs.cancel"
     assert ids[0] in str(entry.detail)
+    nowhere = ann.submit(path, "/jobs", {**fields_of(preview), "id": "a\0b"})
+    assert nowhere.status_code == 422
     other = ann.submit(path, "/jobs", {**fields_of(preview), "id": ids[1]})
     assert other.status_code == 409, "not others than those that were previewed"
     assert ticked(vic.get("/jobs")) == []

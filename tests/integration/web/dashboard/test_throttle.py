@@ -54,6 +54,11 @@ def test_c44_who_guesses_waits_and_nobody_else(site: Make, clock: Clock, caplog:
     clock.now += 30
     assert eve.sign_in().status_code == 303
     assert caplog.text.count("Too many") == 1, "once, until all of it is forgiven"
+    clock.now += 3600
+    for number in range(10):
+        assert eve.sign_in(f"guess-number-{number}", f"eve{number}").status_code == 403
+    assert eve.sign_in().status_code == 429, "ten again, and no more for having waited"
+    assert caplog.text.count("Too many") == 2
 
 
 def test_c44_a_name_is_guessed_for_from_many_addresses(site: Make, clock: Clock) -> None:
