@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import contextlib
+import gc
 import os
 import shutil
 import socket
@@ -194,6 +195,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A worker process starts in half the processor time.
     """
+    # What is collected stays to the end: looking for garbage among it is a quarter of collecting, and of each full look
+    # after that.
+    gc.disable()
     # As below, for what is started for a whole module.
     os.environ["UMBEL_HISTORY"] = "0"
     if not hasattr(config, "workerinput"):
@@ -211,6 +215,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist, which tells the scheduler
 def pytest_collection_finish(session: pytest.Session) -> None:
+    gc.freeze()
+    gc.enable()
     if hasattr(session.config, "workerinput"):
         write_down(session.config, session.items)
 
