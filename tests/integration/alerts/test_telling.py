@@ -316,6 +316,7 @@ def test_c38_a_name_that_would_break_a_header_breaks_none(
     alerting(mail=box.url).step()
     assert box.messages[0]["Subject"] == "[shop] no-consumer mail Bcc: x@example.org"
     assert box.messages[0]["Bcc"] is None
+    assert box.messages[0].get_content().startswith("No worker consumes mail Bcc: x@example.org, and one job")
 
 
 def test_one_that_leads_no_more_looks_at_nothing(
