@@ -196,8 +196,9 @@ def pytest_configure(config: pytest.Config) -> None:
     A worker process starts in half the processor time.
     """
     # What is collected stays to the end: looking for garbage among it is a quarter of collecting, and of each full look
-    # after that.
-    gc.disable()
+    # after that. Whoever only distributes tests collects none.
+    if config.getoption("dist", "no") == "no":
+        gc.disable()
     # As below, for what is started for a whole module.
     os.environ["UMBEL_HISTORY"] = "0"
     if not hasattr(config, "workerinput"):
