@@ -221,10 +221,15 @@ def test_jobs_are_ticked_and_cancelled_by_keyboard(visit: Visit, dashboard: Site
     jobs = [dashboard.app.send_task("shop.report", (f"tick{n}",), countdown=86_400).id for n in range(3)]
     for job in jobs:
         dashboard.recorded(job, JobState.SCHEDULED)
-    page = visit().go("jobs?task=shop.report&state=scheduled&since=1h")
+    visitor = visit()
+    page = visitor.go("jobs?task=shop.report&state=scheduled&since=1h")
     for job in reversed(jobs[:2]):
         reach(page, lambda job=job: page.evaluate("() => document.activeElement.value") == job)  # type: ignore[misc]
         page.keyboard.press("Space")
+    visitor.check()
+    page.set_viewport_size({"width": 1100, "height": 420})
+    page.evaluate("() => scrollTo(0, 0)")
+    expect(page.get_by_role("button", name="Cancel: ticked…")).to_be_in_viewport()
     press(page, "Cancel: ticked…")
     expect(page.locator(".sure").first).to_contain_text("2 jobs are chosen")
     press(page, "Cancel 2 jobs")
