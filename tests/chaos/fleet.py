@@ -43,6 +43,8 @@ class Fleet:
             **os.environ,
             "UMBEL_BROKER_URL": broker,
             "CHAOS_MARKS": str(folder),
+            # Each failure is counted by its letter.
+            "UMBEL_DEAD_LETTERS_MOST": "1000000",
             "PYTHONPATH": os.pathsep.join((str(_ROOT), str(_ROOT / "src"))),
             **environment,
         }
