@@ -1,5 +1,6 @@
 """One drain: a worker meets a full queue, and an observer sees the last result stored."""
 
+import os
 import time
 from typing import Any
 
@@ -17,6 +18,8 @@ def drain(here: Site, variant: Variant, jobs: int, more_waits: bool = False, the
     ``then`` is a verb of the client that waits for something more while the worker runs; timed from the first job.
     """
     here.forget()
+    # What filling has left in memory is written to disk now, and not in the middle of what is timed.
+    os.sync()
     with (
         here.watching(jobs, variant, bodies_only=more_waits) as watch,
         metered(here.subject) as meter,
