@@ -54,12 +54,13 @@ async def sign_in(
 ) -> Response:
     """Begin the session of who has a token."""
     doors, name = _doors(request), name.strip()
-    keys = (address_key(request), *([f"name:{name.lower()}"] if name else []))
-    if wait := doors.by_page.wait(*keys):
+    # Not by the name, which anybody may say: that would only keep its owner out.
+    address = address_key(request)
+    if wait := doors.by_page.wait(address):
         return _held(request, next_page(wanted), throttled(wait))
     found = doors.tokens.fingerprint(token.strip())
     if found is None:
-        doors.by_page.failed(*keys)
+        doors.by_page.failed(address)
         logger.warning("Somebody was refused at the sign-in page: %s", _client(request))
         return _page(request, next_page(wanted), "That is not a token of this dashboard.", 403)
     fingerprint, role = found

@@ -5,7 +5,7 @@
         raise throttled(wait)
     throttle.failed("192.0.2.7")
 
-Each key (an address, a name) may fail ``burst`` times at once, and once more every ``least`` seconds after that. Who
+Each key (an address) may fail ``burst`` times at once, and once more every ``least`` seconds after that. Who
 waits is not even listened to, so that a guess that is right is worth nothing then; a success neither costs anything nor
 gives anything back. It is logged once, until all of a key's failures have been forgiven.
 
@@ -49,25 +49,20 @@ class Throttle:
         #: When each key will have all of its failures back, on the monotonic clock, and whether that was logged.
         self._known: Final[OrderedDict[str, tuple[float, bool]]] = OrderedDict()
 
-    def wait(self, *keys: str) -> float:
-        """Return for how many seconds one of these ``keys`` has to wait; 0 for none of them."""
-        now = time.monotonic()
+    def wait(self, key: str) -> float:
+        """Return for how many seconds ``key`` has to wait."""
         with self._lock:
-            return max(0.0, *(self._wait(_cut(key), now) for key in keys))
+            return self._wait(_cut(key), time.monotonic())
 
-    def failed(self, *keys: str) -> None:
-        """Count one failure of each key."""
-        now = time.monotonic()
-        for key in map(_cut, keys):
-            with self._lock:
-                is_new = self._count(key, now)
-            if is_new:
-                logger.warning(
-                    "Too many %s have failed for %r: from now on one is heard every %.0f s.",
-                    self._what,
-                    key,
-                    self._least,
-                )
+    def failed(self, key: str) -> None:
+        """Count one failure of ``key``."""
+        key = _cut(key)
+        with self._lock:
+            is_new = self._count(key, time.monotonic())
+        if is_new:
+            logger.warning(
+                "Too many %s have failed for %r: from now on one is heard every %.0f s.", self._what, key, self._least
+            )
 
     def _count(self, key: str, now: float) -> bool:
         """Count a failure; return whether it is the first one after which this key has to wait."""

@@ -1,4 +1,4 @@
-"""Who guesses waits: failed sign-ins are counted by address and by name (C44)."""
+"""Who guesses waits: failed sign-ins are counted by address (C44)."""
 
 from __future__ import annotations
 
@@ -61,14 +61,12 @@ def test_c44_who_guesses_waits_and_nobody_else(site: Make, clock: Clock, caplog:
     assert caplog.text.count("Too many") == 2
 
 
-def test_c44_a_name_is_guessed_for_from_many_addresses(site: Make, clock: Clock) -> None:
+def test_c44_nobody_keeps_another_person_out(site: Make, clock: Clock) -> None:
     web = site()
-    for number in range(10):
-        assert from_(web, f"192.0.2.{number}").sign_in(f"guess-number-{number}", " Ann ").status_code == 403
-    assert from_(web, "192.0.2.99").sign_in(OPERATOR, "ann").status_code == 429
-    assert from_(web, "192.0.2.99").sign_in(OPERATOR, "bea").status_code == 303
-    nameless = from_(web, "192.0.2.98")
-    assert nameless.sign_in(OPERATOR, "").status_code == 303
+    eve = from_(web, "192.0.2.7")
+    for number in range(11):
+        eve.sign_in(f"guess-number-{number}", "ann")
+    assert from_(web, "192.0.2.8").sign_in(OPERATOR, "ann").status_code == 303
 
 
 def test_c44_tokens_in_headers_are_no_way_around_it(site: Make, clock: Clock) -> None:
