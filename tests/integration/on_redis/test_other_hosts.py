@@ -29,8 +29,10 @@ def far(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     """A process whose files are not ours, as on another host."""
     folder = tmp_path / "elsewhere"
     folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    with Peer(redis_url, QUEUE) as peer:
+    with monkeypatch.context() as there:
+        there.setenv("TMPDIR", str(folder))
+        peer = Peer(redis_url, QUEUE)
+    with peer:
         yield peer
 
 
@@ -38,7 +40,6 @@ def far(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 def engine(redis_url: str, far: Peer, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisEngine]:
     """This host's engine, for which a lease is stale after half a second."""
     monkeypatch.setattr(leases, "LEASE_SECONDS", 0.5)
-    monkeypatch.delenv("TMPDIR")
     engine = RedisEngine(redis_url)
     engine.open_lease("here@test", [QUEUE], 1)
     yield engine

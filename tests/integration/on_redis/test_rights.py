@@ -105,7 +105,8 @@ def test_c14_the_rights_of_the_manual_suffice_for_everything(plant: Plant, serve
     assert "Dropped 1" in umbel(plant, "purge", "celery", "--yes")
     app.engine.sweep()
     plant.send("say", "waits", queue="nobody's")
-    assert set(app.engine.names.waits()) == {"nobody's"}
+    # An answer to a question of ours may have come late.
+    assert {name for name in app.engine.names.waits() if not name.endswith("pidbox")} == {"nobody's"}
     assert app.engine.letters.count() == 0
     assert "Dropped 1" in umbel(plant, "purge", "nobody's", "--yes")
     until(plant.empty, "an empty queue")

@@ -132,7 +132,10 @@ class StateEvents(StateSuite):
         def take() -> None:
             while not ended.is_set():
                 found.extend(names(self.told(7)))
+
+        def have_all() -> bool:
             found.extend(names(self.told()))
+            return len(found) >= 160
 
         writers = [threading.Thread(target=write, args=(worker,)) for worker in range(4)]
         reader = threading.Thread(target=take)
@@ -142,6 +145,8 @@ class StateEvents(StateSuite):
             thread.join()
         ended.set()
         reader.join()
+        # Where somebody else's transaction is still open on the same server, later ones are not read yet.
+        until(have_all, "all events")
         assert sorted(found) == sorted(f"{worker}-{number}" for worker in range(4) for number in range(40))
 
 

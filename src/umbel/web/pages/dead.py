@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter
@@ -14,12 +15,14 @@ from umbel.web.pages.acts import LETTER_ACTS, NOTHING_CHOSEN, Act, act_of
 from umbel.web.pages.letter_query import LETTER_FILTERS, TIMES, letters_meant
 from umbel.web.pages.posted import Posted, field
 from umbel.web.pages.query import Query, wrong
+from umbel.web.pages.recorded import recorded_now
 from umbel.web.render import go_back, go_on, render
 from umbel.web.signin.people import App, Operator, Viewer
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
     from umbel.monitor.actors import Actor
+    from umbel.monitor.canary_book import CanaryRun
 
 __all__ = ("router",)
 
@@ -64,8 +67,13 @@ def dead(
         is_grouped=group,
         groups=groups[:_GROUPS],
         left_out=max(0, len(groups) - _GROUPS),
-        canaries=app.operations.letters.canaries.all(),
+        canaries=_canaries(app),
     )
+
+
+def _canaries(app: Umbel) -> Sequence[CanaryRun]:
+    """Return the replays with care; none while the history, which keeps them, is away: letters are at the store."""
+    return app.operations.letters.canaries.all() if recorded_now(app).trouble is None else ()
 
 
 @router.post("/dead")
