@@ -36,8 +36,9 @@ from umbel.monitor.retention import usual
 
 logger = logging.getLogger("umbel.monitor")
 
-#: Where cores are scarce the history waits, and no job does.
-_NICE: Final = 19
+#: Where cores are scarce jobs come first (:mod:`umbel.monitor.courtesy` says for how long), but the recorder gets a
+#: tenth of a core that others want whole: with nothing at all the log would fill up.
+_NICE: Final = 10
 _EX_UNAVAILABLE: Final = 69
 _EX_CONFIG: Final = 78
 _INPUT: Final = 0
