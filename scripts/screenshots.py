@@ -159,21 +159,26 @@ def live(address: str) -> dict[str, str]:
     letters = until(lambda: jobs.dead_letters.find(limit=1), "there is a dead letter")
     (node, *_) = sorted(one.hostname for one in jobs.engine.workers())
     done = history.jobs.job(workflow.id)
+    return addresses(failed.id, running_job.id, done.job.id, letters[0].task_id, node, batch.id)
+
+
+def addresses(failed: str, running: str, workflow: str, letter: str, node: str, batch: str) -> dict[str, str]:
+    """Return the pages to look at, by name."""
     return {
         "overview": "/?look=day",
         "jobs": "/jobs",
-        "job": f"/jobs/{failed.id}",
-        "job-running": f"/jobs/{running_job.id}",
-        "workflow": f"/jobs/{done.job.id}#workflow-of-it",
+        "job": f"/jobs/{failed}",
+        "job-running": f"/jobs/{running}",
+        "workflow": f"/jobs/{workflow}#workflow-of-it",
         "failures": "/failures",
         "dead": "/dead",
-        "dead-letter": f"/dead/{letters[0].task_id}",
+        "dead-letter": f"/dead/{letter}",
         "queues": "/queues",
         "queue": "/queues/payments",
         "workers": "/workers",
         "worker": f"/workers/{node}",
         "batches": "/batches",
-        "batch": f"/batches/{batch.id}",
+        "batch": f"/batches/{batch}",
         "schedules": "/schedules",
         "tasks": "/tasks",
         "task": "/tasks/shop.charge?span=day",
