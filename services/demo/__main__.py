@@ -80,7 +80,7 @@ def _start(children: Children, folder: Path) -> tuple[str, str]:
     web_port = children.start_listening("web", ["services.demo.web", str(folder / "mailbox.db"), status_page])
     children.environ["EMAIL_PUBLIC_URL"] = web = f"http://127.0.0.1:{web_port}"
     children.start("worker", ["umbel", "worker", "-A", _JOBS])
-    children.start("status-page", ["umbel", "web", "-A", _JOBS, "--port", str(port)])
+    children.start_answering("status-page", ["umbel", "web", "-A", _JOBS, "--port", str(port)], port)
     return web, status_page
 
 

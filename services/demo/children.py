@@ -3,6 +3,7 @@
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -51,6 +52,15 @@ class Children:
         except (queue.Empty, ValueError):
             raise self._failed(name, "did not start") from None
 
+    def start_answering(self, name: str, arguments: Sequence[str], port: int, timeout: float = 60.0) -> None:
+        """Start a process and wait until it listens on ``port``, which it was told among its arguments."""
+        child = self.start(name, arguments)
+        deadline = time.monotonic() + timeout
+        while not _listens(port):
+            if child.poll() is not None or time.monotonic() > deadline:
+                raise self._failed(name, "did not start")
+            time.sleep(0.05)
+
     def check(self) -> None:
         """Raise :class:`ChildFailed` if one of them has ended."""
         for name, child in self._running.items():
@@ -94,6 +104,14 @@ class Children:
         lines = self._log(name).read_text(errors="replace").strip().splitlines()
         said = f"\n  {lines[-1]}" if lines else ""
         return ChildFailed(f"The process '{name}' {what}; its log is {self._log(name)}.{said}")
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def _read(child: _Process, lines: queue.Queue[bytes]) -> None:
