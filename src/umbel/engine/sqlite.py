@@ -30,6 +30,7 @@ from umbel.engine.sqlite_letters import SQLiteLetters
 from umbel.engine.sqlite_moving import SQLiteMoving
 from umbel.engine.sqlite_names import QueueNames
 from umbel.engine.sqlite_primitives import SQLitePrimitives
+from umbel.engine.sqlite_queueing import queue_rows
 from umbel.engine.sqlite_reaper import reap_leases
 from umbel.engine.sqlite_records import store_records
 from umbel.engine.sqlite_settle import settle as settle_entries
@@ -44,7 +45,6 @@ from umbel.engine.store import (
     Stored,
     WorkerStatus,
 )
-from umbel.engine.values import insert_rows
 from umbel.engine.wake import Listener, Waker
 
 __all__ = ("SQLiteEngine",)
@@ -125,7 +125,7 @@ class SQLiteEngine(SQLitePrimitives):
 
     def _push(self, connection: sqlite3.Connection, messages: Sequence[Outgoing]) -> None:
         now = time.time()
-        insert_rows(connection, _SQL["enqueue"], [self._row(connection, one, now) for one in messages])
+        queue_rows(connection, [self._row(connection, one, now) for one in messages])
 
     def _ring_all(self, messages: Sequence[Outgoing] = ()) -> None:
         if any(message.due is not None for message in messages):

@@ -13,16 +13,15 @@ from umbel.engine import sqlite_counters as counters
 from umbel.engine.batches import KEPT_SECONDS, OPEN_SECONDS, Plan, Tally
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile
+from umbel.engine.sqlite_queueing import queue_rows
 from umbel.engine.sqlite_records import store_records
 from umbel.engine.store import Outgoing, Record
-from umbel.engine.values import insert_rows
 from umbel.errors import BatchEnded, BatchNotFound
 
 __all__ = ("BatchTable", "fire", "recount")
 
 _SQL: Final = statements("batches.sql")
 _COUNTERS: Final = statements("counters.sql")
-_MESSAGES: Final = statements("messages.sql")
 _RESULTS: Final = statements("results.sql")
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -64,7 +63,7 @@ class BatchTable:
                 raise BatchEnded(batch_id)
             if new:
                 rows = [self._row(connection, one, now) for one in new]
-                insert_rows(connection, _MESSAGES["enqueue"], rows)
+                queue_rows(connection, rows)
             connection.execute(_COUNTERS["grow"], (batch_id, len(new), now, now + OPEN_SECONDS))
         if new:
             self._ring(new)
@@ -151,7 +150,7 @@ def fire(connection: sqlite3.Connection, tally: Tally, now: float, row: _Row) ->
         messages += [_decode(text) for (text,) in found]
         connection.execute(_SQL["drop_callbacks"], (tally.id, kind))
     if messages:
-        insert_rows(connection, _MESSAGES["enqueue"], [row(connection, one, now) for one in messages])
+        queue_rows(connection, [row(connection, one, now) for one in messages])
     finished = now if "finally" in due else tally.finished
     expires = now + (OPEN_SECONDS if finished is None else KEPT_SECONDS)
     connection.execute(_COUNTERS["fired"], (tally.id, " ".join((*tally.fired, *due)), finished, expires))

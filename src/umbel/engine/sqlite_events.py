@@ -65,7 +65,7 @@ class EventTable(Teller):
         if connection.execute(_SQL["room"], (MOST,)).fetchone()[0]:
             connection.execute(_SQL["ended"], (now, packed))
         else:
-            connection.execute(_SQL["lose"])
+            connection.execute(_SQL["lose"], (1,))
 
     def lost(self) -> int:
         with self._file.read() as connection:

@@ -28,7 +28,7 @@ from umbel.errors import StoreCorrupt, StoreError, StoreForeign, StoreFull, Stor
 __all__ = ("SCHEMA", "StoreFile", "translated")
 
 #: The newest schema this version knows.
-SCHEMA: Final = 14
+SCHEMA: Final = 15
 #: "UMBL": how SQLite's header tells our files from others.
 _APPLICATION_ID: Final = 0x554D424C
 _BUSY_SECONDS: Final = 30.0

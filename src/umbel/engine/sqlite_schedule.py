@@ -13,13 +13,12 @@ from typing import Any, Final
 from umbel.engine.leader import KernelLeader, Leader
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile
+from umbel.engine.sqlite_queueing import queue_rows
 from umbel.engine.sqlite_uniques import take_key
 from umbel.engine.store import Engine, Outgoing
-from umbel.engine.values import insert_rows
 
 __all__ = ("SQLiteSchedule",)
 
-_SQL: Final = statements("messages.sql")
 _STATUS: Final = statements("status.sql")
 
 
@@ -42,7 +41,7 @@ class SQLiteSchedule(Engine):
             if known is not None and known[0] >= runs:
                 return True
             sent = [one for one in messages if _is_wanted(connection, one, self.file.now())]
-            insert_rows(connection, _SQL["enqueue"], [self._row(connection, one, now) for one in sent])
+            queue_rows(connection, [self._row(connection, one, now) for one in sent])
             connection.execute(_STATUS["schedule_write"], (entry, last_run, runs))
         self._ring_all(messages)
         return True

@@ -20,10 +20,10 @@ from umbel.engine.sqlite_checkpoints import drop_checkpoints
 from umbel.engine.sqlite_counters import count, finish
 from umbel.engine.sqlite_events import EventTable
 from umbel.engine.sqlite_letters import end_letter
+from umbel.engine.sqlite_queueing import queue_rows
 from umbel.engine.sqlite_records import store_records
 from umbel.engine.sqlite_strike import strike
 from umbel.engine.store import ChordPart, DeadLetter, Outgoing, Settled, Settlement
-from umbel.engine.values import insert_rows
 
 __all__ = ("settle",)
 
@@ -58,7 +58,7 @@ def settle(
     store_records(connection, [record for entry in entries for record in entry.records], now)
     published = [message for entry in entries for message in entry.outgoing]
     if published:
-        insert_rows(connection, _SQL["enqueue"], [row(connection, message, now) for message in published])
+        queue_rows(connection, [row(connection, message, now) for message in published])
     _act(connection, entries, lease, now, crash_limit)
     complete, called = _count(connection, entries, now, row)
     for entry in entries:

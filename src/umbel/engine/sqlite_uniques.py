@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from umbel.engine.sql import statements
 from umbel.engine.sqlite_file import StoreFile
+from umbel.engine.sqlite_queueing import queue_rows
 from umbel.engine.store import Outgoing
 from umbel.engine.uniques import UniqueKey
-from umbel.engine.values import insert_rows
 
 __all__ = ("UniqueTable", "take_key")
 
@@ -45,7 +45,7 @@ class UniqueTable:
             if message.once:
                 connection.execute(_MESSAGES["enqueue_once"], row)
             else:
-                insert_rows(connection, _MESSAGES["enqueue"], [row])
+                queue_rows(connection, [row])
         return holder
 
     def supersede(self, message: Outgoing, longest: float | None = None) -> bool:

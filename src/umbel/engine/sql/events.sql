@@ -10,7 +10,17 @@ SELECT until > ? FROM recorder
 SELECT coalesce((SELECT max(number) FROM event) - (SELECT min(number) FROM event), 0) < ?
 
 -- name: lose
-UPDATE recorder SET lost = lost + 1
+UPDATE recorder SET lost = lost + ?
+
+-- name: hush
+UPDATE recorder SET hushed = 1 WHERE until > ?
+
+-- name: unhush
+UPDATE recorder SET hushed = 0
+
+-- name: queued
+INSERT INTO event (at, task_id, queue, priority, due, body)
+SELECT enqueued, task_id, queue, 9 - rank, due, payload FROM message WHERE seq > ? ORDER BY seq
 
 -- name: ended
 INSERT INTO event (at, body) VALUES (?, ?)

@@ -3,6 +3,9 @@
 -- name: enqueue
 INSERT INTO message (queue, rank, task_id, due, enqueued, payload, share) VALUES {rows}
 
+-- name: last
+SELECT coalesce(max(seq), 0) FROM message
+
 -- name: enqueue_once
 INSERT INTO message (queue, rank, task_id, due, enqueued, payload, share)
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7

@@ -78,6 +78,23 @@ class Events(Suite):
         assert abs(second.due - due) < 0.001
         assert third.task_id == "c", "and the second one with its id was none"
 
+    def test_c23_many_that_are_queued_in_one_step_are_told_of_in_their_order(self) -> None:
+        self.engine.events.expect()
+        self.put("before")
+        due = time.time() + 600
+        self.engine.enqueue(
+            [
+                Outgoing(f"q{number % 3}", payload(f"j{number}"), f"j{number}", number % 7, due if number % 5 else None)
+                for number in range(50)
+            ]
+        )
+        self.put("after")
+        told = [one for one in self.told() if isinstance(one, Queued)]
+        assert [one.task_id for one in told] == ["before", *(f"j{number}" for number in range(50)), "after"]
+        for number, one in enumerate(told[1:-1]):
+            assert (one.queue, one.priority, one.due is None) == (f"q{number % 3}", number % 7, number % 5 == 0)
+            assert one.payload == payload(f"j{number}")
+
     def test_c23_a_message_and_its_delivery_tell_one_moment(self) -> None:
         """By it the history knows which message an end is about."""
         self.engine.events.expect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from umbel.engine.state import Keyed
@@ -147,7 +148,8 @@ class StateEvents(StateSuite):
         reader.join()
         # Where somebody else's transaction is still open on the same server, later ones are not read yet.
         until(have_all, "all events")
-        assert sorted(found) == sorted(f"{worker}-{number}" for worker in range(4) for number in range(40))
+        told, written = Counter(found), Counter(f"{worker}-{number}" for worker in range(4) for number in range(40))
+        assert told == written, f"told and not written: {told - written}; written and not told: {written - told}"
 
 
 def _ended(task_id: str) -> Ended:
