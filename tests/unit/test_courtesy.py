@@ -16,27 +16,47 @@ class Clock:
         return self.now
 
 
-def test_without_a_core_to_spare_it_works_an_eighth_of_the_time() -> None:
-    clock = Clock()
-    asked = Courtesy(lambda: 1.4, clock)
-    assert asked.rest(0.2) == pytest.approx(1.4)
+def test_without_a_core_to_spare_it_works_a_sixteenth_of_the_time() -> None:
+    assert Courtesy(lambda: 1.4, Clock()).rest(0.2) == pytest.approx(3.0)
 
 
 def test_with_cores_to_spare_nobody_waits() -> None:
     assert Courtesy(lambda: 1.5, Clock()).rest(0.2) == 0.0
 
 
-def test_the_history_is_half_a_minute_late_and_no_later() -> None:
+def test_what_presses_does_not_wait() -> None:
+    assert Courtesy(lambda: 0.0, Clock()).rest(0.2, pressing=True) == 0.0
+
+
+def test_patience_ends_after_half_a_minute() -> None:
     clock = Clock()
     asked = Courtesy(lambda: 0.0, clock)
     clock.now += 29.9
-    assert asked.rest(1.0) > 0
+    # And no rest goes beyond its end.
+    assert asked.rest(1.0) == pytest.approx(0.1)
     clock.now += 0.1
     assert asked.rest(1.0) == 0.0
     clock.now += 60.0
     assert asked.rest(1.0) == 0.0
+
+
+def test_patience_comes_back_as_fast_as_it_went() -> None:
+    clock, idle = Clock(), [0.0]
+    asked = Courtesy(lambda: idle[0], clock)
+    clock.now += 40.0
+    assert asked.rest(1.0) == 0.0
+    # With nothing left to do for two seconds, and room for three more.
+    clock.now += 2.0
     asked.caught_up()
-    assert asked.rest(1.0) > 0
+    idle[0] = 2.0
+    clock.now += 3.0
+    assert asked.rest(1.0) == 0.0
+    idle[0] = 0.0
+    assert asked.rest(1.0) == pytest.approx(5.0)
+    # And never more than there was.
+    clock.now += 600.0
+    asked.caught_up()
+    assert asked.rest(10.0) == pytest.approx(30.0)
 
 
 def _stat(path: Path, idle: int, waiting: int) -> Path:

@@ -24,7 +24,7 @@ def jobs() -> None:
     """Look at the history of all jobs.
 
     It is written by the workers' recorder, and kept in UMBEL_HISTORY_URL; it is about a second behind, and up
-    to half a minute where jobs leave no core to spare.
+    to half a minute in a burst of jobs that leaves no core to spare.
     """
 
 

@@ -14,6 +14,8 @@ __all__ = ("RedisEvents",)
 class RedisEvents(Teller):
     """The log of one database. Its scripts write to it."""
 
+    in_memory = True
+
     def __init__(self, store: RedisStore) -> None:
         super().__init__()
         self._store = store

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Any, Final
 
 from umbel.engine import log_lines
@@ -30,6 +31,7 @@ from umbel.jobs.dead_letters import DeadLetters
 from umbel.monitor.alerts.alerter import Alerter
 from umbel.monitor.alerts.plan import Plan
 from umbel.monitor.canary_keeper import CanaryKeeper
+from umbel.monitor.database import history_address
 from umbel.monitor.history import History
 from umbel.monitor.recorder import Recorder
 from umbel.monitor.retention import usual
@@ -39,6 +41,8 @@ logger = logging.getLogger("umbel.monitor")
 #: Where cores are scarce jobs come first (:mod:`umbel.monitor.courtesy` says for how long), but the recorder gets a
 #: tenth of a core that others want whole: with nothing at all the log would fill up.
 _NICE: Final = 10
+#: So long may it take until the tables of the history are there.
+_START_SECONDS: Final = 60.0
 _EX_UNAVAILABLE: Final = 69
 _EX_CONFIG: Final = 78
 _INPUT: Final = 0
@@ -75,6 +79,11 @@ def _record(told: dict[str, Any], stop: threading.Event) -> None:
     engine = open_engine(told["url"], **told["engine"])
     place = told["history"]
     kept = usual(place["age"], place["failures_age"], place["most"])
+    # What can never become a history keeps nothing for it.
+    history_address(place["url"], Path())
+    with contextlib.suppress(StoreError):
+        # The first jobs are not to be missed while the tables are made.
+        engine.events.expect(_START_SECONDS)
     history = History(place["url"])
     recorder = Recorder(engine, history, kept)
     try:

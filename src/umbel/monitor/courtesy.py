@@ -1,8 +1,10 @@
 """How much of a machine's time the recorder takes while jobs want it too.
 
 A process that keeps a core busy slows down the others, whatever its priority: cores share their caches, and often are
-two halves of one. So where no core is to spare the recorder works an eighth of the time, and the history is late
-instead: half a minute at most, and then the log is caught up with at full speed. Where there is room nobody waits.
+two halves of one. So where no core is to spare the recorder works a sixteenth of the time, and the history is late
+instead. That is meant for bursts: it has half a minute of such patience, which comes back as fast as it went while
+there is room again, or nothing to do. Without patience it works as fast as it can, so that under a load without end
+the log of events is short. Where there is room nobody waits.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ from typing import Final
 __all__ = ("Courtesy", "IdleCores")
 
 #: What it rests for each second that it has worked.
-_REST: Final = 7.0
+_REST: Final = 15.0
 #: So late the history may be for the jobs' sake.
-_LATE_SECONDS: Final = 30.0
+_PATIENCE_SECONDS: Final = 30.0
 #: So many idle cores leave the jobs enough when one of them records.
 _ENOUGH: Final = 1.5
 #: Between two looks: the kernel counts in hundredths of a second.
@@ -74,14 +76,21 @@ class Courtesy:
     ) -> None:
         self._idle_cores: Final = idle_cores or IdleCores()
         self._clock: Final = clock
-        self._caught_up = clock()
+        self._at = clock()
+        self._patience = _PATIENCE_SECONDS
 
     def caught_up(self) -> None:
         """Note that nothing is left to do now."""
-        self._caught_up = self._clock()
+        self._pass(patient=False)
 
-    def rest(self, worked: float) -> float:
-        """Return for how many seconds to rest after ``worked`` of them, with more to do."""
-        if self._clock() - self._caught_up >= _LATE_SECONDS or self._idle_cores() >= _ENOUGH:
-            return 0.0
-        return _REST * worked
+    def rest(self, worked: float, *, pressing: bool = False) -> float:
+        """Return for how many seconds to rest after ``worked`` of them, with more to do; not when that is pressing."""
+        patient = not pressing and self._idle_cores() < _ENOUGH
+        self._pass(patient=patient)
+        return min(_REST * worked, self._patience) if patient else 0.0
+
+    def _pass(self, *, patient: bool) -> None:
+        """Spend the time since the last word, or get it back."""
+        now = self._clock()
+        passed, self._at = now - self._at, now
+        self._patience = min(_PATIENCE_SECONDS, max(0.0, self._patience + (-passed if patient else passed)))

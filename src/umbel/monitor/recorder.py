@@ -42,6 +42,8 @@ _EXPECT_SECONDS: Final = 60.0
 _PRUNE_SECONDS: Final = 60.0
 #: The supervisor waits a little longer for the process.
 _LAST_SECONDS: Final = 3.0
+#: Entries of a log in memory that are too many to rest; half a hundred megabytes, as payloads usually are.
+_MEMORY_MOST: Final = 50_000
 #: What recorders elect their leader by; no application is called so.
 _LEADERS: Final = "umbel:recorder"
 
@@ -64,6 +66,8 @@ class Recorder:
         self._cursor: str | None = None
         self._limit = 100
         self._lost: int | None = None
+        self._measured = float("-inf")
+        self._presses = False
 
     def step(self) -> bool:
         """Record one batch, if this is the recorder that does; return whether there may be more.
@@ -166,11 +170,19 @@ class Recorder:
             else:
                 outage.over()
                 if more:
-                    stop.wait(courtesy.rest(time.monotonic() - began))
+                    stop.wait(courtesy.rest(time.monotonic() - began, pressing=self._is_pressing()))
                 else:
                     courtesy.caught_up()
                     stop.wait(_IDLE_SECONDS)
         self._finish()
+
+    def _is_pressing(self) -> bool:
+        """Whether the log takes so much memory that it has to become shorter now."""
+        if self._log.in_memory and time.monotonic() - self._measured > _WORD_SECONDS:
+            with contextlib.suppress(UmbelError):
+                self._presses = self._log.size() > _MEMORY_MOST
+            self._measured = time.monotonic()
+        return self._presses
 
     def _finish(self) -> None:
         """Write what the last jobs have told, as far as that is quickly done; the next recorder writes the rest."""

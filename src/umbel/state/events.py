@@ -132,6 +132,10 @@ class EventLog(Protocol):
     """The log of one store."""
 
     @property
+    def in_memory(self) -> bool:
+        """Whether what waits here takes memory, and not disk."""
+
+    @property
     def known(self) -> bool:
         """Whether what happens is kept, as far as this process has heard: what is asked before something is told."""
 
@@ -162,6 +166,8 @@ class EventLog(Protocol):
 
 class Teller:
     """Who settles in this process: the part of a log that is the same everywhere."""
+
+    in_memory = False
 
     def __init__(self) -> None:
         self._who: tuple[str, str | None] = ("", None)

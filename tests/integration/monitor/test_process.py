@@ -50,6 +50,14 @@ def test_its_code_says_whether_to_try_again(tmp_path: Path, history: str, code: 
     assert text in said.decode()
 
 
+def test_what_happens_while_the_tables_are_made_is_kept(tmp_path: Path) -> None:
+    """Here the history's database is away, so that it takes longer than this test."""
+    start(tmp_path, f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/none").communicate(timeout=60)
+    engine = SQLiteEngine(tmp_path / "jobs.db")
+    assert engine.events.is_kept()
+    engine.close()
+
+
 def test_without_a_history_nothing_is_kept_for_it(tmp_path: Path) -> None:
     start(tmp_path, "mysql://host/none").communicate(timeout=60)
     engine = SQLiteEngine(tmp_path / "jobs.db")

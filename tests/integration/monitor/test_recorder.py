@@ -250,6 +250,19 @@ def test_jobs_that_want_all_cores_have_most_of_the_time(
     engine.close()
 
 
+def test_a_long_log_in_memory_is_made_short_before_anybody_is_spared(
+    engine: Engine, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "_MEMORY_MOST", 4)
+    monkeypatch.setattr(recorder_module, "_WORD_SECONDS", 0.0)
+    recorder = Recorder(engine, history)
+    record(recorder)
+    put(engine, *"abcde")
+    assert recorder._is_pressing() is engine.events.in_memory
+    record(recorder)
+    assert not recorder._is_pressing()
+
+
 def test_few_entries_are_read_at_a_time_when_they_hold_many_events(
     engine: Engine, history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
