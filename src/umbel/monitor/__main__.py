@@ -38,9 +38,6 @@ from umbel.monitor.retention import usual
 
 logger = logging.getLogger("umbel.monitor")
 
-#: Where cores are scarce jobs come first (:mod:`umbel.monitor.courtesy` says for how long), but the recorder gets a
-#: tenth of a core that others want whole: with nothing at all the log would fill up.
-_NICE: Final = 10
 #: So long may it take until the tables of the history are there.
 _START_SECONDS: Final = 60.0
 _EX_UNAVAILABLE: Final = 69
@@ -58,8 +55,6 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     log_lines.begin(told["loglevel"])
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    with contextlib.suppress(OSError):
-        os.nice(_NICE)
     _watch_life(stop)
     try:
         _record(told, stop)

@@ -13,7 +13,7 @@ Safe to end at any moment: an event is written once, whether it was dropped from
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +28,7 @@ from umbel.monitor.failure_groups import FailureGroups
 from umbel.monitor.job_lines import JobLines
 from umbel.monitor.jobs_view import JobsView
 from umbel.monitor.releases import Releases
-from umbel.monitor.retention import Retention, drop_ended, prune
+from umbel.monitor.retention import Retention, drop_ended, pruning
 from umbel.monitor.schema import prepare
 from umbel.monitor.tables import CURSORS
 from umbel.monitor.totals import Totals
@@ -85,8 +85,12 @@ class History:
 
     def prune(self, retention: Retention) -> int:
         """Drop what is above its limits; return how many jobs those were."""
+        return sum(self.pruning(retention))
+
+    def pruning(self, retention: Retention) -> Iterator[int]:
+        """Do so step by step, and yield after each how many jobs it was: whoever has more to do may pause between."""
         self.audit.prune()
-        return prune(self.database, retention)
+        yield from pruning(self.database, retention)
 
     def drop_ended(self, numbers: Sequence[int]) -> list[str]:
         """Drop those of these jobs, named by their numbers, that have ended; return their ids."""

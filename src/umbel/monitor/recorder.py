@@ -14,6 +14,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from typing import Final
 
 from umbel.engine.leader import Leader
@@ -40,6 +41,8 @@ _IDLE_SECONDS: Final = 0.5
 _WORD_SECONDS: Final = 1.0
 _EXPECT_SECONDS: Final = 60.0
 _PRUNE_SECONDS: Final = 60.0
+#: So many seconds at a time, and then what has happened meanwhile is recorded.
+_PRUNE_AT_ONCE: Final = 0.2
 #: The supervisor waits a little longer for the process.
 _LAST_SECONDS: Final = 3.0
 #: Entries of a log in memory that are too many to rest; half a hundred megabytes, as payloads usually are.
@@ -63,6 +66,7 @@ class Recorder:
         self._looked = self._expected = float("-inf")
         self._retention: Final = retention
         self._pruned = time.monotonic()
+        self._pruning: Iterator[int] | None = None
         self._cursor: str | None = None
         self._limit = 100
         self._lost: int | None = None
@@ -162,8 +166,8 @@ class Recorder:
         while not stop.is_set():
             began = time.monotonic()
             try:
-                more = self.step()
-                self._prune()
+                recorded = self.step()
+                more = self._prune() or recorded
             except UmbelError as error:
                 self._leads = False
                 stop.wait(outage.pause(error))
@@ -191,10 +195,19 @@ class Recorder:
             while self.step() and time.monotonic() < end:
                 pass
 
-    def _prune(self) -> None:
-        if self._leads and self._retention is not None and time.monotonic() - self._pruned > _PRUNE_SECONDS:
-            self._pruned = time.monotonic()
-            self._history.prune(self._retention)
+    def _prune(self) -> bool:
+        """Go on dropping what is too old or too much, for a moment; return whether there is more of it."""
+        if not self._leads or self._retention is None:
+            return False
+        now = time.monotonic()
+        if self._pruning is None and now - self._pruned > _PRUNE_SECONDS:
+            self._pruning = self._history.pruning(self._retention)
+        for _ in self._pruning or ():
+            if time.monotonic() - now > _PRUNE_AT_ONCE:
+                return True
+        if self._pruning is not None:
+            self._pruning, self._pruned = None, now
+        return False
 
     def resign(self) -> None:
         """Let another one record."""

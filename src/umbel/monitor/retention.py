@@ -19,7 +19,7 @@ from umbel.monitor.database import Database
 from umbel.monitor.tables import ATTEMPTS, JOBS, LINES, MESSAGES, ROLLUPS, TAGS
 from umbel.states import JobState
 
-__all__ = ("Limit", "Retention", "drop_ended", "prune", "usual")
+__all__ = ("Limit", "Retention", "drop_ended", "pruning", "usual")
 
 _AT_A_TIME: Final = 1000
 
@@ -56,33 +56,33 @@ def usual(age: float, failures_age: float, most: int) -> Retention:
     return Retention(jobs={state: Limit(age=timedelta(seconds=age), most=most) for state, age in ages.items()})
 
 
-def prune(database: Database, retention: Retention) -> int:
-    """Drop what is above the limits; return how many jobs those were."""
+def pruning(database: Database, retention: Retention) -> Iterator[int]:
+    """Drop what is above the limits; yield after each transaction how many jobs went with it."""
     now = time.time()
-    dropped = 0
     for state, limit in retention.jobs.items():
-        for wanted in _too_many(state, limit, now):
+        for wanted in _too_many(database, state, limit, now):
             step = _AT_A_TIME
             while step == _AT_A_TIME:
                 step = database.write(lambda connection, wanted=wanted: _drop(connection, wanted))  # type: ignore[misc]
-                dropped += step
+                yield step
     for seconds, age in retention.rollups.items():
         old = (ROLLUPS.c.step == seconds) & (ROLLUPS.c.start < now - age.total_seconds())
         database.write(lambda connection, old=old: connection.execute(delete(ROLLUPS).where(old)))  # type: ignore[misc]
     database.give_back()
-    return dropped
 
 
-def _too_many(state: JobState, limit: Limit, now: float) -> Iterator[Select[int]]:
+def _too_many(database: Database, state: JobState, limit: Limit, now: float) -> Iterator[Select[int]]:
     """Yield statements that find the numbers of jobs that are to go."""
     in_state = select(JOBS.c.number).where(JOBS.c.state == state.value)
     if limit.age is not None:
         since = JOBS.c.ended_at if state.finished else JOBS.c.queued_at
         yield in_state.where(since < now - limit.age.total_seconds()).order_by(since)
     if limit.most is not None:
-        newest = in_state.order_by(JOBS.c.number.desc())
-        last = newest.offset(limit.most).limit(1).scalar_subquery()
-        yield in_state.where(JOBS.c.number <= last).order_by(JOBS.c.number)
+        # Counting as far as the limit is dear: once, and not for each step.
+        with database.reading() as connection:
+            last = connection.scalar(in_state.order_by(JOBS.c.number.desc()).offset(limit.most).limit(1))
+        if last is not None:
+            yield in_state.where(JOBS.c.number <= last).order_by(JOBS.c.number)
 
 
 def drop_ended(database: Database, numbers: Sequence[int]) -> list[str]:

@@ -17,10 +17,12 @@ from umbel.engine.sqlite import SQLiteEngine
 from umbel.engine.store import Engine, Outgoing, Record, Settled
 from umbel.errors import ConfigurationError, StoreError, UmbelError
 from umbel.monitor import recorder as recorder_module
+from umbel.monitor import retention
 from umbel.monitor.courtesy import Courtesy
 from umbel.monitor.history import History
 from umbel.monitor.job_filter import JobFilter
 from umbel.monitor.recorder import Recorder
+from umbel.monitor.retention import Limit, Retention
 from umbel.state.events import Ended
 from umbel.states import JobState
 from umbel.testing.contract._suite import payload
@@ -261,6 +263,24 @@ def test_a_long_log_in_memory_is_made_short_before_anybody_is_spared(
     assert recorder._is_pressing() is engine.events.in_memory
     record(recorder)
     assert not recorder._is_pressing()
+
+
+def test_what_is_too_much_is_dropped_between_recording(
+    engine: Engine, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_AT_A_TIME", 4)
+    monkeypatch.setattr(recorder_module, "_PRUNE_SECONDS", -1.0)
+    monkeypatch.setattr(recorder_module, "_PRUNE_AT_ONCE", -1.0)
+    recorder = Recorder(engine, history, Retention(jobs={JobState.QUEUED: Limit(most=2)}))
+    record(recorder)
+    assert not recorder._prune()
+    put(engine, *(f"a{number}" for number in range(10)))
+    record(recorder)
+    left = []
+    while recorder._prune():
+        left.append(len(states(history)))
+    assert left == [6, 2, 2]
+    assert recorder._pruning is None
 
 
 def test_few_entries_are_read_at_a_time_when_they_hold_many_events(
