@@ -1,8 +1,8 @@
 """P8: what it costs that every job is recorded: a drain with a recorder beside it, and one without.
 
 What was dispatched is in the log already when the worker starts, so that the recorder has all of it to do while the
-jobs run. It gives way to them: what it has not written by the end it writes afterwards, and that is timed as well. These drains
-are long: what it costs to start a recorder is not what it costs to record.
+jobs run. It gives way to them: what it has not written by the end it writes afterwards, and that is timed as well.
+These drains are long: what it costs to start a recorder is not what it costs to record.
 """
 
 from benchmarks.bench import Bench
