@@ -27,6 +27,7 @@ end
 return count
 """
 _READ_MOST: Final = 1000
+_LOG: Final = "umbel:events"
 _QUEUE: Final = "celery"
 _KINDS: Final = ("celery-task-meta", "celery-taskset-meta", "_kombu.binding")
 
@@ -86,6 +87,10 @@ class RedisView:
     def info(self) -> dict[str, Any]:
         """Return what the server tells of itself."""
         return dict(self._client.info())
+
+    def log(self) -> tuple[int, int]:
+        """Return how many entries wait for the recorder, and the bytes that they take, about."""
+        return int(self._client.xlen(_LOG)), int(self._client.memory_usage(_LOG, samples=20) or 0)
 
     def kinds(self) -> Counter[str]:
         """Return how many keys there are of each kind: of its name without what names a job, a process, a queue."""

@@ -37,7 +37,10 @@ _OF_JOBS: Final = ("celery-task-meta", "umbel:about", "umbel:job")
 _MAY_GROW: Final[dict[str, tuple[float, float]]] = {
     "worker_mib": (0.05, 2.0),
     "supervisor_mib": (0.05, 1.0),
+    "recorder_mib": (0.10, 10.0),
+    # Without the log of events, which breathes: what waits there for the recorder has a bound of its own.
     "redis_mib": (0.10, 4.0),
+    "log_entries": (0.0, 50_000.0),
     "worker_fds": (0.0, 2.0),
     "worker_threads": (0.0, 2.0),
     "supervisor_fds": (0.0, 2.0),
@@ -183,7 +186,7 @@ class Soak:
 
 def _measure(at: float, site: RedisSite, fleet: Fleet, rate: float) -> Sample:
     workers, supervisor = fleet.children("worker"), fleet.supervisor
-    info, keys = site.view.info(), site.view.kinds()
+    info, keys, (entries, log_bytes) = site.view.info(), site.view.kinds(), site.view.log()
     values = {
         "jobs_per_s": rate,
         "worker_mib": max(worker.memory_info().rss for worker in workers) / _MIB,
@@ -191,7 +194,10 @@ def _measure(at: float, site: RedisSite, fleet: Fleet, rate: float) -> Sample:
         "worker_threads": max(worker.num_threads() for worker in workers),
         "supervisor_mib": supervisor.memory_info().rss / _MIB,
         "supervisor_fds": supervisor.num_fds(),
-        "redis_mib": info["used_memory"] / _MIB,
+        "recorder_mib": max((one.memory_info().rss for one in fleet.recorders()), default=0) / _MIB,
+        "redis_mib": (info["used_memory"] - log_bytes) / _MIB,
+        "log_entries": entries,
+        "log_mib": log_bytes / _MIB,
         "redis_rss_mib": psutil.Process(site.pid).memory_info().rss / _MIB,
         "redis_clients": info["connected_clients"],
         "job_keys": sum(keys[kind] for kind in _OF_JOBS),
