@@ -24,8 +24,13 @@ def test_with_cores_to_spare_nobody_waits() -> None:
     assert Courtesy(lambda: 1.5, Clock()).rest(0.2) == 0.0
 
 
-def test_what_presses_does_not_wait() -> None:
-    assert Courtesy(lambda: 0.0, Clock()).rest(0.2, pressing=True) == 0.0
+def test_what_presses_does_not_wait_and_takes_patience_all_the_same() -> None:
+    clock = Clock()
+    asked = Courtesy(lambda: 0.0, clock)
+    assert asked.rest(0.2, pressing=True) == 0.0
+    clock.now += 29.0
+    assert asked.rest(0.2, pressing=True) == 0.0
+    assert asked.rest(1.0) == pytest.approx(1.0)
 
 
 def test_patience_ends_after_half_a_minute() -> None:

@@ -81,16 +81,16 @@ class Courtesy:
 
     def caught_up(self) -> None:
         """Note that nothing is left to do now."""
-        self._pass(patient=False)
+        self._pass(earning=True)
 
     def rest(self, worked: float, *, pressing: bool = False) -> float:
-        """Return for how many seconds to rest after ``worked`` of them, with more to do; not when that is pressing."""
-        patient = not pressing and self._idle_cores() < _ENOUGH
-        self._pass(patient=patient)
-        return min(_REST * worked, self._patience) if patient else 0.0
+        """Return for how many seconds to rest after ``worked`` of them, with more to do; none when that is pressing."""
+        has_room = self._idle_cores() >= _ENOUGH
+        self._pass(earning=has_room)
+        return 0.0 if has_room or pressing else min(_REST * worked, self._patience)
 
-    def _pass(self, *, patient: bool) -> None:
-        """Spend the time since the last word, or get it back."""
+    def _pass(self, *, earning: bool) -> None:
+        """Get the time since the last word as patience, or spend it."""
         now = self._clock()
         passed, self._at = now - self._at, now
-        self._patience = min(_PATIENCE_SECONDS, max(0.0, self._patience + (-passed if patient else passed)))
+        self._patience = min(_PATIENCE_SECONDS, max(0.0, self._patience + (passed if earning else -passed)))
