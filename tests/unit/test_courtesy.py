@@ -69,10 +69,11 @@ def _stat(path: Path, idle: int, waiting: int) -> Path:
     return path
 
 
-def _unlimited(tmp_path: Path) -> Path:
-    quota = tmp_path / "cpu.max"
-    quota.write_text("max 100000\n")
-    return quota
+def _unlimited(tmp_path: Path) -> list[Path]:
+    second, first = tmp_path / "cpu.max", tmp_path / "cpu.cfs_quota_us"
+    second.write_text("max 100000\n")
+    first.write_text("-1\n")
+    return [second, first, tmp_path / "none"]
 
 
 def test_idle_cores_are_counted_between_two_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,12 +96,13 @@ def test_idle_cores_are_counted_between_two_looks(tmp_path: Path, monkeypatch: p
     assert idle() == 0.0
 
 
-def test_a_container_with_a_share_of_its_own_has_none_to_spare(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "share"), [("cpu.max", "150000 100000\n"), ("cpu.cfs_quota_us", "150000\n")])
+def test_a_container_with_a_share_of_its_own_has_none_to_spare(tmp_path: Path, name: str, share: str) -> None:
     clock = Clock()
     stat = _stat(tmp_path / "stat", 1000, 0)
-    quota = tmp_path / "cpu.max"
-    quota.write_text("150000 100000\n")
-    idle = IdleCores(stat, quota, clock)
+    quotas = _unlimited(tmp_path)
+    (tmp_path / name).write_text(share)
+    idle = IdleCores(stat, quotas, clock)
     _stat(stat, 100_000, 0)
     clock.now += 1.0
     assert idle() == 0.0
@@ -111,6 +113,6 @@ def test_where_nobody_tells_there_are_none(tmp_path: Path, text: str | None) -> 
     clock, stat = Clock(), tmp_path / "stat"
     if text is not None:
         stat.write_text(text)
-    idle = IdleCores(stat, tmp_path / "none", clock)
+    idle = IdleCores(stat, [tmp_path / "none"], clock)
     clock.now += 1.0
     assert idle() == 0.0

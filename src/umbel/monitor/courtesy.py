@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,17 +27,21 @@ _ENOUGH: Final = 1.5
 _LOOK_SECONDS: Final = 0.25
 
 _STAT: Final = Path("/proc/stat")
-_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
+#: A container's share of the processors, as the second and the first version of control groups tell it.
+_QUOTAS: Final = (Path("/sys/fs/cgroup/cpu.max"), Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
+_WITHOUT_END: Final = ("max", "-1")
 
 
 class IdleCores:
     """How many cores have had nothing to do of late, apart from this process; none where nobody tells."""
 
-    def __init__(self, stat: Path = _STAT, quota: Path = _QUOTA, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, stat: Path = _STAT, quotas: Sequence[Path] = _QUOTAS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._stat: Final = stat
         self._clock: Final = clock
         #: In a container with a share of its own the host's idle cores are of no use.
-        self._is_limited: Final = not _text(quota).startswith("max") if quota.exists() else False
+        self._is_limited: Final = any(not _text(one).startswith(_WITHOUT_END) for one in quotas if one.exists())
         self._ticks: Final = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
         self._at, self._idle, self._own = self._clock(), self._idle_seconds(), time.process_time()
         self._found = 0.0
