@@ -72,6 +72,7 @@ class Job:
         "asyncio_task",
         "cancelled",
         "coroutine",
+        "failing_since",
         "hard",
         "loop",
         "loop_thread",
@@ -102,6 +103,8 @@ class Job:
         self.started: float | None = None
         #: When it was told to stop; how long it may take from then on is bounded.
         self.stopped_at: float | None = None
+        #: When its hard limit had passed, and what the application does about that began.
+        self.failing_since: float | None = None
         self.cancelled = False
         #: ``cancelled``, or ``interrupted`` when its worker ends.
         self.stopped_by = "cancelled"

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 0.05
 #: How long an interrupted body may take to end before its process is given up.
 _STOP_SECONDS: Final = 5.0
+#: And how long the application may take over the failure of a job: its handlers run before the message is settled.
+_HANDLERS_SECONDS: Final = 60.0
 
 
 class Watchman:
@@ -93,15 +95,27 @@ class Watchman:
         if job.stopped_at is not None:
             if time.monotonic() - job.stopped_at > _STOP_SECONDS:
                 self._condemn(job)
+        elif job.failing_since is not None:
+            if time.monotonic() - job.failing_since > _HANDLERS_SECONDS:
+                self._condemn(job)
         elif job.hard and ran > job.hard:
-            if job.request is not None:
-                job.request.on_timeout(False, job.hard)
-            job.terminate()
+            threading.Thread(target=self._fail, args=(job, job.hard), name="umbel-limit", daemon=True).start()
+            job.failing_since = time.monotonic()
         elif job.soft and ran > job.soft and not job.soft_sent:
             job.soft_sent = True
             if job.request is not None:
                 job.request.on_timeout(True, job.soft)
             job.soften()
+
+    def _fail(self, job: Job, limit: float) -> None:
+        """Fail a job and stop it, on a thread of its own: a hook that hangs must not hold up the limits of others."""
+        try:
+            if job.request is not None and self._pool.runs(job):
+                job.request.on_timeout(False, limit)
+        except Exception:
+            logger.exception("The time limits of a job could not be enforced.")
+        finally:
+            job.terminate()
 
     def _condemn(self, job: Job) -> None:
         if self._condemned:

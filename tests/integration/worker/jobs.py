@@ -443,6 +443,22 @@ def parent(word: str) -> str:
     return str(say.delay(word).id)
 
 
+class Lingering(app.Task):  # type: ignore[name-defined, misc]
+    """Takes its time over having failed."""
+
+    def on_failure(self, exc: object, task_id: str, args: tuple[str, ...], kwargs: object, einfo: object) -> None:
+        tell("lingers", args[0])
+        while not (GATES / args[0]).exists():
+            time.sleep(0.01)
+
+
+@app.task(base=Lingering, time_limit=0.5)
+def dawdle(name: str) -> None:
+    tell("hold", name)
+    while True:
+        time.sleep(0.01)
+
+
 @app.task(soft_time_limit=0.5, time_limit=30)
 async def family(name: str) -> None:
     """Two children in a task group, which go on until they are told to end."""

@@ -64,6 +64,21 @@ def test_hard_limit_interpreter_lock_c19(plant: Plant) -> None:
     assert len(plant.lines("hold", "stuck")) == 1
 
 
+def test_a_failure_handler_that_hangs_holds_up_no_limit_of_another_job_c19(plant: Plant) -> None:
+    worker = plant.start(concurrency=3)
+    (before,) = worker.children()
+    hung = plant.send("dawdle", "late")
+    plant.until_told("lingers", "late")
+    assert plant.ended(plant.send("spin", "stuck", time_limit=0.5)).state is JobState.FAILED
+    plant.open("late")
+    status = plant.ended(hung)
+    assert status.state is JobState.FAILED
+    assert "TimeLimitExceeded" in (status.error or "")
+    # The supervisor would have ended a process that does not hold its limits.
+    assert before.is_running()
+    assert len(plant.lines("lingers", "late")) == 1
+
+
 def test_worker_ends_although_a_job_holds_the_interpreter_lock_c19(plant: Plant) -> None:
     """C19: SIGTERM ends within the grace period and a bounded margin; the job goes back."""
     worker = plant.start("--grace", "1s")
