@@ -105,7 +105,7 @@ def test_what_cannot_be_looked_after_keeps_no_limit_from_being_enforced(caplog: 
         raise RuntimeError("can't start new thread")
 
     stopped = threading.Event()
-    job = SimpleNamespace(overdue=1.0, hard=0.5, soft=None, stopped_at=None, request=None, terminate=stopped.set)
+    job = overdue(terminate=stopped.set)
     pool: Any = SimpleNamespace(running=lambda: [job], runs=bool, completed=0, waiting=0, on_look=look)
     watchman = Watchman(pool)
     watchman.wake()
@@ -114,20 +114,44 @@ def test_what_cannot_be_looked_after_keeps_no_limit_from_being_enforced(caplog: 
     assert "could not be looked after" in caplog.text
 
 
-def test_c35_a_job_that_ends_while_another_is_stopped_is_not_stopped_too() -> None:
-    """A handler that the application has for the other's end takes so long; for this one two ends would be told."""
+@pytest.mark.parametrize("threads", [True, False])
+@pytest.mark.parametrize(("runs", "ends"), [([True, True], ["told", "stopped"]), ([True, False], []), ([False], [])])
+def test_c35_a_job_that_ends_by_itself_is_not_stopped_too(
+    runs: list[bool], ends: list[str], threads: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before somebody looks, or before its failure begins, also where no thread can be started for that."""
     told: list[str] = []
+    if not threads:
+        monkeypatch.setattr(limits, "threading", SimpleNamespace(Thread=_no_thread, Event=list, Lock=list))
+    answers = iter(runs)
+    watchman = Watchman(SimpleNamespace(runs=lambda _: next(answers)))  # type: ignore[arg-type]
+    request = SimpleNamespace(on_timeout=lambda soft, limit: told.append("told"))
+    watchman._look(overdue(request=request, terminate=lambda: told.append("stopped")))
+    for thread in threading.enumerate():
+        if thread.name == "umbel-limit":
+            thread.join()
+    assert told == ends
 
-    def job(name: str) -> Any:
-        request = SimpleNamespace(on_timeout=lambda soft, limit: (told.append(name), running.clear()))
-        return SimpleNamespace(overdue=1.0, hard=0.5, soft=None, stopped_at=None, request=request, terminate=list)
 
-    running = [job("first"), job("second")]
-    pool: Any = SimpleNamespace(runs=lambda one: one in running)
-    watchman = Watchman(pool)
-    for one in running.copy():
-        watchman._look(one)
-    assert told == ["first"]
+def test_c35_a_failure_that_does_not_end_costs_its_process_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_up: list[Any] = []
+    watchman = Watchman(SimpleNamespace(runs=bool))  # type: ignore[arg-type]
+    monkeypatch.setattr(watchman, "_condemn", given_up.append)
+    job = overdue(failing_since=time.monotonic() - limits._HANDLERS_SECONDS + 30)
+    watchman._look(job)
+    assert not given_up
+    job.failing_since -= 31
+    watchman._look(job)
+    assert given_up == [job]
+
+
+def overdue(**more: Any) -> Any:
+    job = {"overdue": 1.0, "hard": 0.5, "soft": None, "stopped_at": None, "failing_since": None, "request": None}
+    return SimpleNamespace(**job | {"terminate": list} | more)
+
+
+def _no_thread(**_: Any) -> Any:
+    raise RuntimeError("can't start new thread")
 
 
 def test_c35_a_watchman_that_two_wake_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

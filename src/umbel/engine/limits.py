@@ -99,18 +99,28 @@ class Watchman:
             if time.monotonic() - job.failing_since > _HANDLERS_SECONDS:
                 self._condemn(job)
         elif job.hard and ran > job.hard:
-            threading.Thread(target=self._fail, args=(job, job.hard), name="umbel-limit", daemon=True).start()
             job.failing_since = time.monotonic()
+            self._begin_to_fail(job, job.hard)
         elif job.soft and ran > job.soft and not job.soft_sent:
             job.soft_sent = True
             if job.request is not None:
                 job.request.on_timeout(True, job.soft)
             job.soften()
 
-    def _fail(self, job: Job, limit: float) -> None:
-        """Fail a job and stop it, on a thread of its own: a hook that hangs must not hold up the limits of others."""
+    def _begin_to_fail(self, job: Job, limit: float) -> None:
+        """Fail a job on a thread of its own: a handler that hangs must not hold up the limits of others."""
         try:
-            if job.request is not None and self._pool.runs(job):
+            threading.Thread(target=self._fail, args=(job, limit), name="umbel-limit", daemon=True).start()
+        except RuntimeError:
+            # There are too many threads already: better late than never.
+            self._fail(job, limit)
+
+    def _fail(self, job: Job, limit: float) -> None:
+        if not self._pool.runs(job):
+            # It has ended meanwhile, and its end is told.
+            return
+        try:
+            if job.request is not None:
                 job.request.on_timeout(False, limit)
         except Exception:
             logger.exception("The time limits of a job could not be enforced.")
