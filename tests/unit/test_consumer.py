@@ -98,7 +98,7 @@ def test_c19_a_worker_that_has_given_everything_back_says_so() -> None:
     consumer.blueprint = SimpleNamespace(shutdown=lambda _: told.append("shut down"))
     consumer.perform_pending_operations = lambda: None
     consumer._engine = SimpleNamespace(close_lease=lambda: told.append("closed"))
-    consumer.on_lease = told.append
+    consumer.controller = SimpleNamespace(on_lease=told.append)
     consumer.shutdown()
     assert told == ["shut down", "closed", None]
 

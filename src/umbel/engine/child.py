@@ -80,8 +80,7 @@ def _work(app: Umbel, settings: dict[str, Any], status: _Status) -> int:
         queues = ", ".join(app.amqp.queues.consume_from)
         place = app.connection().as_uri()
         logger.info("%s takes jobs from %s, %d at a time (%s).", sender.hostname, queues, sender.pool.limit, place)
-        sender.on_lease = lambda token: status.tell(lease=token)
-        status.tell(ready=True, lease=getattr(sender, "lease_token", None), url=address_of(app))
+        status.tell(ready=True, url=address_of(app))
         Recycler(app, sender, settings, status.tell).start()
 
     worker_ready.connect(ready, weak=False)
@@ -103,6 +102,7 @@ def _work(app: Umbel, settings: dict[str, Any], status: _Status) -> int:
         without_gossip=True,
         quiet=True,
     )
+    worker.on_lease = lambda token: status.tell(lease=token, url=address_of(app))
     worker.start()
     if getattr(worker, "dismissed", False):
         status.tell(leaving=True)

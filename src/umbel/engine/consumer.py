@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 from weakref import WeakSet
@@ -60,8 +60,6 @@ class Consumer(celery_consumer.Consumer):
     _starter: Starter
     #: The token of this process's lease, once it has one.
     lease_token: str | None = None
-    #: Hears of it when it has another one, or none any more.
-    on_lease: Callable[[str | None], None] | None = None
 
     @cached_property
     def _outage(self) -> Outage:
@@ -85,7 +83,8 @@ class Consumer(celery_consumer.Consumer):
         queues = list(self.app.amqp.queues.consume_from)
         engine = self._engine = transport.engine
         if self._flusher is None:
-            self.lease_token = engine.open_lease(self.hostname, queues, self._slots())
+            # Before anything is fetched: a job that holds the interpreter is ended by whoever knows the lease.
+            self._tell_lease(engine.open_lease(self.hostname, queues, self._slots()))
             engine.on_lease = self._take_lease
             engine.events.introduce(self.hostname, engine.release)
             engine.reap()
@@ -123,11 +122,16 @@ class Consumer(celery_consumer.Consumer):
         fetcher.start(self.hub, lambda delivery: self._deliver(transport, delivery), transport.touch)
         transport.attach(fetcher)
 
+    def _tell_lease(self, token: str | None) -> None:
+        """Note this process's lease, None for none any more, and let the worker's ``on_lease`` hear of it."""
+        self.lease_token = token
+        on_lease = getattr(self.controller, "on_lease", None)
+        if on_lease is not None:
+            on_lease(token)
+
     def _take_lease(self, token: str) -> None:
         """What waits here for a slot is no longer ours; what runs ends, and its end is refused."""
-        self.lease_token = token
-        if self.on_lease is not None:
-            self.on_lease(token)
+        self._tell_lease(token)
         surrender = getattr(self.pool, "surrender", None)
         if surrender is not None:
             surrender()
@@ -269,8 +273,7 @@ class Consumer(celery_consumer.Consumer):
             self._flusher.stop()
         if self._engine is not None:
             self._engine.close_lease()
-            if self.on_lease is not None:
-                self.on_lease(None)
+            self._tell_lease(None)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """A message that cannot be decoded, or is refused: log it as Celery does, and keep it as a dead letter."""

@@ -187,11 +187,12 @@ class _Busy(Exception):
     """Another transaction is writing."""
 
 
-#: A plan for any filter is one for none: a bound that is not known leads through the whole table. And each question is
-#: asked for once and stops early, which its estimate does not know: compiling it takes longer than answering it.
+#: A plan for any filter is one for none: a bound that is not known leads through the whole table. And each question
+#: stops early, along an index, which an estimate does not know, least of all of a table that is not analysed yet: to
+#: gather all rows first (a bitmap), or to compile the question, takes longer than to answer it.
 _READING: Final = (
-    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-    "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off"
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan; "
+    "SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off"
 )
 
 

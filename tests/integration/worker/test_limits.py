@@ -64,6 +64,16 @@ def test_hard_limit_interpreter_lock_c19(plant: Plant) -> None:
     assert len(plant.lines("hold", "stuck")) == 1
 
 
+def test_hard_limit_interpreter_lock_of_a_job_that_waited_for_the_worker_c19(plant: Plant) -> None:
+    """It begins before the process has said that it is ready."""
+    job = plant.send("grip", "stuck", time_limit=1.0)
+    plant.start()
+    status = plant.ended(job)
+    assert status.state is JobState.FAILED
+    assert "TimeLimitExceeded" in (status.error or "")
+    assert len(plant.lines("hold", "stuck")) == 1
+
+
 def test_a_failure_handler_that_hangs_holds_up_no_limit_of_another_job_c19(plant: Plant) -> None:
     worker = plant.start(concurrency=3)
     (before,) = worker.children()
