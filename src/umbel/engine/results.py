@@ -351,6 +351,9 @@ class _Collected:
 
     closed = False
     progress = None
+    #: What is printed or logged meanwhile is no job's.
+    task = None
+    lines = None
 
     def __init__(self, entry: Settled) -> None:
         self.entry = entry
