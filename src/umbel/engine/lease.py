@@ -22,7 +22,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from umbel.errors import StoreFull
 
@@ -179,11 +179,24 @@ def read_overdue(directory: Path, token: str, margin: float) -> list[int]:
 
 
 class Abandoned:
-    """A dead process's lease: the messages whose jobs had started in it."""
+    """A dead process's lease: the messages whose jobs had started in it.
+
+    Its lock is held until it is left or discarded: for others its process lives. In a ``with`` block that is when the
+    block ends: discarded, or left as it is when the store could not be told.
+    """
 
     def __init__(self, lock: KernelLock | None, started: tuple[int, ...]) -> None:
         self.started: Final = started
         self._lock = lock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.discard()
+        else:
+            self.leave()
 
     def leave(self) -> None:
         """Let go of the lock and leave the file for whoever reaps."""

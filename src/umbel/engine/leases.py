@@ -22,7 +22,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from umbel.engine.lease import Abandoned, is_own, read_abandoned
 
@@ -76,6 +76,12 @@ class Stale:
 
     beat: float
     started: tuple[int, ...] = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing, as below."""
 
     def leave(self) -> None:
         """Nothing: what is on another host cannot be locked."""

@@ -356,15 +356,15 @@ class RabbitEngine(RabbitOperations):
             abandoned = leases.abandoned(info) if token in (None, info.token) else None
             if abandoned is None:
                 continue
-            freed += self.state.release(
-                info.token,
-                crash_limit=self.crash_limit,
-                crashed=crashed,
-                started=abandoned.started,
-                overdue=overdue,
-                beat=abandoned.beat if isinstance(abandoned, Stale) else None,
-            )
-            abandoned.discard()
+            with abandoned:
+                freed += self.state.release(
+                    info.token,
+                    crash_limit=self.crash_limit,
+                    crashed=crashed,
+                    started=abandoned.started,
+                    overdue=overdue,
+                    beat=abandoned.beat if isinstance(abandoned, Stale) else None,
+                )
         if token is None:
             self.outbox.sweep()
         return freed

@@ -318,8 +318,8 @@ class RedisEngine(RedisOperations):
         if abandoned is None:
             return 0
         beat = repr(abandoned.beat) if isinstance(abandoned, Stale) else ""
-        freed, _ = self._release(info.token, crashed=crashed, started=abandoned.started, overdue=overdue, beat=beat)
-        abandoned.discard()
+        with abandoned:
+            freed, _ = self._release(info.token, crashed=crashed, started=abandoned.started, overdue=overdue, beat=beat)
         return freed
 
     def suspects(self, queues: Sequence[str] | None = None) -> int:

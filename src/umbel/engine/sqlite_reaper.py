@@ -39,11 +39,10 @@ def reap_leases(
     for number, name in leases:
         abandoned = read_abandoned(file.run, name) if token in (None, name) else None
         if abandoned is not None:
-            with file.write() as connection:
+            with abandoned, file.write() as connection:
                 if overdue:
                     connection.execute(_SQL["condemn"], (number, json.dumps(list(overdue)), _OVERDUE))
                 freed += _reap(connection, number, abandoned.started if crashed else (), crash_limit)
-            abandoned.discard()
     return freed
 
 

@@ -123,6 +123,7 @@ class Supervisor:
             "The supervisor cannot look after its processes' jobs",
             "The supervisor looks after its processes' jobs again",
         )
+        #: Whether the store has left a question unanswered since the last look: it is asked again at the next.
         self._unanswered = False
         self._next_check = time.monotonic() + _CHECK_SECONDS
 
@@ -175,6 +176,7 @@ class Supervisor:
 
     def _keep_up(self) -> None:
         if self._stopping:
+            self._unanswered = False
             return
         working = self._working()
         self._replace()
@@ -333,11 +335,15 @@ class Supervisor:
             self._stop()
 
     def _reap_dead(self) -> None:
-        dead, self._dead = self._dead, []
-        for child, crashed in dead:
-            if child.lease and self._url:
-                self._ask(methodcaller("reap", child.lease, crashed=crashed, overdue=child.overdue))
-        if any(crashed or child.role == "suspects" for child, crashed in dead):
+        """Give back what the dead held. Which of it is to blame is known here alone: so as long as it takes."""
+        told = []
+        while self._dead and not self._unanswered:
+            child, crashed = self._dead[0]
+            reap = methodcaller("reap", child.lease, crashed=crashed, overdue=child.overdue)
+            if child.lease and self._ask(reap) is None:
+                break
+            told.append(self._dead.pop(0))
+        if any(crashed or child.role == "suspects" for child, crashed in told):
             self._look_for_suspects()
 
     def _renew(self) -> None:

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+
 from umbel.engine.store import Settled
+from umbel.errors import StoreUnreachable
 from umbel.testing.contract._suite import QUEUE, Suite, ids
 
 __all__ = ("Leases",)
+
+
+class _Lost(list[int]):
+    """What an engine tells its store when it reaps, and the moment at which that is lost."""
+
+    def __iter__(self) -> Iterator[int]:
+        raise StoreUnreachable("the store", "it went away")
+
+    def __contains__(self, seq: object) -> bool:
+        raise StoreUnreachable("the store", "it went away")
 
 
 class Leases(Suite):
@@ -68,6 +82,17 @@ class Leases(Suite):
         victim.kill()
         assert reaper.call("reap") == 1
         assert self.engine.reap() == 0
+        assert ids(self.get()) == ["a"]
+
+    def test_c14_a_store_that_is_lost_while_one_reaps_keeps_nobody_from_it(self) -> None:
+        """The kernel's lock on a dead process's file says that it lives to all but the one who has it."""
+        self.put("a")
+        victim, reaper = self.peer(), self.peer()
+        victim.call("fetch", {QUEUE: 0}, 1)
+        victim.kill()
+        with suppress(StoreUnreachable):
+            assert self.engine.reap(victim.token, overdue=_Lost([7])) is None, "the store was not asked"
+        assert reaper.call("reap") == 1
         assert ids(self.get()) == ["a"]
 
     def test_c19_closing_a_lease_gives_everything_back(self) -> None:
