@@ -76,6 +76,17 @@ def child_of(log: Path, *words: str, grace: float = DEADLINE) -> WorkerChild:
     return WorkerChild([sys.executable, "-c", CHILD, str(log), *words], os.environ, grace=grace)
 
 
+@asynccontextmanager
+async def living(log: Path, *words: str, grace: float = DEADLINE) -> AsyncIterator[WorkerChild]:
+    """A child that has started, and is gone afterwards: uvloop waits for it without an end when it is closed."""
+    child = child_of(log, *words, grace=grace)
+    await child.start()
+    try:
+        yield child
+    finally:
+        await child.stop()
+
+
 @pytest.fixture(params=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
     factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
@@ -89,12 +100,10 @@ def run(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
 
 def test_c19_stop_sends_sigterm_and_waits(log: Path, run: Callable[[Any], Any]) -> None:
     async def scenario() -> None:
-        child = child_of(log)
-        await child.start()
-        (pid,) = await eventually(lambda: pids(log), "the child started")
-        assert child.pid == pid
-        assert os.getpgid(pid) == pid, "a Ctrl-C in the terminal is for the web process only"
-        await child.stop()
+        async with living(log) as child:
+            (pid,) = await eventually(lambda: pids(log), "the child started")
+            assert child.pid == pid
+            assert os.getpgid(pid) == pid, "a Ctrl-C in the terminal is for the web process only"
         assert child.pid is None
         assert words(log)[1:] == ["term"]
         assert not is_running(pid)
@@ -104,16 +113,15 @@ def test_c19_stop_sends_sigterm_and_waits(log: Path, run: Callable[[Any], Any]) 
 
 def test_c14_a_child_that_dies_is_started_again(log: Path, run: Callable[[Any], Any]) -> None:
     async def scenario() -> None:
-        child = child_of(log)
-        await child.start()
-        (first,) = await eventually(lambda: pids(log), "the child started")
-        opened = len(os.listdir("/dev/fd"))
-        os.kill(first, signal.SIGKILL)
-        await eventually(lambda: len(pids(log)) == 2, "another child started")
-        second = pids(log)[1]
-        assert child.pid == second != first
-        assert len(os.listdir("/dev/fd")) == opened, "the pipe to the dead child was closed"
-        await child.stop()
+        async with living(log) as child:
+            (first,) = await eventually(lambda: pids(log), "the child started")
+            opened = len(os.listdir("/dev/fd"))
+            os.kill(first, signal.SIGKILL)
+            await eventually(lambda: len(pids(log)) == 2, "another child started")
+            second = pids(log)[1]
+            # It may say so before this loop has seen to it.
+            await eventually(lambda: child.pid == second, "it is known")
+            assert len(os.listdir("/dev/fd")) == opened, "the pipe to the dead child was closed"
         assert not is_running(second)
 
     run(scenario())
@@ -125,10 +133,8 @@ def test_c19_a_child_that_ignores_sigterm_is_killed_with_its_group(
     monkeypatch.setattr("umbel.web.worker_child._SECOND_GRACE", 0.1)
 
     async def scenario() -> None:
-        child = child_of(log, "stubborn", grace=0.1)
-        await child.start()
-        await eventually(lambda: len(pids(log)) == 2, "the child and its own child started")
-        await child.stop()
+        async with living(log, "stubborn", grace=0.1):
+            await eventually(lambda: len(pids(log)) == 2, "the child and its own child started")
         try:
             for pid in pids(log):
                 await eventually(lambda pid=pid: not is_running(pid), f"{pid} has gone")
@@ -143,12 +149,10 @@ def test_c19_a_child_that_ignores_sigterm_is_killed_with_its_group(
 def test_stop_before_and_during_a_restart_leaves_nothing(log: Path, run: Callable[[Any], Any]) -> None:
     async def scenario() -> None:
         await child_of(log).stop()
-        child = child_of(log)
-        await child.start()
-        (pid,) = await eventually(lambda: pids(log), "the child started")
-        os.kill(pid, signal.SIGKILL)
-        await eventually(lambda: child.pid is None, "its death was seen")
-        await child.stop()
+        async with living(log) as child:
+            (pid,) = await eventually(lambda: pids(log), "the child started")
+            os.kill(pid, signal.SIGKILL)
+            await eventually(lambda: child.pid is None, "its death was seen")
 
     run(scenario())
     assert len(pids(log)) == 1
