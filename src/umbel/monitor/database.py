@@ -117,15 +117,11 @@ class Database:
             raise unwritable(self.name, error.strerror or str(error)) from error
 
     @contextlib.contextmanager
-    def reading(self, *, in_order: bool = False) -> Iterator[Connection]:
-        """Yield a connection that sees one state of the history. Raises a :exc:`StoreError`.
-
-        ``in_order``: for questions that go along one index and stop early. A server that has not analysed the table yet
-        would gather all rows of a state first.
-        """
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection that sees one state of the history. Raises a :exc:`StoreError`."""
         with self._named_errors(), self.engine.connect() as connection, connection.begin():
             if not self.is_sqlite:
-                connection.exec_driver_sql(f"{_READING}; {_IN_ORDER}" if in_order else _READING)
+                connection.exec_driver_sql(_READING)
             yield connection
 
     def write(self, step: Callable[[Connection], _T]) -> _T:
@@ -191,13 +187,13 @@ class _Busy(Exception):
     """Another transaction is writing."""
 
 
-#: A plan for any filter is one for none: a bound that is not known leads through the whole table. And each question
-#: stops early, which an estimate does not know: to compile it takes longer than to answer it.
+#: A plan for any filter is one for none: a bound that is not known leads through the whole table. Each question goes
+#: along one index and stops early, which a server that has not analysed the table yet does not know: it would look at
+#: all rows, or gather those of a state first, and compile for that.
 _READING: Final = (
-    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-    "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off"
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan; "
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off"
 )
-_IN_ORDER: Final = "SET LOCAL enable_bitmapscan = off"
 
 
 def _is_busy(error: DBAPIError) -> bool:

@@ -1,15 +1,18 @@
-"""Failures that are alike, as one: of one type, at one place of the project's own code, whichever release."""
+"""Failures that are alike, as one: of one type, at one place of the project's own code, whichever release.
+
+How many there are of each is counted when they are written down: a list of them looks at as many jobs as it has lines.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, select
 
 from umbel.monitor.database import Database
 from umbel.monitor.names import Names
-from umbel.monitor.tables import JOBS
+from umbel.monitor.tables import FAILURES, JOBS
 
 __all__ = ("FailureGroup", "FailureGroups")
 
@@ -43,32 +46,26 @@ class FailureGroups:
 
     def find(self, *, limit: int = 100) -> tuple[FailureGroup, ...]:
         """Return groups of all jobs that have failed or are retrying, the largest first."""
+        last = _alike(FAILURES.c.fingerprint).order_by(JOBS.c.number.desc()).limit(1).scalar_subquery()
         groups = (
-            select(
-                JOBS.c.fingerprint,
-                func.count().label("jobs"),
-                func.min(JOBS.c.number).label("first"),
-                func.max(JOBS.c.number).label("last"),
-            )
-            .where(JOBS.c.fingerprint.is_not(None))
-            .group_by(JOBS.c.fingerprint)
-            .order_by(func.count().desc(), func.max(JOBS.c.number).desc())
+            select(FAILURES.c.fingerprint, FAILURES.c.jobs, last.label("last"))
+            .order_by(FAILURES.c.jobs.desc(), last.desc())
             .limit(max(1, min(limit, _MOST)))
             .subquery("groups")
         )
-        oldest = JOBS.alias("oldest")
+        first = _alike(groups.c.fingerprint).order_by(JOBS.c.number).limit(1).scalar_subquery()
+        oldest, newest = JOBS.alias("oldest"), JOBS.alias("newest")
         about = (
+            oldest.c.number.label("first"),
             oldest.c.queued_at.label("first_at"),
-            JOBS.c.ended_at,
-            JOBS.c.task,
-            JOBS.c.release,
-            JOBS.c.error_type,
-            JOBS.c.error_message,
+            newest.c.ended_at,
+            newest.c.task,
+            newest.c.release,
+            newest.c.error_type,
+            newest.c.error_message,
         )
         found = (
-            select(groups, *about)
-            .join(JOBS, JOBS.c.number == groups.c.last)
-            .join(oldest, oldest.c.number == groups.c.first)
+            select(groups, *about).join(newest, newest.c.number == groups.c.last).join(oldest, oldest.c.number == first)
         )
         with self._database.reading() as connection:
             rows = connection.execute(found.order_by(groups.c.jobs.desc(), groups.c.last.desc())).all()
@@ -89,3 +86,7 @@ class FailureGroups:
                 )
                 for row in rows
             )
+
+
+def _alike(fingerprint: ColumnElement[str]) -> Select[int]:
+    return select(JOBS.c.number).where(JOBS.c.fingerprint == fingerprint)

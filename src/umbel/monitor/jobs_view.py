@@ -121,9 +121,7 @@ class JobsView:
     def find(self, wanted: JobFilter = EVERY, *, before: int | None = None, limit: int = 50) -> JobPage:
         """Return a page of the jobs that fit, those whose number is below ``before``, the newest first."""
         limit = max(1, min(limit, _PAGE_MOST))
-        # Other filters have an index of few rows, or a stretch of all of them, for which a bitmap may be right.
-        in_order = bool(wanted.states or wanted.task or wanted.queue)
-        with self._database.reading(in_order=in_order) as connection:
+        with self._database.reading() as connection:
             stretch = stretch_of(connection, wanted, before)
             found = select(*NARROW).where(*stretch.conditions).order_by(stretch.number.desc()).limit(limit)
             rows = connection.execute(found).all()

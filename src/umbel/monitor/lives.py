@@ -110,6 +110,7 @@ class Life:
         "job",
         "payload",
         "tags",
+        "was_print",
         "was_told",
     )
 
@@ -123,6 +124,8 @@ class Life:
         self.is_older = False
         #: Whether its message has told who it is.
         self.was_told = was_told
+        #: With which failures it was counted before.
+        self.was_print = job.fingerprint
         self.tags: tuple[str, ...] = ()
         self.attempts: list[Attempt] = []
         #: A new message, and whether there is none any more.

@@ -16,7 +16,9 @@ from sqlalchemy import Connection, Select, delete, select
 
 from umbel.monitor.bulk import among
 from umbel.monitor.database import Database
+from umbel.monitor.failure_tally import FailureTally
 from umbel.monitor.tables import ATTEMPTS, JOBS, LINES, MESSAGES, ROLLUPS, TAGS
+from umbel.monitor.turn import take_turn
 from umbel.states import JobState
 
 __all__ = ("Limit", "Retention", "drop_ended", "pruning", "usual")
@@ -93,7 +95,8 @@ def drop_ended(database: Database, numbers: Sequence[int]) -> list[str]:
         wanted = select(JOBS.c.number, JOBS.c.task_id).where(
             among(connection, JOBS.c.number, list(numbers)), JOBS.c.state.in_(ended)
         )
-        found = connection.execute(wanted.with_for_update()).all()
+        take_turn(connection)
+        found = connection.execute(wanted).all()
         _drop_these(connection, [row.number for row in found])
         return [row.task_id for row in found]
 
@@ -101,12 +104,16 @@ def drop_ended(database: Database, numbers: Sequence[int]) -> list[str]:
 
 
 def _drop(connection: Connection, wanted: Select[int]) -> int:
-    numbers: Sequence[Any] = connection.scalars(wanted.limit(_AT_A_TIME).with_for_update(skip_locked=True)).all()
+    take_turn(connection)
+    numbers: Sequence[Any] = connection.scalars(wanted.limit(_AT_A_TIME)).all()
     _drop_these(connection, numbers)
     return len(numbers)
 
 
 def _drop_these(connection: Connection, numbers: Sequence[Any]) -> None:
     if numbers:
+        failures = FailureTally()
+        failures.leave(connection, numbers)
+        failures.write(connection)
         for one in (ATTEMPTS.c.job, TAGS.c.job, MESSAGES.c.job, LINES.c.job, JOBS.c.number):
             connection.execute(delete(one.table).where(among(connection, one, numbers)))

@@ -26,7 +26,7 @@ _LOOKED_AT: Final = 2000
 def count_states(database: Database, wanted: JobFilter = EVERY) -> dict[JobState, Count]:
     """Return how many of the jobs that fit are in each state, whatever states ``wanted`` names."""
     each = [replace(wanted, states=frozenset({state})) for state in JobState]
-    with database.reading(in_order=True) as connection:
+    with database.reading() as connection:
         stretches = stretches_of(connection, each, looked_at=_LOOKED_AT)
         numbers = connection.execute(select(*map(_counted, stretches))).one()
     return {

@@ -282,6 +282,14 @@ NUMBERS: Final = Table(
     Column("last", BigInteger, nullable=False),
 )
 
+#: How many jobs carry each fingerprint: those that have failed, or are retrying, alike.
+FAILURES: Final = Table(
+    "umbel_failures",
+    METADATA,
+    Column("fingerprint", Text, primary_key=True),
+    Column("jobs", BigInteger, nullable=False),
+)
+
 #: What somebody should know, from when it began until it was over: one row that has not ended for a store and subject.
 INCIDENTS: Final = Table(
     "umbel_incidents",

@@ -19,13 +19,15 @@ from msgspec.structs import astuple
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from umbel.monitor.bulk import Insert, Update, among
+from umbel.monitor.failure_tally import FailureTally
 from umbel.monitor.job_lines import row_of
 from umbel.monitor.lives import Attempt, Job, Life
 from umbel.monitor.names import Kind, Names, take_numbers
 from umbel.monitor.releases import Arrivals
 from umbel.monitor.rollups import Rollups
-from umbel.monitor.tables import ATTEMPTS, CURSORS, JOBS, LINES, MESSAGES, NUMBERS, TAGS
+from umbel.monitor.tables import ATTEMPTS, CURSORS, JOBS, LINES, MESSAGES, TAGS
 from umbel.monitor.texts import clean
+from umbel.monitor.turn import take_turn
 from umbel.state.events import Ends, Event, Logged, Queued
 
 __all__ = ("CursorMoved", "Writer")
@@ -71,17 +73,13 @@ class Writer:
     def write(self, connection: Connection, store: str, logged: Logged, after: str | None) -> None:
         """Write down, in a transaction, ``logged``, which was read ``after`` a number. Raises :exc:`CursorMoved`."""
         try:
-            _hold_off_others(connection)
+            take_turn(connection)
             _move_cursor(connection, store, after, logged.last)
             _Step(connection, self._names, self._arrivals).run(logged.events)
         except BaseException:
             self._names.forget()
             self._arrivals.forget()
             raise
-
-
-def _hold_off_others(connection: Connection) -> None:
-    connection.execute(select(NUMBERS.c.last).where(NUMBERS.c.kind == "job").with_for_update()).all()
 
 
 def _move_cursor(connection: Connection, store: str, after: str | None, last: str) -> None:
@@ -107,6 +105,7 @@ class _Step:
         self._lives: dict[str, Life] = {}
         self._lines: list[tuple[Any, ...]] = []
         self._rollups: Final = Rollups()
+        self._failures: Final = FailureTally()
 
     def run(self, events: Sequence[Event]) -> None:
         """Write all of ``events`` down."""
@@ -127,6 +126,7 @@ class _Step:
         _INSERT_TAGS.run(self._connection, [(tag, life.job.number) for life in lives for tag in life.tags])
         _INSERT_LINES.run(self._connection, self._lines)
         self._rollups.write(self._connection)
+        self._failures.write(self._connection)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -192,6 +192,8 @@ class _Step:
         told: list[tuple[Any, ...]] = []
         older: list[tuple[Any, ...]] = []
         for life in lives:
+            if life.job.fingerprint != life.was_print:
+                self._failures.move(life.was_print, life.job.fingerprint)
             row = self._numbered(life.job)
             if life.is_new:
                 new.append(astuple(row))

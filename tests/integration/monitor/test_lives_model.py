@@ -17,9 +17,10 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from sqlalchemy import delete
 
 from tests.integration.monitor.events import START, ended, ends, failure, queued, success
+from tests.integration.monitor.tally import tally_is_right
 from umbel.monitor.history import History
 from umbel.monitor.job_filter import JobFilter
-from umbel.monitor.tables import ATTEMPTS, CURSORS, JOBS, MESSAGES, ROLLUPS, TAGS
+from umbel.monitor.tables import ATTEMPTS, CURSORS, FAILURES, JOBS, MESSAGES, ROLLUPS, TAGS
 from umbel.monitor.writer import CursorMoved
 from umbel.state.events import Ended, Event, Logged, Queued
 from umbel.states import JobState
@@ -256,6 +257,7 @@ class Lives(RuleBasedStateMachine):
 
     def _check(self) -> None:
         """The history knows what happened."""
+        tally_is_right(self.history)
         for job, known in self.jobs.items():
             found = self.history.jobs.job(job)
             row = found.job
@@ -278,7 +280,7 @@ class Lives(RuleBasedStateMachine):
 
 
 #: What a job leaves; names may stay.
-_LEFT = (ATTEMPTS, CURSORS, JOBS, MESSAGES, ROLLUPS, TAGS)
+_LEFT = (ATTEMPTS, CURSORS, FAILURES, JOBS, MESSAGES, ROLLUPS, TAGS)
 
 
 def test_any_lives(history: History) -> None:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.integration.monitor.events import Recorder, ended, failure, queued
+from tests.integration.monitor.tally import tally_is_right
 from umbel.monitor import retention
 from umbel.monitor.history import History
 from umbel.monitor.retention import Limit, Retention
@@ -47,6 +48,7 @@ def test_by_age_for_each_state(filled: History) -> None:
     )
     assert filled.prune(kept) == 25 + 10
     assert left(filled) == {"succeeded": 5, "failed": 20, "queued": 30}
+    assert tally_is_right(filled)
     assert filled.jobs.job("good-25").job.state is JobState.SUCCEEDED
     assert filled.prune(kept) == 0
 
@@ -65,6 +67,7 @@ def test_a_state_that_does_not_end_goes_by_its_dispatch(filled: History) -> None
 
 def test_what_hangs_on_a_job_goes_with_it(filled: History) -> None:
     assert filled.prune(Retention(jobs=dict.fromkeys(JobState, Limit(most=0)))) == 90
+    assert not tally_is_right(filled)
     with filled.database.reading() as connection:
         for table in (JOBS, ATTEMPTS, TAGS, MESSAGES):
             assert connection.scalar(select(func.count()).select_from(table)) == 0, table

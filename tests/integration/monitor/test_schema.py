@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect, text
 
+from tests.integration.monitor.events import Recorder, ended, failure
+from tests.integration.monitor.tally import tally_is_right
 from umbel.errors import StoreTooNew, StoreUnreachable
 from umbel.monitor.database import Database, history_address
 from umbel.monitor.history import History
 from umbel.monitor.migrations import HEAD
 from umbel.monitor.schema import differences
-from umbel.monitor.tables import METADATA, VERSION_TABLE
+from umbel.monitor.tables import FAILURES, METADATA, VERSION_TABLE
 
 _OPEN = "import sys; from umbel.monitor.history import History; sys.stdin.read(1); History(sys.argv[1]).close()"
 
@@ -56,6 +58,19 @@ def test_the_last_step_is_the_head() -> None:
     steps = Path(importlib.import_module("umbel.monitor.migrations.versions").__path__[0]).glob("v*.py")
     revisions = [importlib.import_module(f"umbel.monitor.migrations.versions.{step.stem}").revision for step in steps]
     assert max(revisions) == HEAD
+
+
+def test_failures_of_an_older_one_are_counted(history_url: str) -> None:
+    history = History(history_url)
+    failures = [ended(f"job-{number}", "FAILURE", document=failure("x", "KeyError")) for number in range(3)]
+    Recorder(history).tell(*failures, ended("good"), ended("other", "FAILURE"))
+    history.database.write(lambda one: one.execute(text(f"DROP TABLE {FAILURES.name}")))
+    history.database.write(lambda one: one.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0008'")))
+    history.close()
+    history = History(history_url)
+    assert tally_is_right(history)
+    assert sorted(one.jobs for one in history.failures.find()) == [1, 3]
+    history.close()
 
 
 def test_several_processes_open_a_new_one_at_once(history_url: str) -> None:

@@ -13,8 +13,11 @@ from pathlib import Path
 from sqlalchemy import select
 
 from tests.integration.monitor.events import START
+from tests.integration.monitor.tally import tally_is_right
 from umbel.monitor.history import History
+from umbel.monitor.retention import Limit, Retention
 from umbel.monitor.tables import CURSORS, JOBS, NAMES
+from umbel.states import JobState
 
 ROOT = Path(__file__).resolve().parents[3]
 READS = 40
@@ -80,6 +83,7 @@ def check(history: History, stores: list[str]) -> None:
     assert {(row.attempts, row.state) for row in rows} == {(2, "failed")}
     assert sorted(row.number for row in rows) == list(range(1, len(rows) + 1))
     assert len(set(names)) == len(names)
+    assert tally_is_right(history)
     points = history.charts.series(since=START, until=START + 3600, step=3600)
     counts = points[0].counts
     assert (counts["queued"], counts["succeeded"], counts["failed"]) == (len(rows), len(rows), len(rows))
@@ -107,3 +111,19 @@ def test_two_stores_at_once(history: History) -> None:
         outputs = [process.communicate(timeout=150) for process in processes]
         assert [process.returncode for process in processes] == [0, 0], outputs
     check(history, ["mail", "shop"])
+
+
+def test_what_is_dropped_while_it_is_written_is_counted_right(history: History) -> None:
+    """Jobs go, of which somebody is writing at that moment that they have failed."""
+    url = history.database.address.render_as_string(hide_password=False)
+    kept = Retention(jobs={state: Limit(most=3) for state in JobState})
+    with ExitStack() as stack:
+        processes = [stack.enter_context(recorder(url, store)) for store in ("shop", "mail")]
+        go(processes)
+        dropped = 0
+        while any(process.poll() is None for process in processes):
+            dropped += history.prune(kept)
+        outputs = [process.communicate(timeout=150) for process in processes]
+        assert [process.returncode for process in processes] == [0, 0], outputs
+    assert dropped
+    assert tally_is_right(history)

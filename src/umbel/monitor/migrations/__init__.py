@@ -9,4 +9,4 @@ from typing import Final
 
 __all__ = ("HEAD",)
 
-HEAD: Final = "0008"
+HEAD: Final = "0009"
