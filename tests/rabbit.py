@@ -21,6 +21,12 @@ __all__ = ["RabbitServer", "is_installed", "running_rabbit"]
 _PROGRAMS = "usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin"
 _START_SECONDS = 180.0
 _HOSTS = [f"test-{number}" for number in range(60)]
+#: What a queue of delays was passing on when the node was killed it passes on again after this time, usually 180 s.
+_CONFIRM_MS = 2000
+_ADVANCED = (
+    "[{rabbit, [{channel_tick_interval, 1000}, "
+    f"{{dead_letter_worker_publisher_confirm_timeout, {_CONFIRM_MS}}}]}}].\n"
+)
 
 
 @dataclass(slots=True)
@@ -120,7 +126,7 @@ def running_rabbit() -> Iterator[RabbitServer]:
             f"load_definitions = {folder / 'definitions.json'}\n"
         )
         # Channels look every second for acknowledgements that are overdue, instead of every minute.
-        (folder / "advanced.config").write_text("[{rabbit, [{channel_tick_interval, 1000}]}].\n")
+        (folder / "advanced.config").write_text(_ADVANCED)
         server = RabbitServer(folder, _free_port(), {})
         server.environment = _environment(folder, server.port)
         epmd = subprocess.Popen(

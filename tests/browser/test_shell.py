@@ -180,9 +180,10 @@ def test_what_somebody_is_at_is_not_taken_away(come: Visit, shop: Umbel) -> None
     sign_in(page)
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
     page.locator("#entries").evaluate(
-        "one => one.insertAdjacentHTML('afterbegin', '<input id=mine value=old><p id=stale>stale</p>')"
+        # In one step: what comes in between would take it away.
+        "one => { one.insertAdjacentHTML('afterbegin', '<input id=mine value=old><p id=stale>stale</p>');"
+        " document.getElementById('mine').value = 'new' }"
     )
-    page.locator("#mine").fill("new")
     page.locator("main").focus()
     with page.expect_response(lambda answer: answer.url.endswith("/audit")):
         shop.history.audit.write(Actor("robot", Role.OPERATOR, "token"), "queue.pause", "meanwhile")
