@@ -6,6 +6,7 @@ import compileall
 import contextlib
 import gc
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+import psutil
 import psycopg
 import pytest
 
@@ -29,6 +31,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _MISSING = "missing server: "
 _START_SECONDS = 10.0
 _START_TRIES = 5
+_CLIENT_PORT = re.compile(r" addr=[^ ]+:(\d+) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,23 @@ class RedisServer:
             answer = connection.makefile("rb")
             first = answer.readline().strip()
             return answer.read(int(first[1:])) if first.startswith(b"$") and first != b"$-1" else first
+
+    def strangers(self) -> list[int]:
+        """Return the ports of those connected from other processes: what an earlier test has started and not ended."""
+        own = {one.laddr.port for one in psutil.Process().net_connections("tcp")}
+        lines = self.command("CLIENT", "LIST").decode().splitlines()
+        found = [_CLIENT_PORT.search(line) for line in lines if "cmd=client" not in line]
+        return [port for port in (int(one[1]) for one in found if one) if port not in own]
+
+
+def _named(ports: list[int]) -> list[str]:
+    """Return the commands of the processes that hold these ports."""
+    found = []
+    for one in psutil.net_connections("tcp"):
+        if one.laddr.port in ports and one.pid is not None:
+            with contextlib.suppress(psutil.Error):
+                found.append(" ".join(psutil.Process(one.pid).cmdline())[:300])
+    return found
 
 
 def free_port() -> int:
@@ -126,7 +146,12 @@ def redis_server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
-    """The URL of the private Redis, emptied for this test."""
+    """The URL of the private Redis, emptied for this test, with nobody of an earlier one there who would fill it."""
+    deadline = time.monotonic() + _START_SECONDS
+    while left := redis_server.strangers():
+        if time.monotonic() > deadline:
+            pytest.fail(f"still connected from an earlier test: {_named(left)}")
+        time.sleep(0.02)
     assert redis_server.command("FLUSHALL") == b"+OK"
     return redis_server.url
 
