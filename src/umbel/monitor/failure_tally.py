@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from umbel.monitor.bulk import Insert, among
 from umbel.monitor.tables import FAILURES, JOBS
+from umbel.monitor.turn import take_turn
 
-__all__ = ("FailureTally",)
+__all__ = ("FailureTally", "recount")
 
 _REPLACE: Final = Insert(FAILURES, known="replace")
 
@@ -51,3 +52,11 @@ class FailureTally:
         gone = sorted(fingerprint for fingerprint, jobs in sums.items() if jobs <= 0)
         if gone:
             connection.execute(delete(FAILURES).where(among(connection, FAILURES.c.fingerprint, gone)))
+
+
+def recount(connection: Connection) -> None:
+    """Count all anew."""
+    take_turn(connection)
+    alike = select(JOBS.c.fingerprint, func.count()).where(JOBS.c.fingerprint.is_not(None))
+    connection.execute(delete(FAILURES))
+    connection.execute(insert(FAILURES).from_select(["fingerprint", "jobs"], alike.group_by(JOBS.c.fingerprint)))

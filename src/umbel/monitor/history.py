@@ -25,6 +25,7 @@ from umbel.monitor.charts import Charts
 from umbel.monitor.database import Database, history_address
 from umbel.monitor.ended_sessions import EndedSessions
 from umbel.monitor.failure_groups import FailureGroups
+from umbel.monitor.failure_tally import recount
 from umbel.monitor.job_lines import JobLines
 from umbel.monitor.jobs_view import JobsView
 from umbel.monitor.releases import Releases
@@ -82,6 +83,10 @@ class History:
         Raises :exc:`CursorMoved` when it does not stand there: somebody else has written them, or some of them.
         """
         self.database.write(lambda connection: self._writer.write(connection, store, logged, after))
+
+    def recount_failures(self) -> None:
+        """Count anew how many jobs have failed alike: a recorder of an older version has not counted."""
+        self.database.write(recount)
 
     def prune(self, retention: Retention) -> int:
         """Drop what is above its limits; return how many jobs those were."""

@@ -120,6 +120,8 @@ class Recorder:
             if self._cursor is not None:
                 # What the last one had written and not dropped.
                 self._log.drop(self._cursor)
+            # Until then it may have been one of before a deployment.
+            self._history.recount_failures()
         self._leads = leads
         return leads
 

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from tests.integration.monitor.events import failure
+from tests.integration.monitor.tally import tally_is_right
 from tests.postgres import PostgresServer
 from umbel.engine.burial import letter_of
 from umbel.engine.redis import RedisEngine
@@ -23,6 +26,7 @@ from umbel.monitor.history import History
 from umbel.monitor.job_filter import JobFilter
 from umbel.monitor.recorder import Recorder
 from umbel.monitor.retention import Limit, Retention
+from umbel.monitor.tables import FAILURES
 from umbel.state.events import Ended
 from umbel.states import JobState
 from umbel.testing.contract._suite import payload
@@ -64,7 +68,7 @@ def run(engine: Engine, state: str = "SUCCESS") -> None:
     """Let everything that waits run, and end in ``state``."""
     for one in engine.fetch({QUEUE: 0}, 1000):
         assert one.task_id is not None
-        document = f'{{"status": "{state}", "result": 1}}'
+        document = failure(one.task_id) if state == "FAILURE" else f'{{"status": "{state}", "result": 1}}'
         told = Ended(one.task_id, QUEUE, 0, state, one.enqueued, time.time(), time.time(), document)
         engine.settle([Settled(one.seq, "ack", records=[Record(one.task_id, state, True, document)], told=told)])
 
@@ -202,6 +206,20 @@ def test_c35_a_failure_is_recorded_with_its_message(engine: Engine, history: His
     assert found.has_message
     assert [attempt.traceback for attempt in found.attempts] == ["Traceback: here"]
     assert history.failures.find()[0].jobs == 1
+
+
+def test_who_begins_to_record_counts_the_failures_anew(engine: Engine, history: History) -> None:
+    """While a deployment lasts an older recorder may go on, which does not count them."""
+    put(engine, "a", "b")
+    first = Recorder(engine, history)
+    record(first)
+    run(engine, "FAILURE")
+    record(first)
+    assert tally_is_right(history)
+    history.database.write(lambda one: one.execute(update(FAILURES).values(jobs=7)))
+    first.resign()
+    record(Recorder(engine, history))
+    assert tally_is_right(history)
 
 
 def test_what_another_version_has_told_holds_up_nothing(
