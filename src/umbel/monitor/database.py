@@ -188,11 +188,17 @@ class _Busy(Exception):
 
 
 #: A plan for any filter is one for none: a bound that is not known leads through the whole table. Each question goes
-#: along one index and stops early, which a server that has not analysed the table yet does not know: it would look at
-#: all rows, or gather those of a state first, and compile for that.
-_READING: Final = (
-    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan; "
-    "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off"
+#: along one index, to another table by its key, and stops early, which a server that has not analysed the table yet
+#: does not know: it would look at all rows, or gather those of a state or of a join first, and compile or start
+#: processes for that.
+_READING: Final = "; ".join(
+    (
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        "SET LOCAL plan_cache_mode = force_custom_plan",
+        *(f"SET LOCAL enable_{way} = off" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")),
+        "SET LOCAL max_parallel_workers_per_gather = 0",
+        "SET LOCAL jit = off",
+    )
 )
 
 

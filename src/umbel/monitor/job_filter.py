@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, Connection, Integer, Select, and_, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Integer, Select, UnaryExpression, and_, func, or_, select
 
+from umbel.monitor.index_range import IndexRange
 from umbel.monitor.names import Kind, number_of
 from umbel.monitor.tables import JOBS, TAGS
 from umbel.states import JobState
@@ -27,7 +28,7 @@ _Numbers: TypeAlias = Callable[[Kind, str], int]
 _SLACK: Final = 300.0
 _TEXT_MOST: Final = 200
 #: So many rows one page looks at, and one count.
-LOOKED_AT: Final = 20_000
+LOOKED_AT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,8 @@ class Stretch:
 
     #: Selects the columns that are asked for, of all rows that fit.
     conditions: tuple[ColumnElement[bool], ...]
+    #: The newest first, as the index has them.
+    order: tuple[UnaryExpression[Any], ...]
     #: The number of a row: the job's own, or that in the table which is looked up.
     number: ColumnElement[int]
     #: Whether there may be more behind it: the lowest number that it looks at.
@@ -112,56 +115,58 @@ def stretches_of(
     number: _Numbers = cache(lambda kind, name: number_of(connection, kind, name) or 0)
     known = times or times_of(connection, several[0])
     parts = [_parts(number, wanted, known, before) for wanted in several]
-    ends = [part.end(looked_at or LOOKED_AT).scalar_subquery() for part in parts if part.others]
+    by_rows = connection.dialect.name == "postgresql"
+    ends = [part.end(looked_at or LOOKED_AT, by_rows=by_rows).scalar_subquery() for part in parts if part.others]
     found = iter(connection.execute(select(*ends)).one() if ends else ())
-    return [part.stretch(next(found) if part.others else None) for part in parts]
+    return [part.stretch(next(found) if part.others else None, by_rows=by_rows) for part in parts]
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """What a filter says, by how the database finds it."""
 
-    number: ColumnElement[int]
+    #: By which rows are found.
+    range: IndexRange
     #: What leads from the table that is looked up to the jobs.
     joined: tuple[ColumnElement[bool], ...]
-    #: What the index serves, by which rows are found; nothing for all rows.
-    indexed: tuple[ColumnElement[bool], ...]
+    #: Which jobs, where they are chosen; their own index finds them.
+    chosen: tuple[ColumnElement[bool], ...]
     #: What is looked at on those rows.
     others: tuple[ColumnElement[bool], ...]
-    #: Between which numbers.
-    bounds: tuple[ColumnElement[bool], ...]
 
-    def end(self, looked_at: int) -> Select[Any]:
+    def end(self, looked_at: int, *, by_rows: bool) -> Select[Any]:
         """Return what tells the lowest number that a page looks at; NULL, or less than two, if it comes to the end."""
-        if self.indexed:
-            there = select(self.number).where(*self.indexed, *self.bounds).order_by(self.number.desc())
-            return there.offset(looked_at - 1).limit(1)
-        # All rows, so that there are no more of them than numbers.
-        return select(func.max(self.number) - (looked_at - 1)).where(*self.bounds)
+        number, there = self.range.number, self.range.conditions(by_rows=by_rows)
+        if self.range.column is None and not self.chosen:
+            # All rows, so that there are no more of them than numbers.
+            return select(func.max(number) - (looked_at - 1)).where(*there)
+        return select(number).where(*self.chosen, *there).order_by(*self.range.order).offset(looked_at - 1).limit(1)
 
-    def stretch(self, end: int | None) -> Stretch:
+    def stretch(self, end: int | None, *, by_rows: bool) -> Stretch:
         """Return it down to the number ``end``."""
         last = end if end is not None and end > 1 else None
-        ends = () if last is None else (self.number >= last,)
-        return Stretch((*self.joined, *self.indexed, *self.others, *self.bounds, *ends), self.number, last)
+        there = (self.range if last is None else self.range.down_to(last)).conditions(by_rows=by_rows)
+        return Stretch((*self.joined, *self.chosen, *there, *self.others), self.range.order, self.range.number, last)
 
 
 def _parts(number: _Numbers, wanted: JobFilter, times: Times, before: int | None) -> _Parts:
     found = list(_indexed(number, wanted))
     by_tag = wanted.tag is not None
     chosen = () if wanted.ids is None else (JOBS.c.task_id.in_(wanted.ids),)
-    first = [] if by_tag or chosen else found[:1]
-    row = TAGS.c.job if by_tag else JOBS.c.number
+    # What leaves least leads.
+    first = [(TAGS.c.tag, wanted.tag)] if by_tag else [] if chosen else found[:1]
+    column, value = first[0] if first else (None, None)
     return _Parts(
-        number=row,
-        joined=(JOBS.c.number == TAGS.c.job,) if by_tag else (),
-        indexed=(TAGS.c.tag == wanted.tag,) if by_tag else chosen or tuple(column == value for column, value in first),
+        range=IndexRange(
+            number=TAGS.c.job if by_tag else JOBS.c.number, column=column, value=value, **_bounds(times, before)
+        ),
+        joined=(JOBS.c.number == _looked_at(TAGS.c.job),) if by_tag else (),
+        chosen=() if by_tag else chosen,
         others=(
             *(chosen if by_tag else ()),
-            *(_looked_at(column) == value for column, value in found[len(first) :]),
+            *(_looked_at(column) == value for column, value in (found if by_tag else found[len(first) :])),
             *_others(number, wanted),
         ),
-        bounds=tuple(_bounds(times, row, before)),
     )
 
 
@@ -174,13 +179,9 @@ def times_of(connection: Connection, wanted: JobFilter) -> Times:
     )
 
 
-def _bounds(times: Times, number: ColumnElement[int], before: int | None) -> Iterator[ColumnElement[bool]]:
-    if before is not None:
-        yield number < before
-    if times.above is not None:
-        yield number > times.above
-    if times.upto is not None:
-        yield number <= times.upto
+def _bounds(times: Times, before: int | None) -> dict[str, int | None]:
+    upto = [bound for bound in (times.upto, None if before is None else before - 1) if bound is not None]
+    return {"low": None if times.above is None else times.above + 1, "high": min(upto, default=None)}
 
 
 def _indexed(number: _Numbers, wanted: JobFilter) -> Iterator[tuple[Column[Any], Any]]:

@@ -22,16 +22,23 @@ def new_database(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[st
     def make(kind: str) -> str:
         if kind == "sqlite":
             return f"sqlite:///{tmp_path / secrets.token_hex(4)}.db"
-        return _new_on(request.getfixturevalue("postgres"))
+        made: str = request.getfixturevalue("new_on_server")()
+        return made
 
     return make
 
 
-def _new_on(server: PostgresServer) -> str:
-    name = f"history_{secrets.token_hex(4)}"
-    with psycopg.connect(server.url.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    return server.url.rpartition("/")[0] + f"/{name}"
+@pytest.fixture(scope="session")
+def new_on_server(postgres: PostgresServer) -> Callable[[], str]:
+    """Make a new database on the server and return its URL."""
+
+    def make() -> str:
+        name = f"history_{secrets.token_hex(4)}"
+        with psycopg.connect(postgres.url.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return postgres.url.rpartition("/")[0] + f"/{name}"
+
+    return make
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -49,9 +56,9 @@ def made_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def made_server(postgres: PostgresServer) -> str:
+def made_server(new_on_server: Callable[[], str]) -> str:
     """A database on a server with the tables of a history."""
-    url = _new_on(postgres)
+    url = new_on_server()
     History(url).close()
     return url
 

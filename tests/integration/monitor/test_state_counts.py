@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import event
 
 from tests.integration.monitor.events import START, Recorder, ended, ends, queued
 from umbel.monitor import state_counts
 from umbel.monitor.history import History
-from umbel.monitor.job_filter import JobFilter, stretch_of
+from umbel.monitor.job_filter import JobFilter
 from umbel.monitor.jobs_view import Count
 from umbel.monitor.state_counts import count_states
-from umbel.monitor.tables import JOBS
 from umbel.states import JobState
 
 
@@ -114,35 +111,3 @@ def test_two_recorders_write_one_mark(history: History) -> None:
         recorder.tell(queued(f"job-{number}", at), ends(ended(f"job-{number}", started=at, ran=0.0), release="v1"))
     again.close()
     assert releases(history) == [("v1", 0.0)]
-
-
-def test_only_the_first_index_leads_to_rows(made_file: Path, tmp_path: Path) -> None:
-    """Whatever SQLite thinks of another one, which would lead to more rows than a page looks at."""
-    shutil.copy(made_file, tmp_path / "history.db")
-    history = History(f"sqlite:///{tmp_path / 'history.db'}")
-    fill(history)
-    wanted = JobFilter(states=frozenset({JobState.FAILED}), task="shop.t0", queue="q0")
-    with history.database.reading() as connection:
-        stretch = stretch_of(connection, wanted, None)
-        found = select(JOBS.c.number).where(*stretch.conditions).order_by(stretch.number.desc()).limit(50)
-        text = str(found.compile(connection.engine, compile_kwargs={"literal_binds": True}))
-        plan = [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
-    assert plan == ["SEARCH umbel_jobs USING INDEX umbel_jobs_state (state=?)"]
-    history.close()
-
-
-def test_a_server_plans_each_question_anew_and_along_an_index(made_server: str) -> None:
-    """A statement that it has seen five times would get a plan for any bound: one through the whole table."""
-    history = History(made_server)
-    off = ("jit", "enable_seqscan", "enable_bitmapscan")
-    with history.database.reading() as connection:
-        assert connection.exec_driver_sql("SHOW plan_cache_mode").scalar() == "force_custom_plan"
-        assert connection.exec_driver_sql("SHOW transaction_isolation").scalar() == "repeatable read"
-        assert connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "on"
-        for name in off:
-            assert connection.exec_driver_sql(f"SHOW {name}").scalar() == "off"
-    with history.database.engine.connect() as connection:
-        assert connection.exec_driver_sql("SHOW plan_cache_mode").scalar() == "auto"
-        for name in off:
-            assert connection.exec_driver_sql(f"SHOW {name}").scalar() == "on"
-    history.close()
