@@ -19,8 +19,8 @@ from umbel.batching import WithBatches
 from umbel.database import WithDatabase
 from umbel.effects import WithEffects
 from umbel.endings import WithEndings
+from umbel.engine.collecting import offline_producer
 from umbel.engine.dispatch import Dispatcher, inherited_owner
-from umbel.engine.execution import offline_producer
 from umbel.engine.protection import Protection
 from umbel.engine.registry import address_of, engine_of, is_rabbit, is_redis, is_served, options_of
 from umbel.errors import ConfigurationError

@@ -18,8 +18,9 @@ from kombu.exceptions import OperationalError
 
 from umbel.engine.batches import BATCH
 from umbel.engine.bulk import arguments, in_batches, one_by_one
+from umbel.engine.collecting import offline_producer
 from umbel.engine.current_task import as_child_of
-from umbel.engine.execution import current_progress, deferring, is_calling_back, offline_producer
+from umbel.engine.execution import current_progress, deferring, is_calling_back
 from umbel.engine.failures import carry, failing
 from umbel.engine.headers import PROGRESS
 from umbel.engine.outcome import CancelledItself, Replaced

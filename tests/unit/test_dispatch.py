@@ -14,13 +14,13 @@ from uuid import UUID
 
 import pytest
 from celery import Celery, signals
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from kombu.utils import json as kombu_json
 
 from umbel import Task, Umbel
 from umbel.engine import dispatch, envelope
-from umbel.engine.execution import publishing_into
+from umbel.engine.collecting import publishing_into
 from umbel.engine.keyring import Keyring
 from umbel.engine.store import Outgoing
 from umbel.settings import Settings
@@ -147,7 +147,9 @@ def test_c42_both_ways_protect_the_same(
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
-scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | finite | st.text(max_size=80)
+#: What looks plain, in any script.
+words = st.text(st.characters(categories=["L", "N"]), max_size=80)
+scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | finite | st.text(max_size=80) | words
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -156,6 +158,8 @@ scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | finite | st
     kwargs=st.dictionaries(st.text("abcdefgh_", min_size=1, max_size=8), scalars, max_size=4),
     how=st.fixed_dictionaries({}, optional={"priority": st.integers(0, 9), "ignore_result": st.booleans()}),
 )
+@example(args=["straße", "٣"], kwargs={}, how={})
+@example(args=[1, None, True, "a1"], kwargs={}, how={})
 def test_c5_an_envelope_that_is_filled_in_is_the_same(
     loose: Task[..., Any], args: list[Any], kwargs: dict[str, Any], how: dict[str, Any]
 ) -> None:

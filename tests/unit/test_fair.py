@@ -12,7 +12,7 @@ from celery.app.trace import build_tracer
 
 from umbel import Fair, Retry, Umbel
 from umbel.engine import envelope
-from umbel.engine.execution import publishing_into
+from umbel.engine.collecting import publishing_into
 from umbel.engine.fairness import SHARE, share_of
 from umbel.engine.store import Outgoing
 from umbel.errors import ConfigurationError, InvalidArguments

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from umbel.engine.broker_errors import as_celery_says
-from umbel.engine.execution import publishing_into, sink
+from umbel.engine.collecting import publishing_into, sink
 from umbel.engine.store import Outgoing
 
 __all__ = ("arguments", "in_batches", "one_by_one")
 
 _BATCH: Final = 500
+#: What can be no more than one argument.
+_PLAIN: Final = frozenset({int, str, bytes, float, type(None)})
 
 
 class _UnderWay:
@@ -104,6 +106,8 @@ def _batches(
 
 def arguments(item: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the positional and the keyword arguments that an item stands for."""
+    if type(item) in _PLAIN:
+        return (item,), {}
     if isinstance(item, tuple):
         if len(item) == 2 and isinstance(item[0], (tuple, list)) and isinstance(item[1], Mapping):
             return tuple(item[0]), dict(item[1])

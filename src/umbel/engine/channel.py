@@ -20,8 +20,8 @@ from kombu.transport.virtual.exchange import FanoutExchange
 from umbel.engine import envelope
 from umbel.engine.broker_errors import sent_once
 from umbel.engine.burial import letter_of
+from umbel.engine.collecting import sink
 from umbel.engine.delivered import Fed, Message, tagged
-from umbel.engine.execution import sink
 from umbel.engine.failures import FAILURES
 from umbel.engine.fetcher import Fetcher
 from umbel.engine.patience import until_back

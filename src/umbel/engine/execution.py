@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from umbel.engine.batches import BATCH, FAILED, MemberEnd
 from umbel.engine.burial import letter_of
+from umbel.engine.collecting import offline_producer, publishing_into
 from umbel.engine.failures import FAILURES
 from umbel.engine.headers import PROGRESS
-from umbel.engine.store import Outgoing, Record, ReplayEnd, Settled
+from umbel.engine.store import Record, ReplayEnd, Settled
 from umbel.engine.telling import began_of, ended_of
 
 if TYPE_CHECKING:
@@ -38,13 +39,9 @@ __all__ = (
     "deferring",
     "is_calling_back",
     "is_patient",
-    "offline",
-    "offline_producer",
     "owned_by",
     "patiently",
     "progress_of",
-    "publishing_into",
-    "sink",
 )
 
 #: For so long after its end a dispatch that is not to be repeated is known by its id.
@@ -53,9 +50,7 @@ _REPEAT_SECONDS: Final = 3600.0
 current_execution: Final[ContextVar[Execution | None]] = ContextVar("umbel_execution", default=None)
 _calling_back: Final[ContextVar[bool]] = ContextVar("umbel_calling_back", default=False)
 _owner: Final[ContextVar[str | None]] = ContextVar("umbel_owner", default=None)
-_sink: Final[ContextVar[list[Outgoing] | None]] = ContextVar("umbel_sink", default=None)
 _patient: Final[ContextVar[bool]] = ContextVar("umbel_patient", default=False)
-_offline: Final[ContextVar[Callable[[], Any] | None]] = ContextVar("umbel_offline", default=None)
 
 
 class Execution:
@@ -322,35 +317,6 @@ def current_owner(request: Any) -> str | None:
 
 
 @contextlib.contextmanager
-def publishing_into(sink: list[Outgoing]) -> Iterator[None]:
-    """Collect what is published in this context instead of sending it."""
-    token = _sink.set(sink)
-    try:
-        yield
-    finally:
-        _sink.reset(token)
-
-
-@contextlib.contextmanager
-def offline(sink: list[Outgoing], producer: Callable[[], Any]) -> Iterator[None]:
-    """Collect what is published in this context, and ask no broker for it: whoever publishes it later does.
-
-    ``producer`` returns what Celery's own way publishes with (:mod:`umbel.engine.offline`).
-    """
-    token = _offline.set(producer)
-    try:
-        with publishing_into(sink):
-            yield
-    finally:
-        _offline.reset(token)
-
-
-def offline_producer() -> Callable[[], Any] | None:
-    """Return what makes a producer that reaches no broker; None where the broker may be asked."""
-    return _offline.get()
-
-
-@contextlib.contextmanager
 def deferring() -> Iterator[None]:
     """Let what is published here go out with the current execution's end; without one, at once."""
     execution = current_execution.get()
@@ -389,8 +355,3 @@ def calling_back() -> Iterator[None]:
 def is_calling_back() -> bool:
     """Whether Celery calls errbacks in this context."""
     return _calling_back.get()
-
-
-def sink() -> list[Outgoing] | None:
-    """Return where publishing goes in this context; None for the store itself."""
-    return _sink.get()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -26,16 +27,17 @@ def mark(name: str) -> str:
 class Form:
     """``text`` with an open place wherever the encoded mark of one of ``names`` stands."""
 
-    __slots__ = ("_order", "_text")
+    __slots__ = ("_pick", "_text")
 
     def __init__(self, text: str, names: Sequence[str]) -> None:
         marks = {_encode(mark(name)).decode(): at for at, name in enumerate(names)}
         pieces = re.split(f"({'|'.join(map(re.escape, marks))})", text)
         self._text: Final = "%s".join(piece.replace("%", "%%") for piece in pieces[::2])
         #: Which value stands in each place.
-        self._order: Final = tuple(marks[piece] for piece in pieces[1::2])
+        order = [marks[piece] for piece in pieces[1::2]]
+        self._pick: Final = itemgetter(*order) if len(order) > 1 else lambda values: tuple(values[at] for at in order)
 
     def fill(self, values: Sequence[str]) -> str:
         """Return the text with the JSON texts ``values`` in its places, in the order of the names."""
-        filled: str = self._text % tuple(map(values.__getitem__, self._order))
+        filled: str = self._text % self._pick(values)
         return filled

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from umbel.engine.execution import offline_producer
+from umbel.engine.collecting import offline_producer
 
 __all__ = ("PlainQueues",)
 

@@ -16,8 +16,8 @@ from kombu.transport.virtual.base import Base64
 from umbel.engine.broker_errors import sent_once
 from umbel.engine.burial import letter_of
 from umbel.engine.channel import QoS
+from umbel.engine.collecting import sink
 from umbel.engine.delivered import Fed, Message, tagged
-from umbel.engine.execution import sink
 from umbel.engine.failures import FAILURES
 from umbel.engine.fetcher import Fetcher
 from umbel.engine.rabbit import RabbitEngine

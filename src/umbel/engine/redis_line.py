@@ -11,6 +11,7 @@ import secrets
 import time
 from typing import Any, Final
 
+from hiredis import pack_command as _packed
 from redis import exceptions
 
 __all__ = ("Line", "Lines")
@@ -41,11 +42,10 @@ class Line:
 
     def send(self, *words: Any) -> None:
         """Send one command, whose answer must be read before the next one is sent. Raises redis-py's errors."""
-        connection = self.connection
         try:
-            connection.send_packed_command(connection.pack_command(*words))
+            self.connection.send_packed_command([_packed(words)])
         except BaseException:
-            connection.disconnect()
+            self.connection.disconnect()
             raise
 
     def answer(self) -> Any:

@@ -39,6 +39,7 @@ class RedisStore:
         self.prefix: Final = prefix
         self.space: Final = space
         self._prefix: Final = prefix.encode()
+        self._translation: Final = _Translation(self)
         self.reset()
 
     def reset(self) -> None:
@@ -122,22 +123,22 @@ class RedisStore:
         with self.translated():
             yield self.client
 
-    @contextlib.contextmanager
-    def translated(self) -> Iterator[None]:
+    def translated(self) -> contextlib.AbstractContextManager[None]:
         """Raise redis-py's errors as ours."""
-        try:
-            yield
-        except exceptions.RedisError as error:
-            meant = meaning(self.shown, error)
-            if meant is None:
-                raise
-            if isinstance(meant, StoreReadOnly) and self._client is not None:
-                # The master may be another server by now, under the same name or by Sentinel's word.
-                self._client.connection_pool.disconnect()
-                self._drop_lines()
-            if isinstance(meant, StoreUnreachable):
-                self.distrust()
-            raise meant from error
+        return self._translation
+
+    def raise_meant(self, error: exceptions.RedisError) -> None:
+        """Raise what one of redis-py's errors means, if it is known, and draw the conclusions."""
+        meant = meaning(self.shown, error)
+        if meant is None:
+            return
+        if isinstance(meant, StoreReadOnly) and self._client is not None:
+            # The master may be another server by now, under the same name or by Sentinel's word.
+            self._client.connection_pool.disconnect()
+            self._drop_lines()
+        if isinstance(meant, StoreUnreachable):
+            self.distrust()
+        raise meant from error
 
     def distrust(self) -> None:
         """Drop the connections that are not in use: where one has fallen silent each would cost a time-out."""
@@ -180,6 +181,20 @@ def identity(store: RedisStore) -> str:
     with store.asking() as client:
         client.set(store.key("identity"), secrets.token_hex(16), nx=True)
         return str(client.get(store.key("identity")).decode())
+
+
+class _Translation(contextlib.AbstractContextManager[None]):
+    """Raises redis-py's errors as ours; written out, because a generator would cost each call more than its answer."""
+
+    def __init__(self, store: RedisStore) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, exceptions.RedisError):
+            self._store.raise_meant(error)
 
 
 class _Once:

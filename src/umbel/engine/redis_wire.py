@@ -95,14 +95,11 @@ def safe_id(task_id: str | None) -> str:
 
 def message(prefix: str, outgoing: Outgoing) -> list[Any]:
     """Return one message as ``push`` in the scripts takes it."""
+    queue, payload, priority = outgoing.queue, outgoing.payload, outgoing.priority
     known = safe_id(outgoing.task_id)
-    key = list_key(prefix, outgoing.queue, outgoing.priority, share_of(outgoing.payload))
+    key = list_key(prefix, queue, priority, share_of(payload))
     info = _info(outgoing) if known else ""
-    return [key, outgoing.payload, outgoing.priority, known, info, outgoing.due or 0, _once(outgoing)]
-
-
-def _once(outgoing: Outgoing) -> bool | int:
-    return 2 if outgoing.revived else outgoing.once
+    return [key, payload, priority, known, info, outgoing.due or 0, 2 if outgoing.revived else outgoing.once]
 
 
 def _info(outgoing: Outgoing) -> msgspec.Raw:

@@ -20,6 +20,7 @@ from celery.result import GroupResult, allow_join_result
 from celery.utils.collections import AttributeDict
 
 from umbel.engine.broker_errors import as_celery_says
+from umbel.engine.collecting import publishing_into
 from umbel.engine.execution import (
     calling_back,
     current_execution,
@@ -29,7 +30,6 @@ from umbel.engine.execution import (
     owned_by,
     patiently,
     progress_of,
-    publishing_into,
 )
 from umbel.engine.headers import CALLBACK
 from umbel.engine.job_log import told_of

@@ -11,7 +11,7 @@ from celery.canvas import _chain as chain
 
 from umbel.engine.batches import BATCH, KINDS
 from umbel.engine.bulk import arguments
-from umbel.engine.execution import publishing_into
+from umbel.engine.collecting import publishing_into
 from umbel.engine.store import Outgoing
 from umbel.errors import ConfigurationError, DispatchError
 from umbel.jobs.batch_ids import job_here, member_id

@@ -26,8 +26,8 @@ from celery._state import get_current_worker_task
 
 from umbel.engine.batches import BATCH, Plan
 from umbel.engine.broker_errors import as_celery_says
+from umbel.engine.collecting import offline_producer
 from umbel.engine.current_task import as_child_of
-from umbel.engine.execution import offline_producer
 from umbel.engine.store import Outgoing
 from umbel.errors import BatchEnded, BatchNotFound, ConfigurationError, DispatchError, StoreError
 from umbel.jobs.batch_ids import batch_id, job_here

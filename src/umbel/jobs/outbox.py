@@ -29,7 +29,7 @@ from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from umbel.engine import envelope
-from umbel.engine.execution import offline
+from umbel.engine.collecting import offline
 from umbel.engine.offline import OfflineProducer
 from umbel.engine.store import Outgoing
 from umbel.errors import ConfigurationError, DispatchError

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from msgspec import structs
 
 from umbel.engine.broker_errors import as_celery_says
-from umbel.engine.execution import publishing_into, sink
+from umbel.engine.collecting import publishing_into, sink
 from umbel.engine.uniques import UniqueKey
 from umbel.errors import ConfigurationError, InvalidArguments
 from umbel.jobs.keys import Key, Keyed, key_name

@@ -25,7 +25,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from umbel.engine.execution import sink
+from umbel.engine.collecting import sink
 from umbel.engine.headers import REPLAY
 from umbel.engine.job import Cancelled
 from umbel.engine.outcome import CancelledItself, is_running

@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from celery import beat
 
-from umbel.engine.execution import patiently, publishing_into
+from umbel.engine.collecting import publishing_into
+from umbel.engine.execution import patiently
 from umbel.engine.leader import KernelLeader, Leader
 from umbel.engine.registry import is_served
 from umbel.engine.store import Outgoing

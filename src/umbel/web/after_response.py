@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import Request, Response
 
-from umbel.engine.execution import offline
+from umbel.engine.collecting import offline
 from umbel.engine.offline import OfflineProducer
 from umbel.engine.store import Outgoing
 from umbel.engine.uniques import queue_all

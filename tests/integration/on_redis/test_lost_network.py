@@ -16,7 +16,7 @@ from tests.conftest import RedisServer, free_port
 from umbel import Umbel
 from umbel.engine import redis_connect
 from umbel.engine.amqp import Connection
-from umbel.engine.execution import publishing_into
+from umbel.engine.collecting import publishing_into
 from umbel.engine.redis import RedisEngine
 from umbel.engine.store import Outgoing
 from umbel.errors import StoreUnreachable

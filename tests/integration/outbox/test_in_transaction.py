@@ -131,7 +131,7 @@ def test_the_envelope_is_a_usual_dispatchs(shop: Shop) -> None:
     with shop.engine.connect() as connection:
         rows = waiting(connection, "shop", 100, 0.0)
     collected: list[Any] = []
-    from umbel.engine.execution import publishing_into
+    from umbel.engine.collecting import publishing_into
 
     with publishing_into(collected):
         for number, option in enumerate(options):

@@ -227,7 +227,7 @@ end
 -- Put one message into its list, or among the delayed.
 local function push(list, body, priority, id, info, due, at)
     local element = write(body, at, priority, 0, 0, id)
-    tell('q', list .. '\n' .. due .. '\n' .. element)
+    if is_told() then tell('q', list .. '\n' .. due .. '\n' .. element) end
     if due == 0 then
         enlist('LPUSH', list, element)
         remember(id, info, 'q' .. list, at)

@@ -59,7 +59,7 @@ local function post(token, message, at)
     local list, body, priority, id, info, due = unpack(message)
     local number = redis.call('INCR', key('seq'))
     redis.call('HSET', key('outbox'), number, cmsgpack.pack({token, at, list, body, priority, id, due}))
-    tell('q', list .. '\n' .. due .. '\n' .. write(body, at, priority, 0, 0, id))
+    if is_told() then tell('q', list .. '\n' .. due .. '\n' .. write(body, at, priority, 0, 0, id)) end
     remember(id, info, due == 0 and 'b' or 'b' .. due, at)
     return number
 end
@@ -67,7 +67,7 @@ end
 -- Know a job whose message is about to be published, unless it is not to be queued again and is known.
 local function know(named_as, list, priority, id, info, due, once, body, at)
     if once and id ~= '' and redis.call('EXISTS', key('job:' .. id)) == 1 then return end
-    if body ~= '' then tell('q', list .. '\n' .. due .. '\n' .. write(body, at, priority, 0, 0, id)) end
+    if body ~= '' and is_told() then tell('q', list .. '\n' .. due .. '\n' .. write(body, at, priority, 0, 0, id)) end
     if due == 0 then
         remember(id, info, 'b', at)
     else
