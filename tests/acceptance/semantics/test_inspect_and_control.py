@@ -254,6 +254,8 @@ def test_consumer_is_added_and_cancelled(jobs: Jobs, key: str) -> None:
 def test_shutdown_ends_one_worker_well(world: World) -> None:
     """C45, C19: the others go on."""
     with world.worker(queues=("late",)) as worker:
+        # A Celery worker may say that it is ready before it listens, and what is broadcast then is lost.
+        until(lambda: world.app.control.ping(destination=worker.nodes, limit=1), "the worker listens")
         world.app.control.shutdown(destination=worker.nodes)
         until(lambda: worker.process.poll() is not None, "the worker has ended")
         assert worker.process.returncode == 0

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from tests.integration.alerts.mailbox import Mailbox, mailbox
-from tests.integration.monitor.conftest import history, made_file, made_server
+from tests.integration.monitor.conftest import history, made_file, made_server, new_on_server
 from tests.integration.worker.receiver import Receiver
 from umbel.engine.sqlite import SQLiteEngine
 from umbel.monitor.alerts.alerter import Alerter
 from umbel.monitor.alerts.plan import Mail, Plan, Thresholds, Webhooks
 from umbel.monitor.history import History
 
-__all__ = ("history", "made_file", "made_server")
+__all__ = ("history", "made_file", "made_server", "new_on_server")
 
 SECRET = f"whsec_{base64.b64encode(b'a key of this test only!').decode()}"
 

@@ -41,8 +41,8 @@ def test_c33_no_window_holds_more_starts_than_the_limit(plant: Plant, name: str,
     assert most_in_any(granted, 1.0) <= 50
     # A busy machine may start jobs late.
     assert most_in_any(starts, 0.8) <= 50
-    deferrals = len(plant.lines("put-off"))
-    assert jobs - 50 <= deferrals <= 2 * jobs
+    # One that comes when the window has moved on, on a busy machine, is not put off.
+    assert 0 < len(plant.lines("put-off")) <= 2 * jobs
 
 
 def test_c33_a_token_bucket(plant: Plant) -> None:
