@@ -30,6 +30,7 @@ class Plan:
     few: int
     many: int
     million_rounds: int
+    recorded_rounds: int
     cost_rounds: int
     cost_seconds: float
     page_views: int
@@ -53,6 +54,7 @@ FULL = Plan(
     few=10_000,
     many=1_000_000,
     million_rounds=15,
+    recorded_rounds=5,
     cost_rounds=3,
     cost_seconds=1.5,
     page_views=40,
@@ -76,6 +78,7 @@ QUICK = Plan(
     few=10_000,
     many=200_000,
     million_rounds=9,
+    recorded_rounds=3,
     cost_rounds=1,
     cost_seconds=0.5,
     page_views=20,
@@ -100,6 +103,7 @@ TINY = Plan(
     few=1000,
     many=5000,
     million_rounds=1,
+    recorded_rounds=1,
     cost_rounds=1,
     cost_seconds=0.1,
     page_views=2,
