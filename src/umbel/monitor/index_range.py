@@ -14,11 +14,11 @@ from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, UnaryExpression, literal, tuple_
 
-__all__ = ("IndexRange",)
+__all__ = ("HIGHEST", "IndexRange")
 
 #: What a number may be in either database.
 _LOWEST: Final = 0
-_HIGHEST: Final = 2**63 - 1
+HIGHEST: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class IndexRange:
         if not by_rows:
             return (self.column == self.value, *self._bounds())
         row = tuple_(self.column, self.number)
-        low, high = self.low or _LOWEST, _HIGHEST if self.high is None else self.high
+        low, high = self.low or _LOWEST, HIGHEST if self.high is None else self.high
         # An index over the rows that have a value serves who says so.
         there = (self.column.is_not(None),) if self.column.nullable else ()
         return (*there, row >= self._at(low), row <= self._at(high))

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Column, ColumnElement, Connection, Integer, Select, UnaryExpression, and_, func, or_, select
 
-from umbel.monitor.index_range import IndexRange
+from umbel.monitor.index_range import HIGHEST, IndexRange
 from umbel.monitor.names import Kind, number_of
 from umbel.monitor.tables import JOBS, TAGS
 from umbel.states import JobState
@@ -180,7 +180,9 @@ def times_of(connection: Connection, wanted: JobFilter) -> Times:
 
 
 def _bounds(times: Times, before: int | None) -> dict[str, int | None]:
-    upto = [bound for bound in (times.upto, None if before is None else before - 1) if bound is not None]
+    # Whoever asks may have written any number.
+    last = None if before is None else max(-1, min(before - 1, HIGHEST))
+    upto = [bound for bound in (times.upto, last) if bound is not None]
     return {"low": None if times.above is None else times.above + 1, "high": min(upto, default=None)}
 
 

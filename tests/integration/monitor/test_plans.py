@@ -129,6 +129,15 @@ def test_a_page_goes_along_the_index_that_is_meant(
     assert numbers == sorted(numbers, reverse=True)
 
 
+@pytest.mark.parametrize("before", [-(2**63), -1, 0, 2**63, 10**30])
+@pytest.mark.parametrize("meant", ["umbel_jobs_state", "umbel_jobs_pkey"])
+def test_a_page_begins_at_any_number(grown: History, meant: str, before: int) -> None:
+    wanted = JobFilter() if meant.endswith("pkey") else JobFilter(states=FAILED)
+    newest = _ALL if meant.endswith("pkey") else 19_980
+    found = [one.number for one in grown.jobs.find(wanted, before=before).jobs]
+    assert found[:1] == ([newest] if before > 0 else [])
+
+
 @pytest.mark.parametrize("meant", [one for one in LEADS if one != "umbel_jobs_pkey"])
 def test_no_count_goes_along_the_key(grown: History, plans: Callable[[], list[str]], meant: str) -> None:
     count_states(grown.database, LEADS[meant])
