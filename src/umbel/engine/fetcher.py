@@ -183,6 +183,10 @@ class Fetcher:
                 self._stopped.wait(1.0)
 
     def _sleep(self) -> None:
+        if not self._queues:
+            # Whoever takes nothing listens all the same.
+            self.engine.wait(_HEARD_SECONDS, full=True)
+            return
         if not self._full:
             if self.engine.wait(self._patience()):
                 # Somebody rang: it may be for those who only listen.
@@ -210,11 +214,11 @@ class Fetcher:
             self._hand_over(self.start_plain(ripe))
 
     def _step(self) -> bool:
-        self._housekeeping()
         if self._held:
             self._resume()
-        # Jobs first: what is only listened to can wait for the moment that a fetch takes.
+        # Jobs first: all else can wait for the moment that a fetch takes.
         found = self._fill()
+        self._housekeeping()
         return self._listen() or found
 
     def _fill(self) -> bool:

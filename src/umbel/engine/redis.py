@@ -14,9 +14,8 @@ import math
 import os
 import secrets
 import socket
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +27,7 @@ from umbel.engine.redis_documents import RedisDocuments
 from umbel.engine.redis_events import RedisEvents
 from umbel.engine.redis_fanout import RedisFanout
 from umbel.engine.redis_groups import RedisGroups
+from umbel.engine.redis_intake import RedisIntake
 from umbel.engine.redis_leases import LeaseInfo, Leases, Stale, run_directory
 from umbel.engine.redis_letters import RedisLetters
 from umbel.engine.redis_moving import RedisMoving
@@ -37,8 +37,7 @@ from umbel.engine.redis_plain import apart, plain_ends
 from umbel.engine.redis_status import most_urgent
 from umbel.engine.redis_store import RedisStore
 from umbel.engine.redis_wake import RedisListener
-from umbel.engine.redis_wire import BAND, deliveries, message, next_due, pack, record_fields, settled, taken
-from umbel.engine.shares import Shares
+from umbel.engine.redis_wire import BAND, message, pack, record_fields, settled, taken
 from umbel.engine.store import ChordPart, Delivery, Outgoing, Record, Settled, Settlement, Stored
 from umbel.errors import ConfigurationError, StoreError
 
@@ -86,24 +85,9 @@ class RedisEngine(RedisOperations):
         self._lease: Lease | None = None
         self._listener: RedisListener | None = None
         self._losses = 0
-        self._shares = Shares()
-        self._watched: list[bytes] = []
-        self._watching: Set[str] = frozenset()
-        #: Of the queues of the last fetch.
-        self._paused: set[str] = set()
-        self._next_due: tuple[float, float] | None = None
-        #: When the last fetch was answered, and the number of cancellations that it brought.
-        self._marked = (-math.inf, 0)
         self._renewed = 0.0
-        self._fetching = threading.Lock()
-        #: What this process was given and has not settled.
-        self._known: dict[int, Delivery] = {}
-        self._doubtful, self._epoch = False, 1
+        self._intake = RedisIntake(self.store, self.names, self.events.heard.note)
         self._tag, self._tags = f"{secrets.token_hex(8)}-", itertools.count()
-
-    @property
-    def _also(self) -> tuple[bytes, bytes]:
-        return self.store.key("paused"), self.store.key("delayed")
 
     def _here(self) -> None:
         if self._pid != os.getpid():
@@ -143,51 +127,15 @@ class RedisEngine(RedisOperations):
         if self._lease is None:
             return []
         self._renew()
-        pairs = [word for pair in self._split(queues, limit) for word in pair]
-        with self._fetching:
-            self._reconcile(self._lease.token)
-            # Until the answer is here, the server may hold messages in our name that we know nothing of.
-            self._doubtful = True
-            answer = self.store.run("fetch", self._lease.token, self._epoch, limit, int(suspects), *pairs)
-            if answer is None:
-                self._begin_anew()
-                return []
-            self._paused = {name.decode() for name in answer[1]}
-            self._watch(queues.keys() - self._paused)
-            self._marked = (time.monotonic(), int(answer[2]))
-            self.events.heard.note(bool(answer[3]))
-            found = deliveries(self.prefix, answer[4:], suspect=suspects)
-            self._known.update((one.seq, one) for one in found)
-            self._doubtful = False
-        self._next_due = next_due(answer[0])
-        for delivery in found:
-            self._shares.spent(delivery.queue, 1)
+        found = self._intake.fetch(queues, limit, self._listener, suspects=suspects)
+        if found is None:
+            self._begin_anew()
+            return []
         return found
-
-    def _reconcile(self, token: str) -> None:
-        if self._doubtful:
-            self._epoch += 1
-            self.store.run("reconcile", token, self._epoch, pack(list(self._known)))
-            self._doubtful = False
-
-    def _split(self, queues: Mapping[str, int], limit: int) -> Sequence[tuple[str, int]]:
-        if len(queues) < 2 or not any(queues.values()):
-            return [(name, limit) for name in queues]
-        waiting = {name: queues[name] for name in queues if name not in self._paused and self.names.size(name)}
-        # The others too, for the answer says which are paused.
-        rest = [(name, 0) for name in queues if name not in waiting]
-        return [*self._shares.split(waiting, limit), *rest]
-
-    def _watch(self, queues: Set[str]) -> None:
-        if queues == self._watching:
-            return
-        self._watching = queues
-        lists = [self.store.kombu(name + band) for name in queues for band in _BANDS]
-        self._watched = lists + [self.store.key(f"{side}:{name}") for name in queues for side in ("front", "ring")]
 
     def most_urgent(self, queues: Mapping[str, int]) -> int | None:
         """Return the lowest rank (9 minus priority) that is ready in ``queues``; None when nothing is."""
-        return most_urgent(self.store, queues.keys() - self._paused)
+        return most_urgent(self.store, queues.keys() - self._intake.paused)
 
     def take(self, queue: str, limit: int) -> list[Delivery]:
         self._here()
@@ -203,16 +151,17 @@ class RedisEngine(RedisOperations):
     def settle(self, entries: Sequence[Settled]) -> Settlement:
         self._here()
         self.names.note({one.queue for entry in entries for one in entry.outgoing})
-        token = self._lease.token if self._lease is not None else ""
+        token, known = self._lease.token if self._lease is not None else "", self._intake.known
+        self._intake.resolve()
         plain, others = apart(entries)
-        words = settled(self.prefix, others, self._known, self.letters.ending), plain_ends(plain, self._known)
+        words = settled(self.prefix, others, known, self.letters.ending), plain_ends(plain, known)
         told = self.events.packed([entry.told for entry in (*plain, *others)])
         refused, complete, refused_plain = self.store.run("settle", token, self.crash_limit, *words, told)
         if self._lease is not None:
             for entry in entries:
                 if entry.seq is not None and entry.action != "keep":
                     self._lease.end(entry.seq)
-                    self._known.pop(entry.seq, None)
+                    known.pop(entry.seq, None)
         last = {part.group_id: part for entry in entries for part in entry.parts}
         back = [others[number] for number in refused] + [plain[number] for number in refused_plain]
         return Settlement(tuple(back), _parts(complete, last))
@@ -235,8 +184,7 @@ class RedisEngine(RedisOperations):
         except BaseException:
             lease.release()
             raise
-        self._known.clear()
-        self._doubtful, self._epoch = False, 1
+        self._intake.begin(lease.token)
         self._said = hostname, queues, concurrency
         return lease
 
@@ -247,6 +195,8 @@ class RedisEngine(RedisOperations):
         logger.warning(
             "This process was out of touch for too long: others have its jobs now, it goes on with new ones."
         )
+        if self._listener is not None:
+            self._listener.drop()
         self._lease = self._new_lease(*self._said)
         old.release()
         if self.on_lease is not None:
@@ -264,6 +214,8 @@ class RedisEngine(RedisOperations):
             return
         lease, self._lease = self._lease, None
         try:
+            if self._listener is not None:
+                self._intake.withdraw(self._listener)
             self._release(lease.token, crashed=False)
         finally:
             lease.release()
@@ -335,15 +287,19 @@ class RedisEngine(RedisOperations):
             return True
         self._renew()
         if full:
+            self._intake.withdraw(self._listener)
             return self._listener.rest(seconds)
-        due, score = self._next_due or (math.inf, None)
+        due, _ = self._intake.next_due or (math.inf, None)
         due_in = max(due - time.monotonic(), 0.001)
         try:
             if self._losses != self.store.losses:
                 self._losses = self.store.losses
                 self._listener.drop()
             self._listener.listen(self.fanout.fileno())
-            return self._listener.wait(self._watched, self._also, min(seconds, due_in), score) or due_in <= seconds
+            self._intake.resolve()
+            seconds = min(seconds, due_in)
+            move = self._intake.move(self._listener)
+            return self._listener.wait(self._intake.look(), seconds, move) or due_in <= seconds
         except (RedisError, OSError):
             self.store.distrust()
             time.sleep(min(seconds, 0.2))
@@ -370,6 +326,7 @@ class RedisEngine(RedisOperations):
         """Return the ids among this process's messages that have been cancelled."""
         if self._lease is None:
             return []
+        self._intake.resolve()
         with self.store.asking() as client:
             held = client.hvals(self.store.key(f"held:{self._lease.token}"))
             cancelled = client.hgetall(self.store.key("cancelled"))
@@ -378,7 +335,7 @@ class RedisEngine(RedisOperations):
 
     def cancel_mark(self) -> int:
         """Return a number that grows with every cancellation; a fetch of just now has brought it along."""
-        at, mark = self._marked
+        at, mark = self._intake.marked
         if time.monotonic() - at < _MARK_SECONDS:
             return mark
         with self.store.asking() as client:

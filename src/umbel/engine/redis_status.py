@@ -26,9 +26,6 @@ _CHUNK: Final = 1000
 def queues(store: RedisStore, names: RedisNames, leases: Leases) -> list[QueueStatus]:
     """Return the counts of the lasting queues."""
     known, paused = names.all(), names.paused()
-    live = [info for info in leases.all() if leases.is_alive(info)]
-    consumers = Counter(name for info in live for name in info.queues)
-    held = Counter(queue for info in leases.all() for queue in held_queues(store, info))
     with store.asking() as client:
         pipe = client.pipeline(transaction=False)
         # First, so that nothing is dropped that was not counted.
@@ -41,6 +38,10 @@ def queues(store: RedisStore, names: RedisNames, leases: Leases) -> list[QueueSt
             pipe.hget(store.key("delays"), name)
         pipe.eval(source("line_sizes", store.space), 0, store.prefix, *known)
         (seconds, micros), *counted, sizes = pipe.execute()
+    # After what waits, because that is the way of a message.
+    found_leases = leases.all()
+    held = Counter(queue for info in found_leases for queue in held_queues(store, info))
+    consumers = Counter(name for info in found_leases if leases.is_alive(info) for name in info.queues)
     counts, lined = iter(counted), dict(zip(known, sizes, strict=True))
     found = []
     for name in known:
@@ -75,6 +76,12 @@ def held_queues(store: RedisStore, info: LeaseInfo) -> Iterator[str]:
 def _held_by(store: RedisStore, info: LeaseInfo) -> Iterator[bytes]:
     """Yield each message that a process holds, with its head."""
     with store.asking() as client:
+        at = client.hget(store.key("inboxes"), info.token)
+        if at is not None:
+            connection, source = at.split(b" ", 1)
+            inbox = store.key(f"inbox:{info.token}:{connection.decode()}")
+            for element in client.lrange(inbox, 0, -1):
+                yield b"q\n" + source + b"\n" + element
         head = client.hget(store.key("heads"), info.token) or b""
         for value in client.hvals(store.key(f"held:{info.token}")):
             yield head + b"\n" + value if value.startswith(b"{") else value

@@ -11,7 +11,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from redis import exceptions
@@ -70,13 +70,19 @@ class RedisStore:
         """Return a key that Kombu and Celery use too."""
         return self._prefix + name.encode()
 
-    def run(self, name: str, *arguments: Any) -> Any:
-        """Run a script in one round trip. Raises :exc:`StoreError`."""
+    def run(self, name: str, *arguments: Any, first: Sequence[Any] = ()) -> Any:
+        """Run a script in one round trip, right after the command ``first``. Raises :exc:`StoreError`."""
         with self.translated():
             lines = self._open_lines()
             line = lines.take()
             try:
+                if first:
+                    line.send(*first)
                 self.send(line, name, arguments)
+                if first:
+                    # What it says is nobody's concern.
+                    with contextlib.suppress(exceptions.ResponseError):
+                        line.answer()
                 return self.answer(line, name, arguments)
             finally:
                 lines.give_back(line)
@@ -93,9 +99,13 @@ class RedisStore:
         with self.translated():
             return _Once(self, self._open_lines(), name, arguments).answer
 
+    def command(self, name: str, *arguments: Any) -> tuple[Any, ...]:
+        """Return what calls a script that the server knows."""
+        return "EVALSHA", digest(name, self.space), 0, self._prefix, *arguments
+
     def send(self, line: Line, name: str, arguments: tuple[Any, ...]) -> None:
         """Send a script over ``line``. Raises redis-py's errors."""
-        line.send("EVALSHA", digest(name, self.space), 0, self._prefix, *arguments)
+        line.send(*self.command(name, *arguments))
 
     def answer(self, line: Line, name: str, arguments: tuple[Any, ...]) -> Any:
         """Wait for the answer to the script that was sent. Raises redis-py's errors."""

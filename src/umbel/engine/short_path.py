@@ -77,8 +77,9 @@ def plain_task(task: Any, app: Any) -> bool:
 
 def is_watched(eventer: Any) -> bool:
     """Whether somebody listens to what jobs do, by signals or by events, so that none is plain."""
-    if any(signal.receivers for signal in _SIGNALS):
-        return True
+    for signal in _SIGNALS:
+        if signal.receivers:
+            return True
     return bool(eventer is not None and eventer.enabled and (not eventer.groups or "task" in eventer.groups))
 
 

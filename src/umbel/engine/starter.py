@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 from umbel.engine.pool import TaskPool
@@ -43,9 +42,11 @@ class Starter:
         for delivery in batch:
             job = None
             if not delivery.cancelled and delivery.verdict is None and not delivery.suspect:
-                # Whatever is wrong with a message, Celery's way says so, and the others of the batch start.
-                with contextlib.suppress(Exception):
+                try:
                     job = self._plain_job(delivery)
+                except Exception:
+                    # Whatever is wrong with a message, Celery's way says so, and the others of the batch start.
+                    job = None
             if job is None:
                 rest.append(delivery)
             else:

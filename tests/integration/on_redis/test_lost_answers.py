@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from redis import exceptions
@@ -31,8 +32,8 @@ def test_c14_messages_whose_fetch_was_not_answered_are_fetched_again(
     (first,) = engine.fetch({QUEUE: 0}, 1)
     ask = engine.store.run
 
-    def unanswered(name: str, *arguments: object) -> None:
-        ask(name, *arguments)
+    def unanswered(name: str, *arguments: object, **options: Any) -> None:
+        ask(name, *arguments, **options)
         raise StoreUnreachable("redis://test", "cut")
 
     with monkeypatch.context() as patch:

@@ -14,13 +14,7 @@ local new = 0
 local function is_gone(id, record)
     local where = cut(record)
     if string.sub(where, 1, 1) ~= 'q' or redis.call('EXISTS', string.sub(where, 2)) == 1 then return false end
-    local tail = ' ' .. id .. '"}'
-    for _, token in ipairs(redis.call('HKEYS', key('leases'))) do
-        for _, value in ipairs(redis.call('HVALS', key('held:' .. token))) do
-            if string.sub(value, -#tail) == tail then return false end
-        end
-    end
-    return true
+    return not is_held(id)
 end
 
 -- Of a message that is known to be lost neither a record that leads nowhere counts nor a passing state: once is 2 then.

@@ -20,6 +20,9 @@
 --   umbel:epochs                 hash    token -> the number of its epoch: what was asked in an earlier one is not done any more
 --   umbel:held:TOKEN             hash    seq -> "KIND[VERDICT]\nLISTKEY\nELEMENT" of what that process holds, or the element alone
 --   umbel:heads                  hash    token -> "KIND\nLISTKEY" of the elements that stand alone: the first list it took from
+--   umbel:inboxes                hash    token -> "CONNECTION LISTKEY" of a process that waits: what comes into that list the server moves to
+--   umbel:inbox:TOKEN:CONNECTION list    messages, until that process says that it has begun with one, or they are put back
+--   umbel:inboxes-left           zset    "TOKEN CONNECTION LISTKEY" of one that nobody looks after any more -> until when something may come into it
 --   umbel:job:ID                 string  "WHERE\nQUEUED\n" and what dispatch knew of the job (MessagePack);
 --                                       WHERE is q or f or s and the list in which it waits (or did, before it was taken), or d and its member
 --   umbel:unique:NAME            string  ID of the job that has this key
@@ -266,6 +269,54 @@ local function take_back(value, more)
         enlist('RPUSH', list, again)
     end
     place(id, kind .. list)
+end
+
+-- How long what a process asked for may still be under way after it has gone, in seconds: longer than any network tries.
+local LEFT = 1200
+
+-- The inbox's list, and the list from which its messages are. ``mark`` is "TOKEN CONNECTION LISTKEY".
+local function inbox_of(mark)
+    local token, connection, list = string.match(mark, '^(%S+) (%S+) (.*)$')
+    return key('inbox:' .. token .. ':' .. connection), list
+end
+
+-- Put what is in an inbox back to the head of its list, the newest first.
+local function empty_inbox(mark)
+    local inbox, list = inbox_of(mark)
+    while true do
+        local element = redis.call('LPOP', inbox)
+        if not element then return end
+        redis.call('RPUSH', list, element)
+    end
+end
+
+-- Nobody looks after an inbox any more. What was asked for it before may be under way still, and is put back by a sweep.
+local function leave_inbox(mark)
+    empty_inbox(mark)
+    redis.call('ZADD', key('inboxes-left'), digits(tonumber(now()) + LEFT), mark)
+end
+
+-- A process has ended, and its inbox with it.
+local function end_inbox(token)
+    local at = redis.call('HGET', key('inboxes'), token)
+    if not at then return end
+    redis.call('HDEL', key('inboxes'), token)
+    leave_inbox(token .. ' ' .. at)
+end
+
+-- Whether a process holds the message of a job, or is about to.
+local function is_held(id)
+    local tail = ' ' .. id .. '"}'
+    for _, token in ipairs(redis.call('HKEYS', key('leases'))) do
+        local at = redis.call('HGET', key('inboxes'), token)
+        for _, element in ipairs(at and redis.call('LRANGE', (inbox_of(token .. ' ' .. at)), 0, -1) or {}) do
+            if string.sub(element, -#tail) == tail then return true end
+        end
+        for _, value in ipairs(redis.call('HVALS', key('held:' .. token))) do
+            if string.sub(value, -#tail) == tail then return true end
+        end
+    end
+    return false
 end
 
 -- Make a suspect of a held message, or condemn it.

@@ -31,6 +31,9 @@ local function is_host_killer(head, rest)
     return deliveries >= 2 or string.sub(head, 1, 1) == 's'
 end
 
+-- What came last stands behind all that.
+end_inbox(token)
+
 for _, message in ipairs(messages) do
     local head, rest = cut(message[3])
     local condemned = string.sub(head, 2) ~= ''

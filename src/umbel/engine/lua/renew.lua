@@ -1,4 +1,5 @@
--- Let leases be seen to live. ARGV: prefix, tokens…. Returns those that the store does not know, because others gave them up.
+-- Let leases be seen to live, and once a second put back what came into an inbox that nobody looks after. ARGV: prefix, tokens….
+-- Returns those that the store does not know, because others gave them up.
 relieve()
 local at = now()
 local lost = {}
@@ -8,5 +9,12 @@ for number = 2, #ARGV do
     else
         lost[#lost + 1] = ARGV[number]
     end
+end
+if redis.call('SET', key('inboxes-swept'), 1, 'NX', 'PX', 1000) then
+    for _, token in ipairs(redis.call('HKEYS', key('inboxes'))) do
+        if redis.call('HEXISTS', key('leases'), token) == 0 then end_inbox(token) end
+    end
+    for _, mark in ipairs(redis.call('ZRANGE', key('inboxes-left'), 0, -1)) do empty_inbox(mark) end
+    redis.call('ZREMRANGEBYSCORE', key('inboxes-left'), '-inf', at)
 end
 return lost

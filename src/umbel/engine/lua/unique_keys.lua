@@ -1,15 +1,5 @@
 -- What the scripts share that give jobs keys which one has at a time.
 
-local function is_held(id)
-    local tail = ' ' .. id .. '"}'
-    for _, token in ipairs(redis.call('HKEYS', key('leases'))) do
-        for _, value in ipairs(redis.call('HVALS', key('held:' .. token))) do
-            if string.sub(value, -#tail) == tail then return true end
-        end
-    end
-    return false
-end
-
 -- Whether a key still counts as the job's.
 local function counts(id)
     if redis.call('EXISTS', key('job:' .. id)) == 0 then return false end
