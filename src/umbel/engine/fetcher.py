@@ -188,7 +188,7 @@ class Fetcher:
             self.engine.wait(_HEARD_SECONDS, full=True)
             return
         if not self._full:
-            if self.engine.wait(self._patience()):
+            if self.engine.wait(self._patience(), busy=self._outstanding > 0):
                 # Somebody rang: it may be for those who only listen.
                 self._next["heard"] = self._next["fetch"] = 0.0
             return

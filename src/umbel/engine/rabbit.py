@@ -369,7 +369,7 @@ class RabbitEngine(RabbitOperations):
             self.outbox.sweep()
         return freed
 
-    def wait(self, seconds: float, *, full: bool = False) -> bool:
+    def wait(self, seconds: float, *, full: bool = False, busy: bool = False) -> bool:
         self._here()
         if self._intake is None:
             time.sleep(min(seconds, 0.02))

@@ -280,7 +280,7 @@ class RedisEngine(RedisOperations):
         with self.store.asking() as client:
             return sum(client.llen(self.store.key(f"suspect:{name}")) for name in names)
 
-    def wait(self, seconds: float, *, full: bool = False) -> bool:
+    def wait(self, seconds: float, *, full: bool = False, busy: bool = False) -> bool:
         self._here()
         if self._listener is None:
             time.sleep(min(seconds, 0.02))
@@ -298,7 +298,7 @@ class RedisEngine(RedisOperations):
             self._listener.listen(self.fanout.fileno())
             self._intake.resolve()
             seconds = min(seconds, due_in)
-            move = self._intake.move(self._listener)
+            move = None if busy else self._intake.move(self._listener)
             return self._listener.wait(self._intake.look(), seconds, move) or due_in <= seconds
         except (RedisError, OSError):
             self.store.distrust()

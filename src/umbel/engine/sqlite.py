@@ -297,7 +297,7 @@ class SQLiteEngine(SQLitePrimitives):
             counts = connection.execute(_SQL["suspects"]).fetchall()
         return sum(count for name, count in counts if queues is None or name in queues)
 
-    def wait(self, seconds: float, *, full: bool = False) -> bool:
+    def wait(self, seconds: float, *, full: bool = False, busy: bool = False) -> bool:
         self._here()
         if self._listener is None or self._lease is None:
             time.sleep(min(seconds, 0.02))

@@ -293,10 +293,11 @@ class Engine(Primitives, ABC):
         """Note that the job of a leased message has begun, and must end within ``limit`` seconds."""
 
     @abstractmethod
-    def wait(self, seconds: float, *, full: bool = False) -> bool:
+    def wait(self, seconds: float, *, full: bool = False, busy: bool = False) -> bool:
         """Block until something may have come, at most ``seconds``.
 
-        ``full``: this process takes nothing now, and only :meth:`ring` wakes it.
+        ``full``: this process takes nothing now, and only :meth:`ring` wakes it. ``busy``: jobs run in it, so that
+        what is handed to it might have to wait, and is better left for others.
         """
 
     @abstractmethod

@@ -93,7 +93,7 @@ def test_a_store_that_is_far_away_is_asked_again_when_it_has_told_of_something(
         asked.release()
         return []
 
-    def wait(seconds: float, *, full: bool = False) -> bool:
+    def wait(seconds: float, **_: bool) -> bool:
         waits.release()
         return told
 

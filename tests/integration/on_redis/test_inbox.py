@@ -222,6 +222,35 @@ def test_a_process_without_a_free_slot_is_moved_nothing(
     assert [one.task_id for one in engine.fetch(QUEUES, 2)] == ["a", "b"], "in their order"
 
 
+def test_a_process_in_which_a_job_runs_is_moved_nothing(
+    engine: RedisEngine, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job may keep the interpreter to itself, and what was moved would wait for it."""
+    waits: list[tuple[bool, bool]] = []
+    wait = engine.wait
+
+    def noting(seconds: float, *, full: bool = False, busy: bool = False) -> bool:
+        woken = wait(seconds, full=full, busy=busy)
+        waits.append((busy, engine._listener is not None and engine._listener.move is not None))
+        return woken
+
+    monkeypatch.setattr(engine, "wait", noting)
+    flusher = Flusher(engine)
+    fetcher = Fetcher(engine, flusher, slots=lambda: 2, suspects="never")
+    fetcher.consume([QUEUE], [])
+    fetcher.start(Hub(), lambda _: None, lambda: None)
+    try:
+        send(engine, "runs")
+        until(lambda: left(engine, server) == (0, 1), "it is given out")
+        until(lambda: any(busy for busy, _ in waits), "the process waits for another one")
+        assert (True, True) not in waits
+        send(engine, "a")
+        until(lambda: left(engine, server) == (0, 2), "it is woken all the same")
+    finally:
+        fetcher.stop()
+        flusher.stop()
+
+
 def test_c14_what_was_moved_to_a_process_that_died_before_it_began_goes_back(
     engine: RedisEngine, server: Server
 ) -> None:
