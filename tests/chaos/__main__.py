@@ -26,6 +26,7 @@ from tests.chaos.redis_campaign import RedisCampaign
 from tests.chaos.redis_site import RedisSite
 from tests.chaos.site import EmbeddedSite, Site
 from tests.chaos.stages import end_in_order
+from tests.chaos.stream import singles
 from tests.chaos.verdict import Verdict
 from tests.chaos.workload import Workload
 from tests.integration.batches.killing import campaign
@@ -48,10 +49,10 @@ def _embedded(options: argparse.Namespace, **common: Any) -> Verdict:
     ).run()
 
 
-def _redis(options: argparse.Namespace, **common: Any) -> Verdict:
+def _redis(options: argparse.Namespace, jobs: int = 1_000_000, **common: Any) -> Verdict:
     kills = options.kills or 100
     return RedisCampaign(
-        jobs=options.jobs or 1_000_000,
+        jobs=options.jobs or jobs,
         kills=kills,
         deaths=max(1, kills // 10),
         cuts=max(3, kills // 5),
@@ -119,6 +120,7 @@ def _flower(options: argparse.Namespace, **common: Any) -> Verdict:
 _CAMPAIGNS: Final[dict[str, Callable[..., Verdict | RacesVerdict]]] = {
     "embedded": _embedded,
     "redis": _redis,
+    "redis-idle": partial(_redis, jobs=50_000, backlog=0, parcels=singles),
     "canvas": partial(_canvas, site=EmbeddedSite),
     "canvas-redis": partial(_canvas, site=RedisSite),
     "races": _races,

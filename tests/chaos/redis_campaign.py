@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.chaos import marks
 from tests.chaos.account import account, histories, telling
@@ -18,7 +19,7 @@ from tests.chaos.killer import Killer, Victim
 from tests.chaos.outages import BACK_SECONDS, Event, Outage, Outages, wait_until_back
 from tests.chaos.redis_site import RedisSite
 from tests.chaos.stages import StoppedMoving, application, strike, until
-from tests.chaos.stream import Stream
+from tests.chaos.stream import Parcel, Stream, parcels
 from tests.chaos.verdict import Verdict, judge
 
 __all__ = ("RedisCampaign",)
@@ -42,6 +43,7 @@ class RedisCampaign:
     processes: int = 3
     concurrency: int = 8
     backlog: int = 20_000
+    parcels: Callable[[Any], Iterator[Parcel]] = parcels
     longest: float = 0.004
     seed: int = 0
     say: Callable[[str], None] = print
@@ -56,7 +58,7 @@ class RedisCampaign:
             concurrency=self.concurrency,
             environment={"CHAOS_LONGEST": f"{self.longest}"},
         )
-        stream = Stream(site.backlog, self.backlog)
+        stream = Stream(site.backlog, self.backlog, self.parcels)
         fleet.start()
         try:
             with telling(self.folder, fleet, site.view):

@@ -20,7 +20,7 @@ from kombu.exceptions import OperationalError
 from umbel.errors import DispatchTimeout
 from umbel.ids import new_id
 
-__all__ = ("Parcel", "Stream", "parcels")
+__all__ = ("Parcel", "Stream", "parcels", "singles")
 
 _BATCH: Final = 500
 _MEMBERS: Final = 200
@@ -42,6 +42,8 @@ class Stream:
 
     backlog: Callable[[], int]
     most: int
+    #: What is dispatched, of the application's tasks.
+    parcels: Callable[[Any], Iterator[Parcel]] = field(default=lambda tasks: parcels(tasks))
     jobs: int = 0
     errors: int = 0
     #: What must be seen, and what may be.
@@ -50,7 +52,7 @@ class Stream:
 
     def run(self, tasks: Any, proceed: Callable[[int], bool]) -> None:
         """Dispatch as long as ``proceed`` (of the number of jobs so far) says so."""
-        for number, parcel in enumerate(parcels(tasks)):
+        for number, parcel in enumerate(self.parcels(tasks)):
             while proceed(self.jobs) and self.backlog() > self.most:
                 time.sleep(_LOOK_SECONDS)
             if not self._dispatch(f"{number}", parcel, proceed):
@@ -88,6 +90,15 @@ def parcels(tasks: Any) -> Iterator[Parcel]:
                 yield _in_a_row(tasks)
             for _ in range(20):
                 yield _one_by_one(tasks.plain)
+
+
+def singles(tasks: Any) -> Iterator[Parcel]:
+    """Yield one job, or one after the other, at a time, for workers that wait for each."""
+    while True:
+        yield _one_by_one(tasks.plain)
+        yield _in_a_row(tasks)
+        yield _in_bulk(tasks.plain, size=1)
+        yield _in_bulk(tasks.coroutine, size=2)
 
 
 def _in_bulk(task: Any, size: int = _BATCH, attempts: tuple[str, ...] = ("",)) -> Parcel:

@@ -24,6 +24,7 @@ from tests.chaos.site import EmbeddedSite, Site
 from tests.chaos.soak import Sample, Soak, compare
 from tests.chaos.stages import StoppedMoving
 from tests.chaos.store_view import StoreView
+from tests.chaos.stream import singles
 from tests.chaos.verdict import judge
 from tests.chaos.workload import Workload
 from tests.conftest import need_program
@@ -63,23 +64,28 @@ def test_the_many_of_one_tenant_do_not_delay_the_one_of_another_c34(
 
 @pytest.mark.slow
 @pytest.mark.serial
+@pytest.mark.parametrize(
+    "load",
+    [
+        pytest.param({"jobs": 4_000, "longest": 0.1, "backlog": 1_000}, id="much waits"),
+        pytest.param({"jobs": 2_000, "backlog": 0, "parcels": singles}, id="workers wait"),
+    ],
+)
 def test_a_redis_that_dies_and_a_network_that_is_cut_lose_nothing_c14_c18(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], load: dict[str, Any]
 ) -> None:
     """C14, C15, C18: lost connections double nothing at all, and every worker comes back by itself."""
     need_program("redis-server")
     campaign = RedisCampaign(
         folder=tmp_path,
-        jobs=4_000,
         kills=5,
         deaths=2,
         cuts=3,
         quarantine=1,
         everything=1,
-        longest=0.1,
-        backlog=1_000,
         seed=7,
         say=lambda _: None,
+        **load,
     )
     verdict = campaign.run()
     with capsys.disabled():

@@ -27,7 +27,7 @@ from umbel.engine.redis_documents import RedisDocuments
 from umbel.engine.redis_events import RedisEvents
 from umbel.engine.redis_fanout import RedisFanout
 from umbel.engine.redis_groups import RedisGroups
-from umbel.engine.redis_intake import RedisIntake
+from umbel.engine.redis_intake import FIRST_OWN, RedisIntake
 from umbel.engine.redis_leases import LeaseInfo, Leases, Stale, run_directory
 from umbel.engine.redis_letters import RedisLetters
 from umbel.engine.redis_moving import RedisMoving
@@ -152,11 +152,11 @@ class RedisEngine(RedisOperations):
         self._here()
         self.names.note({one.queue for entry in entries for one in entry.outgoing})
         token, known = self._lease.token if self._lease is not None else "", self._intake.known
-        self._intake.resolve()
         plain, others = apart(entries)
         words = settled(self.prefix, others, known, self.letters.ending), plain_ends(plain, known)
         told = self.events.packed([entry.told for entry in (*plain, *others)])
-        refused, complete, refused_plain = self.store.run("settle", token, self.crash_limit, *words, told)
+        moved = " ".join(str(entry.seq) for entry in entries if entry.seq is not None and entry.seq >= FIRST_OWN)
+        refused, complete, refused_plain = self.store.run("settle", token, self.crash_limit, *words, told, moved)
         if self._lease is not None:
             for entry in entries:
                 if entry.seq is not None and entry.action != "keep":
@@ -296,7 +296,6 @@ class RedisEngine(RedisOperations):
                 self._losses = self.store.losses
                 self._listener.drop()
             self._listener.listen(self.fanout.fileno())
-            self._intake.resolve()
             seconds = min(seconds, due_in)
             move = None if busy else self._intake.move(self._listener)
             return self._listener.wait(self._intake.look(), seconds, move) or due_in <= seconds
@@ -326,9 +325,9 @@ class RedisEngine(RedisOperations):
         """Return the ids among this process's messages that have been cancelled."""
         if self._lease is None:
             return []
-        self._intake.resolve()
         with self.store.asking() as client:
-            held = client.hvals(self.store.key(f"held:{self._lease.token}"))
+            held = [one for inbox in self._intake.in_inboxes() for one in client.lrange(inbox, 0, -1)]
+            held += client.hvals(self.store.key(f"held:{self._lease.token}"))
             cancelled = client.hgetall(self.store.key("cancelled"))
         ids = (value.rpartition(b" ")[2].removesuffix(b'"}') for value in held)
         return [one.decode() for one in ids if cancelled.get(one, b"").endswith(b" 1")]

@@ -3,10 +3,9 @@
 A fetch is one script. Its answer may be lost, so the server may hold messages in the process's name of which it knows
 nothing: the next fetch begins a new epoch and says what is known.
 
-A message that was moved lies in the process's inbox, and is begun with before anybody has asked whether that may be
-(:mod:`umbel.engine.redis_wake` says why it may). The script that makes it the process's own (``claim.lua``) is under
-way meanwhile, and is answered before anything else is said of the message. Whatever lies in an inbox and was not begun
-with goes back to the head of its list, by the next fetch, by the reaper, or by a sweep.
+A message that was moved lies in an inbox of its own, counts as held from then on, and is begun with before anybody has
+asked whether that may be (:mod:`umbel.engine.redis_wake` says why it may). What settles it finds it there. Whatever was
+moved and not begun with goes back to the head of its list, by the next fetch, by the reaper, or by a sweep.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import Final
 
 from umbel.engine.redis_names import RedisNames
@@ -26,20 +24,11 @@ from umbel.engine.redis_wire import BAND, deliveries, next_due, pack, queue_of
 from umbel.engine.shares import Shares
 from umbel.engine.store import Delivery
 
-__all__ = ("RedisIntake",)
+__all__ = ("FIRST_OWN", "RedisIntake")
 
 _BANDS: Final = (f"{BAND}9", f"{BAND}6", f"{BAND}3", "")
 #: The numbers of what was moved, each given once a process: the server's own are by its clock, and far below.
-_FIRST_OWN: Final = 1 << 52
-
-
-@dataclass(slots=True)
-class _Claim:
-    """A message that was begun with; ``listener`` hears the server's word on it, None if that was lost."""
-
-    seq: int
-    mark: bytes
-    listener: RedisListener | None
+FIRST_OWN: Final = 1 << 52
 
 
 class RedisIntake:
@@ -52,7 +41,7 @@ class RedisIntake:
         self._heard: Final = heard
         self._shares: Final = Shares()
         self._lock: Final = threading.Lock()
-        self._numbers: Final = itertools.count(_FIRST_OWN)
+        self._numbers: Final = itertools.count(FIRST_OWN)
         self._token = ""
         #: What this process was given and has not settled.
         self.known: dict[int, Delivery] = {}
@@ -65,17 +54,18 @@ class RedisIntake:
         self._watching: Set[str] = frozenset()
         self._watched: list[bytes] = []
         self._first: str | None = None
-        self._claim: _Claim | None = None
-        #: "TOKEN CONNECTION LISTKEY" of this process's inbox, and of one in which something may have been left.
-        self._mark = self._left = b""
+        #: The next inbox, which the server knows, and over how many connections that was said.
+        self._inbox: Move | None = None
+        self._connections = 0
+        #: The mark of an inbox in which something may have been left.
+        self._left = b""
         #: Suspects run alone here: nothing may come beside one.
         self._alone = False
 
     def begin(self, token: str) -> None:
         """Begin with a new lease, which holds nothing."""
-        self._claim = None
         self.known.clear()
-        self._token, self._mark, self._left = token, b"", b""
+        self._token, self._inbox, self._left = token, None, b""
         self.doubtful, self.epoch = False, 1
 
     # -- fetching ---------------------------------------------------------------------------------------------
@@ -86,30 +76,24 @@ class RedisIntake:
         """Return what this process may begin with; None if its lease has ended."""
         self._alone = self._alone or suspects
         with self._lock:
-            self._resolve()
             self._leave(listener)
             arrival = listener.arrived() if listener is not None else None
-            if arrival is not None and listener is not None:
+            if arrival is not None:
                 self._left = arrival.move.mark
-                if arrival.sure and arrival.move.epoch == self.epoch and not (self.doubtful or suspects):
-                    found = self._begun(queues, arrival, listener)
+                if arrival.sure and not (self.doubtful or suspects):
+                    found = self._begun(queues, arrival)
                     if found:
                         return found
             return self._asked(queues, limit, listener, suspects)
 
-    def _begun(self, queues: Mapping[str, int], arrival: Arrival, listener: RedisListener) -> list[Delivery]:
-        """Return the message that was moved, if it is from one of ``queues``: it is this process's own by and by."""
+    def _begun(self, queues: Mapping[str, int], arrival: Arrival) -> list[Delivery]:
+        """Return the message that was moved, if it is from one of ``queues``."""
         move = arrival.move
         if queue_of(self._store.prefix, move.source) not in queues:
             return []
-        # Until it is said: what failed on its way may have come there.
-        self.doubtful = True
-        with self._store.translated():
-            listener.begin()
-        self.doubtful = False
-        self._claim, self._left = _Claim(move.seq, move.mark, listener), b""
         found = deliveries(self._store.prefix, [[move.source, b"", move.seq, [arrival.element], []]], suspect=False)
         self.known[move.seq] = found[0]
+        self._inbox, self._left = None, b""
         self._shares.spent(found[0].queue, 1)
         return found
 
@@ -121,11 +105,13 @@ class RedisIntake:
         move = listener.move if listener is not None else None
         if move is not None:
             self._left = move.mark
-        words = (self._token, self.epoch, limit, int(suspects), self._left, *pairs)
+        inbox = self._new_inbox(listener) if self._inbox is None else None
+        opened = inbox.mark if inbox is not None else ""
+        words = (self._token, self.epoch, limit, int(suspects), self._left, opened, *pairs)
         # Until the answer is here, the server may hold messages in our name that we know nothing of.
         self.doubtful = True
         answer = self._store.run("fetch", *words, first=listener.unblock if listener is not None else ())
-        self._left = b""
+        self._left, self._inbox = b"", inbox or self._inbox
         if listener is not None:
             listener.forget()
         if answer is None:
@@ -146,7 +132,7 @@ class RedisIntake:
         if self.doubtful:
             self.epoch += 1
             self._store.run("reconcile", self._token, self.epoch, pack(list(self.known)))
-            self.doubtful = False
+            self.doubtful, self._inbox = False, None
 
     def _split(self, queues: Mapping[str, int], limit: int) -> Sequence[tuple[str, int]]:
         if len(queues) < 2 or not any(queues.values()):
@@ -158,45 +144,38 @@ class RedisIntake:
 
     # -- what was moved ---------------------------------------------------------------------------------------
 
-    def resolve(self) -> None:
-        """Have the server's word on all that was begun with. Raises :exc:`StoreError`."""
-        if self._claim is not None:
-            with self._lock:
-                self._resolve()
-
-    def _resolve(self) -> None:
-        claim = self._claim
-        if claim is None:
-            return
-        listener, claim.listener = claim.listener, None
-        if listener is not None:
-            with self._store.translated():
-                answer = listener.answer()
-            if answer is not None:
-                self._claim = None
-                return
-        else:
-            # What is still under way of it must not take the next message for this one.
-            self.doubtful = True
-            self._reconcile()
-        self._store.run("claim", self._token, self.epoch, claim.mark, claim.seq)
-        self._claim = None
-
     def _leave(self, listener: RedisListener | None) -> None:
         """Have put back, now and later, what comes into an inbox whose connection was given up."""
         while listener is not None and listener.lost:
             self._store.run("leave", listener.lost[0].mark)
             del listener.lost[0]
+            self._inbox = None
 
     def withdraw(self, listener: RedisListener) -> None:
         """Let nothing come any more; what has come goes back. Raises :exc:`StoreError`."""
         with self._lock:
-            self._resolve()
             self._leave(listener)
-            if listener.move is not None or self._left:
-                self._store.run("inbox", *self._mark.split(b" ", 2), "", first=listener.unblock)
+            move = listener.move
+            left = move.mark if move is not None else self._left
+            if left:
+                self._store.run("inbox", self._token, left, first=listener.unblock)
                 listener.forget()
                 self._left = b""
+
+    def in_inboxes(self) -> list[bytes]:
+        """Return the keys of the inboxes in which messages that this process knows may be still."""
+        return [self._key_of(seq) for seq in list(self.known) if seq >= FIRST_OWN]
+
+    def _key_of(self, seq: int) -> bytes:
+        return self._store.key(f"inbox:{self._token}:{seq}")
+
+    def _new_inbox(self, listener: RedisListener | None) -> Move | None:
+        """Return another inbox, of which the server is to be told; None where nothing is to be moved."""
+        if self._first is None or self._alone or listener is None or listener.connections == 0:
+            return None
+        self._connections = listener.connections
+        seq, source = next(self._numbers), self._store.kombu(self._first)
+        return Move(source, self._key_of(seq), b"%s %d %s" % (self._token.encode(), seq, source), seq)
 
     # -- waiting ----------------------------------------------------------------------------------------------
 
@@ -211,20 +190,17 @@ class RedisIntake:
 
         Raises :exc:`StoreError`, and redis-py's errors.
         """
-        if self._first is None or self._alone or listener.move is not None:
+        if self._first is None or self._alone or listener.move is not None or not listener.moves():
             return None
-        name = listener.name()
-        if name is None:
-            return None
-        source = self._store.kombu(self._first)
-        mark = b"%s %d %s" % (self._token.encode(), name, source)
-        if mark != self._mark:
-            if not self._store.run("inbox", self._token, name, source, self._mark):
+        inbox = self._inbox
+        # A server that was away may have forgotten what it was told over another connection.
+        is_known = inbox is not None and self._connections == listener.connections
+        if inbox is None or not is_known or inbox.source != self._store.kombu(self._first):
+            inbox = self._new_inbox(listener)
+            if inbox is None or not self._store.run("inbox", self._token, inbox.mark):
                 return None
-            self._mark = mark
-        seq = next(self._numbers)
-        claim = self._store.command("claim", self._token, self.epoch, mark, seq)
-        return Move(source, self._store.key(f"inbox:{self._token}:{name}"), mark, seq, self.epoch, claim)
+            self._inbox = inbox
+        return inbox
 
     def _watch(self, queues: Iterable[str]) -> None:
         open_queues = [name for name in queues if name not in self.paused]

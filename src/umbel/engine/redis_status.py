@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from umbel.engine.envelope import moment
@@ -21,6 +22,8 @@ _RANKS: Final = (0, 3, 6, 9)
 #: So many messages at most are looked through for one, a chunk at a time.
 _LOOK_MOST: Final = 20_000
 _CHUNK: Final = 1000
+#: Beside another broker nothing is moved.
+_NOTHING: Final[Mapping[str, list[bytes]]] = MappingProxyType({})
 
 
 def queues(store: RedisStore, names: RedisNames, leases: Leases) -> list[QueueStatus]:
@@ -40,7 +43,8 @@ def queues(store: RedisStore, names: RedisNames, leases: Leases) -> list[QueueSt
         (seconds, micros), *counted, sizes = pipe.execute()
     # After what waits, because that is the way of a message.
     found_leases = leases.all()
-    held = Counter(queue for info in found_leases for queue in held_queues(store, info))
+    moved = _moved(store)
+    held = Counter(queue for info in found_leases for queue in held_queues(store, info, moved))
     consumers = Counter(name for info in found_leases if leases.is_alive(info) for name in info.queues)
     counts, lined = iter(counted), dict(zip(known, sizes, strict=True))
     found = []
@@ -67,21 +71,29 @@ def most_urgent(store: RedisStore, queues: Collection[str]) -> int | None:
     return min(ranks, default=None)
 
 
-def held_queues(store: RedisStore, info: LeaseInfo) -> Iterator[str]:
-    """Yield the queue of each message that a process holds."""
-    for value in _held_by(store, info):
+def held_queues(store: RedisStore, info: LeaseInfo, moved: Mapping[str, list[bytes]] = _NOTHING) -> Iterator[str]:
+    """Yield the queue of each message that a process holds; ``moved`` are those in inboxes."""
+    for value in _held_by(store, info, moved):
         yield queue_of(store.prefix, value.split(b"\n", 2)[1])
 
 
-def _held_by(store: RedisStore, info: LeaseInfo) -> Iterator[bytes]:
-    """Yield each message that a process holds, with its head."""
+def _moved(store: RedisStore) -> Mapping[str, list[bytes]]:
+    """Return the messages in processes' inboxes by token, with their heads."""
+    moved: dict[str, list[bytes]] = defaultdict(list)
     with store.asking() as client:
-        at = client.hget(store.key("inboxes"), info.token)
-        if at is not None:
-            connection, source = at.split(b" ", 1)
-            inbox = store.key(f"inbox:{info.token}:{connection.decode()}")
-            for element in client.lrange(inbox, 0, -1):
-                yield b"q\n" + source + b"\n" + element
+        inboxes = client.hgetall(store.key("inboxes"))
+        pipe = client.pipeline(transaction=False)
+        for name in inboxes:
+            pipe.lrange(store.key(f"inbox:{name.decode().replace(' ', ':')}"), 0, -1)
+        for (name, source), elements in zip(inboxes.items(), pipe.execute(), strict=True):
+            moved[name.decode().partition(" ")[0]] += [b"q\n" + source + b"\n" + element for element in elements]
+    return moved
+
+
+def _held_by(store: RedisStore, info: LeaseInfo, moved: Mapping[str, list[bytes]]) -> Iterator[bytes]:
+    """Yield each message that a process holds, with its head."""
+    yield from moved.get(info.token, ())
+    with store.asking() as client:
         head = client.hget(store.key("heads"), info.token) or b""
         for value in client.hvals(store.key(f"held:{info.token}")):
             yield head + b"\n" + value if value.startswith(b"{") else value
@@ -90,10 +102,11 @@ def _held_by(store: RedisStore, info: LeaseInfo) -> Iterator[bytes]:
 def workers(store: RedisStore, leases: Leases) -> list[WorkerStatus]:
     """Return the processes whose lease is alive."""
     found = []
+    moved = _moved(store)
     for info in leases.all():
         if leases.is_alive(info):
             with store.asking() as client:
-                held = client.hlen(store.key(f"held:{info.token}"))
+                held = client.hlen(store.key(f"held:{info.token}")) + len(moved.get(info.token, ()))
             found.append(
                 WorkerStatus(info.number, info.hostname, info.pid, info.queues, info.concurrency, info.started, held)
             )
@@ -146,8 +159,9 @@ def locate(store: RedisStore, leases: Leases, task_id: str) -> Location | None:
 def _held(store: RedisStore, leases: Leases, task_id: str, kind: bytes) -> tuple[int | None, bytes, bytes | None]:
     """Return whose lease holds the job, from which kind of list it was taken, and its element."""
     ending = _ending(task_id)
+    moved = _moved(store)
     for info in leases.all():
-        for value in _held_by(store, info):
+        for value in _held_by(store, info, moved):
             if value.endswith(ending):
                 return info.number, value[:1], value
     return None, kind, None

@@ -99,13 +99,9 @@ class RedisStore:
         with self.translated():
             return _Once(self, self._open_lines(), name, arguments).answer
 
-    def command(self, name: str, *arguments: Any) -> tuple[Any, ...]:
-        """Return what calls a script that the server knows."""
-        return "EVALSHA", digest(name, self.space), 0, self._prefix, *arguments
-
     def send(self, line: Line, name: str, arguments: tuple[Any, ...]) -> None:
         """Send a script over ``line``. Raises redis-py's errors."""
-        line.send(*self.command(name, *arguments))
+        line.send("EVALSHA", digest(name, self.space), 0, self._prefix, *arguments)
 
     def answer(self, line: Line, name: str, arguments: tuple[Any, ...]) -> Any:
         """Wait for the answer to the script that was sent. Raises redis-py's errors."""

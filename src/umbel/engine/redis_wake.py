@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from redis.exceptions import AuthenticationError, ConnectionError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, ConnectionError, RedisError, ResponseError
 
 from umbel.engine.redis_address import shown
 from umbel.engine.redis_connect import connect
@@ -59,17 +59,15 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What comes into the list ``source`` is to go to the list ``inbox``, which the scripts know by its ``mark``.
+    """What comes into the list ``source`` is to go to the list ``inbox``, whose message is called ``seq``.
 
-    ``claim`` is what is said, in an ``epoch`` of the lease, when somebody begins with it, who knows it as ``seq`` then.
+    The scripts know the inbox by its ``mark``.
     """
 
     source: bytes
     inbox: bytes
     mark: bytes
     seq: int
-    epoch: int
-    claim: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +100,12 @@ class RedisListener:
         self._broadcasts: int | None = None
         self._name: int | None = None
         self._asked: Move | None = None
-        self._claim: Any = None
         self._sure = self._heard = False
         self._arrival: Arrival | None = None
         self._refused_until = 0.0
-        #: What was asked for over connections that were given up: the server may do it at any time.
+        #: How many connections there have been.
+        self.connections = 0
+        #: What was asked for over those that were given up: the server may do it at any time.
         self.lost: list[Move] = []
 
     def listen(self, fd: int | None) -> None:
@@ -117,17 +116,14 @@ class RedisListener:
             if fd is not None:
                 self._selector.register(fd, selectors.EVENT_READ)
 
-    def name(self) -> int | None:
-        """Return the server's number of a connection over which it moves messages; None if it does not do that.
-
-        Raises redis-py's errors when the server cannot be asked.
-        """
+    def moves(self) -> bool:
+        """Return whether the server moves messages over this connection. Raises redis-py's errors."""
         try:
             self._connected()
         except (RedisError, OSError):
             self.drop()
             raise
-        return self._name if time.monotonic() >= self._refused_until else None
+        return self._name is not None and time.monotonic() >= self._refused_until
 
     def wait(self, look: Look, seconds: float, move: Move | None = None) -> bool:
         """Block until a list of ``look`` has something, something else of it changes, or what ``move`` says happens.
@@ -166,8 +162,6 @@ class RedisListener:
             commands.append(("BLMOVE", move.source, move.inbox, "RIGHT", "LEFT", f"{patience:.3f}"))
         connection.send_packed_command(connection.pack_commands(commands))
         self._asked = move
-        # Now, because then it is to go at once.
-        self._claim = connection.pack_command(*move.claim) if move is not None else None
         # A notice from before the first answer is of what has been looked at since.
         self._sure = not connection.read_response()
         self._heard = False
@@ -223,26 +217,6 @@ class RedisListener:
         arrival, self._arrival = self._arrival, None
         return arrival
 
-    def begin(self) -> None:
-        """Say that somebody begins with what arrived last. Raises redis-py's errors."""
-        try:
-            self._connection.send_packed_command(self._claim)
-        except (RedisError, OSError):
-            self.drop()
-            raise
-
-    def answer(self) -> Any:
-        """Wait for the server's word on that; None if it did not know what to do. Raises redis-py's errors."""
-        if self._connection is None:
-            raise ConnectionError("The connection was given up.")
-        try:
-            return self._connection.read_response()
-        except NoScriptError:
-            return None
-        except (RedisError, OSError):
-            self.drop()
-            raise
-
     def forget(self) -> None:
         """Read the end of what was asked for, after the server has been told not to wait any more."""
         self._arrival = None
@@ -281,6 +255,7 @@ class RedisListener:
         if self._connection is None:
             connection = self._tracking() if self._told else self._client.connection_pool.get_connection()
             self._connection = connection
+            self.connections += 1
             self._watched = connection._get_socket().fileno()
             self._selector.register(self._watched, selectors.EVENT_READ)
         return self._connection

@@ -169,7 +169,7 @@ def test_c14_an_idle_process_neither_loses_nor_repeats(tmp_path: Path) -> None:
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=25,
+                max_examples=15,
                 stateful_step_count=20,
                 deadline=None,
                 # What depends on moments is not shrunk: the first example that fails says as much.

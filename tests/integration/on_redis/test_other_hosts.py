@@ -208,7 +208,7 @@ def test_c17_a_job_that_takes_its_host_along_fails_in_the_end(
 def test_c14_a_fetch_that_was_under_way_for_too_long_takes_nothing(engine: RedisEngine) -> None:
     """It would hold what nobody knows of: its answer goes to a connection that was given up."""
     engine.enqueue([Outgoing(QUEUE, payload("a"), "a")])
-    late = engine.store.run, ("fetch", engine._lease.token, engine._intake.epoch, 1, 0, "", QUEUE, 1)
+    late = engine.store.run, ("fetch", engine._lease.token, engine._intake.epoch, 1, 0, "", "", QUEUE, 1)
     engine._intake.doubtful = True
     assert engine.fetch({"other": 0}, 1) == []
     assert late[0](*late[1]) is None

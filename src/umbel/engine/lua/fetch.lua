@@ -1,4 +1,5 @@
--- ARGV: prefix, token, epoch, limit, suspects (0 or 1), the mark of an inbox that is to be emptied first or "", then pairs of queue and share.
+-- ARGV: prefix, token, epoch, limit, suspects (0 or 1), the mark of an inbox that is to be emptied first or "", that of one that is to be
+-- opened or "", then pairs of queue and share.
 -- Returns [in how many seconds the next delayed one is due and its score, or "", [the paused ones of the queues], how often something was cancelled, whether what happens is told (0 or 1), one entry a list that was
 -- taken from, …]; an entry is [list, verdict or "", seq of the first, [elements], [numbers of the cancelled ones, from 0]].
 -- Nil if the lease has ended, or this was asked in an earlier epoch of it and has been under way until now.
@@ -7,6 +8,7 @@ if redis.call('HGET', key('epochs'), token) ~= ARGV[3] then return false end
 local held = key('held:' .. token)
 relieve()
 if ARGV[6] ~= '' then empty_inbox(ARGV[6]) end
+if ARGV[7] ~= '' then open_inbox(ARGV[7]) end
 local moment = tonumber(now())
 local function next_due() return redis.call('ZRANGE', key('delayed'), 0, 0, 'WITHSCORES')[2] or '' end
 local due_in = next_due()
@@ -23,7 +25,7 @@ local any_cancelled = any and redis.call('EXISTS', key('cancelled')) == 1
 local any_paused = any and redis.call('EXISTS', key('paused')) == 1
 local any_waits = any and redis.call('EXISTS', key('waits')) == 1
 local rings = {}
-for at = 7, #ARGV, 2 do rings[#rings + 1] = key('ring:' .. ARGV[at]) end
+for at = 8, #ARGV, 2 do rings[#rings + 1] = key('ring:' .. ARGV[at]) end
 local any_rings = #rings > 0 and redis.call('EXISTS', unpack(rings)) > 0
 local paused = {}
 local answer = {due_in, paused, tonumber(redis.call('GET', key('cancels')) or 0), is_told() and 1 or 0}
@@ -154,7 +156,7 @@ local function from_queue(queue, most)
     end
 end
 
-for at = 7, #ARGV, 2 do
+for at = 8, #ARGV, 2 do
     local queue, share = ARGV[at], math.min(tonumber(ARGV[at + 1]), limit - taken)
     if any_paused and redis.call('SISMEMBER', key('paused'), queue) == 1 then
         paused[#paused + 1] = queue

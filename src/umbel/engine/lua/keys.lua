@@ -20,9 +20,9 @@
 --   umbel:epochs                 hash    token -> the number of its epoch: what was asked in an earlier one is not done any more
 --   umbel:held:TOKEN             hash    seq -> "KIND[VERDICT]\nLISTKEY\nELEMENT" of what that process holds, or the element alone
 --   umbel:heads                  hash    token -> "KIND\nLISTKEY" of the elements that stand alone: the first list it took from
---   umbel:inboxes                hash    token -> "CONNECTION LISTKEY" of a process that waits: what comes into that list the server moves to
---   umbel:inbox:TOKEN:CONNECTION list    messages, until that process says that it has begun with one, or they are put back
---   umbel:inboxes-left           zset    "TOKEN CONNECTION LISTKEY" of one that nobody looks after any more -> until when something may come into it
+--   umbel:inboxes                hash    "TOKEN SEQ" -> LISTKEY of an inbox: what comes into that list the server moves there for the process that waits
+--   umbel:inbox:TOKEN:SEQ        list    the message that was moved; it counts as held
+--   umbel:inboxes-left           zset    "TOKEN SEQ LISTKEY" of one that nobody looks after any more -> until when something may come into it
 --   umbel:job:ID                 string  "WHERE\nQUEUED\n" and what dispatch knew of the job (MessagePack);
 --                                       WHERE is q or f or s and the list in which it waits (or did, before it was taken), or d and its member
 --   umbel:unique:NAME            string  ID of the job that has this key
@@ -274,10 +274,16 @@ end
 -- How long what a process asked for may still be under way after it has gone, in seconds: longer than any network tries.
 local LEFT = 1200
 
--- The inbox's list, and the list from which its messages are. ``mark`` is "TOKEN CONNECTION LISTKEY".
+-- The inbox, the list from which its message is, and the inbox's field. ``mark`` is "TOKEN SEQ LISTKEY".
 local function inbox_of(mark)
-    local token, connection, list = string.match(mark, '^(%S+) (%S+) (.*)$')
-    return key('inbox:' .. token .. ':' .. connection), list
+    local token, seq, list = string.match(mark, '^(%S+) (%S+) (.*)$')
+    return key('inbox:' .. token .. ':' .. seq), list, token .. ' ' .. seq
+end
+
+-- Let a process have an inbox.
+local function open_inbox(mark)
+    local _, list, field = inbox_of(mark)
+    redis.call('HSET', key('inboxes'), field, list)
 end
 
 -- Put what is in an inbox back to the head of its list, the newest first.
@@ -292,26 +298,41 @@ end
 
 -- Nobody looks after an inbox any more. What was asked for it before may be under way still, and is put back by a sweep.
 local function leave_inbox(mark)
+    local _, _, field = inbox_of(mark)
+    redis.call('HDEL', key('inboxes'), field)
     empty_inbox(mark)
     redis.call('ZADD', key('inboxes-left'), digits(tonumber(now()) + LEFT), mark)
 end
 
--- A process has ended, and its inbox with it.
-local function end_inbox(token)
-    local at = redis.call('HGET', key('inboxes'), token)
-    if not at then return end
-    redis.call('HDEL', key('inboxes'), token)
-    leave_inbox(token .. ' ' .. at)
+-- Hold the message of an inbox as any other. Returns nil if there is none.
+local function land(token, seq)
+    local field, inbox = token .. ' ' .. seq, key('inbox:' .. token .. ':' .. seq)
+    local list = redis.call('HGET', key('inboxes'), field)
+    local element = list and redis.call('RPOP', inbox)
+    if not element then return nil end
+    redis.call('HDEL', key('inboxes'), field)
+    redis.call('HSET', key('held:' .. token), seq, 'q\n' .. list .. '\n' .. element)
+    return seq
 end
 
--- Whether a process holds the message of a job, or is about to.
+-- Hold the messages of all inboxes of a process, which uses none of them any more.
+local function land_all(token)
+    local all = redis.call('HGETALL', key('inboxes'))
+    for at = 1, #all, 2 do
+        local seq = string.sub(all[at], 1, #token + 1) == token .. ' ' and string.sub(all[at], #token + 2)
+        if seq and not land(token, seq) then leave_inbox(all[at] .. ' ' .. all[at + 1]) end
+    end
+end
+
+-- Whether a process holds the message of a job.
 local function is_held(id)
     local tail = ' ' .. id .. '"}'
-    for _, token in ipairs(redis.call('HKEYS', key('leases'))) do
-        local at = redis.call('HGET', key('inboxes'), token)
-        for _, element in ipairs(at and redis.call('LRANGE', (inbox_of(token .. ' ' .. at)), 0, -1) or {}) do
+    for _, field in ipairs(redis.call('HKEYS', key('inboxes'))) do
+        for _, element in ipairs(redis.call('LRANGE', key('inbox:' .. string.gsub(field, ' ', ':')), 0, -1)) do
             if string.sub(element, -#tail) == tail then return true end
         end
+    end
+    for _, token in ipairs(redis.call('HKEYS', key('leases'))) do
         for _, value in ipairs(redis.call('HVALS', key('held:' .. token))) do
             if string.sub(value, -#tail) == tail then return true end
         end

@@ -6,6 +6,7 @@ local epoch = redis.call('HGET', key('epochs'), ARGV[2])
 if not epoch or tonumber(epoch) >= tonumber(ARGV[3]) then return 0 end
 redis.call('HSET', key('epochs'), ARGV[2], ARGV[3])
 local held = key('held:' .. ARGV[2])
+land_all(ARGV[2])
 local known, lost = {}, {}
 for _, seq in ipairs(cmsgpack.unpack(ARGV[4])) do known[digits(seq)] = true end
 for _, seq in ipairs(redis.call('HKEYS', held)) do

@@ -13,6 +13,7 @@ if beat ~= '' and tonumber(redis.call('ZSCORE', key('beats'), token) or 0) ~= to
 redis.call('ZREM', key('beats'), token)
 redis.call('HDEL', key('epochs'), token)
 if redis.call('HDEL', key('leases'), token) == 0 then return {0, 0} end
+land_all(token)
 local all = redis.call('HGETALL', held)
 local messages, hit = {}, 0
 for at = 1, #all, 2 do
@@ -30,9 +31,6 @@ local function is_host_killer(head, rest)
     local _, _, _, deliveries = read(element)
     return deliveries >= 2 or string.sub(head, 1, 1) == 's'
 end
-
--- What came last stands behind all that.
-end_inbox(token)
 
 for _, message in ipairs(messages) do
     local head, rest = cut(message[3])

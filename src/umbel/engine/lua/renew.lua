@@ -11,8 +11,10 @@ for number = 2, #ARGV do
     end
 end
 if redis.call('SET', key('inboxes-swept'), 1, 'NX', 'PX', 1000) then
-    for _, token in ipairs(redis.call('HKEYS', key('inboxes'))) do
-        if redis.call('HEXISTS', key('leases'), token) == 0 then end_inbox(token) end
+    local all = redis.call('HGETALL', key('inboxes'))
+    for number = 1, #all, 2 do
+        local token = string.match(all[number], '^%S+')
+        if redis.call('HEXISTS', key('leases'), token) == 0 then leave_inbox(all[number] .. ' ' .. all[number + 1]) end
     end
     for _, mark in ipairs(redis.call('ZRANGE', key('inboxes-left'), 0, -1)) do empty_inbox(mark) end
     redis.call('ZREMRANGEBYSCORE', key('inboxes-left'), '-inf', at)

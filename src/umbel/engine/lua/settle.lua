@@ -3,7 +3,8 @@
 -- MessagePack [[[what ends of one kind have in common: state, attempt, task, queue, owner, then their guard as text but for the time, in two
 -- pieces], …], [seq, id, queued, kind from 1 or 0 for no record, record's id or false for the same one, document without its last brace, ttl,
 -- since or false for when it was queued, …]] of plain jobs that have just ended, or "",
--- what state/events.py has packed of the plain ones and then of the others, or "".
+-- what state/events.py has packed of the plain ones and then of the others, or "", and those of the seqs, as text, whose messages may be in
+-- inboxes still.
 -- id and queued are what the message of seq says of itself: its task id and when it was queued, as text; rest is "" or
 -- [batch or "", member, outcome, a job whose checkpoints are dropped or ""].
 -- Returns [refused, complete, refused plain ones]: numbers of refused entries from 0, and group ids of complete chords.
@@ -89,6 +90,7 @@ tellings = {}
 local function send(message) push(message[1], message[2], message[3], message[4], message[5], message[6], at) end
 
 relieve()
+for seq in string.gmatch(ARGV[7], '%d+') do land(token, seq) end
 if ARGV[5] ~= '' then settle_plain(unpack(cmsgpack.unpack(ARGV[5]))) end
 local entries = cmsgpack.unpack(ARGV[4])
 local ids = {}
