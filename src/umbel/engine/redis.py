@@ -86,7 +86,7 @@ class RedisEngine(RedisOperations):
         self._listener: RedisListener | None = None
         self._losses = 0
         self._renewed = 0.0
-        self._intake = RedisIntake(self.store, self.names, self.events.heard.note)
+        self._intake = RedisIntake(self.store, self.names, self.events.heard)
         self._tag, self._tags = f"{secrets.token_hex(8)}-", itertools.count()
 
     def _here(self) -> None:

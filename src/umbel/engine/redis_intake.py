@@ -14,7 +14,7 @@ import itertools
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Final
 
 from umbel.engine.redis_names import RedisNames
@@ -23,6 +23,7 @@ from umbel.engine.redis_wake import Arrival, Look, Move, RedisListener
 from umbel.engine.redis_wire import BAND, deliveries, next_due, pack, queue_of
 from umbel.engine.shares import Shares
 from umbel.engine.store import Delivery
+from umbel.state.events import Heard
 
 __all__ = ("FIRST_OWN", "RedisIntake")
 
@@ -34,8 +35,8 @@ FIRST_OWN: Final = 1 << 52
 class RedisIntake:
     """The messages of one process."""
 
-    def __init__(self, store: RedisStore, names: RedisNames, heard: Callable[[bool], None]) -> None:
-        """``heard`` is told whether what happens is to be told to a recorder."""
+    def __init__(self, store: RedisStore, names: RedisNames, heard: Heard) -> None:
+        """``heard``: whether what happens is told to a recorder."""
         self._store: Final = store
         self._names: Final = names
         self._heard: Final = heard
@@ -119,7 +120,7 @@ class RedisIntake:
         self.paused = {name.decode() for name in answer[1]}
         self._watch(queues)
         self.marked = (time.monotonic(), int(answer[2]))
-        self._heard(bool(answer[3]))
+        self._heard.note(bool(answer[3]))
         found = deliveries(self._store.prefix, answer[4:], suspect=suspects)
         self.known.update((one.seq, one) for one in found)
         self.doubtful = False
@@ -183,6 +184,9 @@ class RedisIntake:
         """Return what is to be looked at before a wait."""
         key = self._store.key
         guards = [key("paused"), key("cancelled"), key("waits")]
+        if not self._heard.kept:
+            # Of a job that was told of when it was queued the end is to be told too.
+            guards.append(key("recorder"))
         return Look(self._watched, guards, key("delayed"), self.next_due[1] if self.next_due is not None else None)
 
     def move(self, listener: RedisListener) -> Move | None:

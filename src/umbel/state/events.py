@@ -186,17 +186,19 @@ class Heard:
 
     def __init__(self, ask: Callable[[], bool]) -> None:
         self._ask = ask
-        self._at, self._kept = -math.inf, False
+        self._at = -math.inf
+        #: What was heard last.
+        self.kept = False
 
     def note(self, kept: bool) -> None:
         """Take note of what was heard by the way."""
-        self._kept, self._at = kept, time.monotonic()
+        self.kept, self._at = kept, time.monotonic()
 
     def __call__(self) -> bool:
         """Return what was heard, or ask again."""
         if time.monotonic() - self._at > _HEARD_SECONDS:
             self.note(self._ask())
-        return self._kept
+        return self.kept
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode

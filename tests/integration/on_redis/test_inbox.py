@@ -170,6 +170,30 @@ def test_c22_a_job_that_was_begun_with_is_cancelled_as_a_running_one(
     assert engine.cancelled_here() == ["a"]
 
 
+@pytest.mark.parametrize("together", [False, True], ids=["before", "at the same moment"])
+def test_c23_a_recorder_that_came_while_the_process_waited_is_known_of(
+    engine: RedisEngine, server: Server, pool: ThreadPoolExecutor, together: bool
+) -> None:
+    """It was told that the job was queued: it is told of its end."""
+
+    def both() -> None:
+        with server.client() as client, client.pipeline() as pipe:
+            pipe.set("umbel:recorder", 1).lpush(QUEUE, payload("a")).execute()
+
+    assert engine.fetch(QUEUES, 1) == []
+    assert not engine.events.known
+    if not together:
+        # After the last fetch, which said that there is none.
+        engine.events.expect()
+        future = pool.submit(engine.wait, LONG)
+        send(engine, "a")
+        assert future.result(60)
+    else:
+        moved(engine, server, pool, both)
+    assert [one.task_id for one in engine.fetch(QUEUES, 1)] == ["a"]
+    assert engine.events.known
+
+
 def test_nothing_comes_from_a_queue_that_was_paused_meanwhile(
     engine: RedisEngine, server: Server, pool: ThreadPoolExecutor
 ) -> None:
@@ -339,6 +363,7 @@ def test_c14_what_was_under_way_when_a_connection_was_given_up_goes_back(engine:
     assert engine.fetch(QUEUES, 1) == []
     assert not engine.wait(0.1)
     assert engine._intake._inbox not in (late, None)
+    assert engine.fetch(QUEUES, 1) == [], "and nothing is asked for any more"
     send(engine, "a", "b")
     for _ in range(2):
         assert server.do("BLMOVE", late.source, late.inbox, "RIGHT", "LEFT", "1")
