@@ -200,6 +200,9 @@ class RedisIntake:
         # A server that was away may have forgotten what it was told over another connection.
         is_known = inbox is not None and self._connections == listener.connections
         if inbox is None or not is_known or inbox.source != self._store.kombu(self._first):
+            if inbox is not None:
+                self._store.run("leave", inbox.mark)
+                self._inbox = None
             inbox = self._new_inbox(listener)
             if inbox is None or not self._store.run("inbox", self._token, inbox.mark):
                 return None

@@ -352,10 +352,16 @@ def test_c14_a_server_that_has_forgotten_an_inbox_is_told_of_another(
     assert left(engine, server) == (0, 1)
 
 
-def test_c14_what_was_under_way_when_a_connection_was_given_up_goes_back(engine: RedisEngine, server: Server) -> None:
+@pytest.mark.parametrize("asked", [True, False], ids=["while it was asked for", "after it"])
+def test_c14_what_was_under_way_when_a_connection_was_given_up_goes_back(
+    engine: RedisEngine, server: Server, pool: ThreadPoolExecutor, asked: bool
+) -> None:
     """The server does what it was asked for, an hour late, and nobody hears of it any more."""
-    assert engine.fetch(QUEUES, 1) == []
-    assert not engine.wait(0.1)
+    future = waiting(engine, server, pool)
+    engine.ring()
+    assert future.result(60)
+    if not asked:
+        assert engine.fetch(QUEUES, 1) == []
     listener, late = engine._listener, engine._intake._inbox
     assert listener is not None
     assert late is not None
