@@ -24,7 +24,26 @@ end
 for _, token in ipairs(redis.call('HKEYS', 'umbel:leases')) do
     count = count + redis.call('HLEN', 'umbel:held:' .. token)
 end
+for _, field in ipairs(redis.call('HKEYS', 'umbel:inboxes')) do
+    count = count + redis.call('LLEN', 'umbel:inbox:' .. string.gsub(field, ' ', ':'))
+end
 return count
+"""
+#: Of each lease what it says of itself, and what its process holds: what was moved to an inbox is held.
+_HELD: Final = """
+local found, values = {}, {}
+local leases = redis.call('HGETALL', 'umbel:leases')
+for at = 1, #leases, 2 do
+    values[leases[at]] = redis.call('HVALS', 'umbel:held:' .. leases[at])
+    found[#found + 1] = {leases[at + 1], values[leases[at]]}
+end
+for _, field in ipairs(redis.call('HKEYS', 'umbel:inboxes')) do
+    local held = values[string.match(field, '^%S+')]
+    for _, element in ipairs(redis.call('LRANGE', 'umbel:inbox:' .. string.gsub(field, ' ', ':'), 0, -1)) do
+        if held then held[#held + 1] = element end
+    end
+end
+return found
 """
 _READ_MOST: Final = 1000
 _LOG: Final = "umbel:events"
@@ -44,18 +63,14 @@ class RedisView:
 
     def held_by(self, pid: int) -> list[Held]:
         """Return the messages that process ``pid`` holds now."""
-        held = []
-        for token, said in self._client.hgetall("umbel:leases").items():
-            if json.loads(said)[2] == pid:
-                held += [_held(value) for value in self._client.hvals(f"umbel:held:{token.decode()}")]
-        return held
+        return [_held(value) for said, values in self._leases() if said[2] == pid for value in values]
 
     def held(self) -> dict[str, int]:
         """Return how many messages each process holds, by its lease."""
-        return {
-            f"{json.loads(said)[1]} pid {json.loads(said)[2]}": self._client.hlen(f"umbel:held:{token.decode()}")
-            for token, said in self._client.hgetall("umbel:leases").items()
-        }
+        return {f"{said[1]} pid {said[2]}": len(values) for said, values in self._leases()}
+
+    def _leases(self) -> list[tuple[list[Any], list[bytes]]]:
+        return [(json.loads(said), values) for said, values in self._client.eval(_HELD, 0)]
 
     def waiting(self) -> int:
         """Return how many messages there are, leased and delayed ones included."""
@@ -108,7 +123,7 @@ class RedisView:
         tokens = {token.decode() for token in self._client.hkeys("umbel:leases")}
         left = [
             key.decode()
-            for pattern in ("umbel:held:*", "umbel:job:*", "umbel:later", "umbel:chord:*:members")
+            for pattern in ("umbel:held:*", "umbel:inbox:*", "umbel:job:*", "umbel:later", "umbel:chord:*:members")
             for key in self._client.scan_iter(match=pattern, count=_READ_MOST)
             if key.decode().removeprefix("umbel:held:") not in tokens and not self._is_open_chord(key)
         ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,8 @@ from tests.chaos.verdict import judge
 from tests.chaos.workload import Workload
 from tests.conftest import need_program
 from umbel.engine.registry import open_engine
-from umbel.engine.store import Record, Settled
+from umbel.engine.store import Outgoing, Record, Settled
+from umbel.testing.contract._suite import payload, until
 
 
 @pytest.mark.slow
@@ -138,6 +141,28 @@ def test_observer_sees_a_state_that_leaves_an_end(tmp_path: Path, site: Callable
     assert seen == 3
     assert len(left) == 1
     assert "SUCCESS, then RETRY" in left[0]
+
+
+def test_the_harness_sees_a_message_that_was_moved_to_a_process_as_held(tmp_path: Path) -> None:
+    """A campaign that took the queue for empty would judge before all is done."""
+    need_program("redis-server")
+    place = RedisSite(tmp_path)
+    engine = open_engine(place.direct)
+    try:
+        engine.open_lease("here@test", ["celery"], 1)
+        assert engine.fetch({"celery": 0}, 1) == []
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(engine.wait, 60.0)
+            until(lambda: place.view.info()["blocked_clients"] > 0, "the server waits")
+            engine.enqueue([Outgoing("celery", payload("a"), "a")])
+            assert waiting.result(60)
+        assert (place.view.backlog(), place.view.waiting()) == (0, 1)
+        assert [held.unit for held in place.view.held_by(os.getpid())] == [("a", 0)]
+        assert list(place.view.held().values()) == [1]
+        assert "umbel:inbox:" in place.view.integrity(), "none may be left when all is done"
+    finally:
+        engine.close()
+        place.close()
 
 
 @pytest.mark.slow
