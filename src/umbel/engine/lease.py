@@ -44,6 +44,7 @@ _HEADER: Final = 64
 #: A started message, and when its hard limit ends on the monotonic clock (0 for never).
 _SLOT: Final = struct.Struct("<qd")
 _SUFFIX: Final = ".lease"
+_TRIES: Final = 100
 #: The FIFO that wakes the lease's owner stands beside it.
 WAKE_SUFFIX: Final = ".wake"
 
@@ -58,7 +59,7 @@ def is_own(token: str) -> bool:
 
 
 class LeaseLost(RuntimeError):
-    """The lease's file has gone: somebody removed the run directory."""
+    """The lease's file has gone: somebody removes what is in the run directory."""
 
 
 class KernelLock:
@@ -73,6 +74,15 @@ class KernelLock:
         if self.fd is None:
             self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         return _lock(self.fd, blocking=blocking)
+
+    def is_in_place(self) -> bool:
+        """Whether others find the file that is open here under its name."""
+        if self.fd is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self.fd), self.path.stat())
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Give the lock up, and keep the file open for the next time."""
@@ -90,12 +100,10 @@ class Lease:
     """This process's lease: its lock, its idle mark and the jobs that it has started."""
 
     def __init__(self, directory: Path, slots: int = 1024) -> None:
-        self.token: Final = secrets.token_hex(8)
-        self.path: Final = directory / f"{self.token}{_SUFFIX}"
+        self._lock = _new_lock(directory)
+        self.path: Final = self._lock.path
+        self.token: Final = self.path.stem
         self.pid: Final = os.getpid()
-        self._lock = KernelLock(self.path)
-        if not self._lock.acquire():
-            raise LeaseLost(f"{self.path} is locked by another process although its name is new.")
         _OWN.add((self.pid, self.token))
         size = _HEADER + slots * _SLOT.size
         assert self._lock.fd is not None
@@ -139,6 +147,17 @@ class Lease:
             self.path.unlink()
         self._lock.close()
         _OWN.discard((self.pid, self.token))
+
+
+def _new_lock(directory: Path) -> KernelLock:
+    """Return the lock of a file that is new."""
+    for _ in range(_TRIES):
+        lock = KernelLock(directory / f"{secrets.token_hex(8)}{_SUFFIX}")
+        # Before it is locked, who tidies up may take the file for one that was left behind.
+        if lock.acquire() and lock.is_in_place():
+            return lock
+        lock.close()
+    raise LeaseLost(f"Files in {directory} are removed as fast as they are made: let nothing else tidy up there.")
 
 
 def _allocate(fd: int, size: int) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from umbel.engine.lease import KernelLock, Lease, is_own, read_abandoned, read_overdue
+from umbel.engine import lease as lease_module
+from umbel.engine.lease import KernelLock, Lease, LeaseLost, is_own, read_abandoned, read_overdue
 from umbel.engine.sqlite import SQLiteEngine
 from umbel.testing.contract._peer import Peer
 
@@ -52,6 +53,40 @@ def test_c15_a_living_process_is_not_abandoned(tmp_path: Path) -> None:
         assert read_abandoned(tmp_path, token) is None, "looking took the lock from its owner"
     finally:
         end(process)
+
+
+@pytest.mark.parametrize("how", ["removed", "locked"])
+def test_c15_a_lease_is_not_lost_to_one_who_tidies_up_while_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Another process finds a file that nobody has locked yet, and takes it for a dead one's."""
+    lock, moments = lease_module._lock, iter(range(9))
+
+    def late(fd: int, *, blocking: bool) -> bool:
+        if next(moments) == 0:
+            if how == "locked":
+                return False
+            for path in tmp_path.glob("*.lease"):
+                path.unlink()
+        return lock(fd, blocking=blocking)
+
+    monkeypatch.setattr(lease_module, "_lock", late)
+    lease = Lease(tmp_path)
+    looks = "import sys; from pathlib import Path; from umbel.engine.lease import read_abandoned\n"
+    looks += "print(read_abandoned(Path(sys.argv[1]), sys.argv[2]))"
+    command = [sys.executable, "-c", looks, str(tmp_path), lease.token]
+    environment = {"PYTHONPATH": ":".join(sys.path)}
+    try:
+        assert subprocess.check_output(command, env=environment, text=True).strip() == "None", "taken for dead"
+    finally:
+        lease.release()
+    assert next(moments) == 2
+
+
+def test_who_removes_every_file_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "_lock", lambda fd, *, blocking: False)
+    with pytest.raises(LeaseLost, match="let nothing else tidy up there"):
+        Lease(tmp_path)
 
 
 def test_c17_a_dead_process_leaves_the_list_of_what_had_started(tmp_path: Path) -> None:
