@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import exceptions
@@ -311,6 +312,38 @@ def test_c14_a_job_that_was_begun_with_ends_once_whatever_becomes_of_the_connect
     assert left(engine, server) == (0, 0)
     entry = Settled(found.seq, "ack")
     assert engine.settle([entry]).refused == (entry,)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["one it knew", "one it did not hear of"])
+def test_c14_after_an_answer_that_was_lost_no_inbox_of_before_is_used(
+    engine: RedisEngine, server: Server, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    if known:
+        future = waiting(engine, server, pool)
+        engine.ring()
+        assert future.result(60)
+    else:
+        # The fetch after one that was begun with opens the next.
+        moved(engine, server, pool, lambda: send(engine, "first"))
+        ends(engine, *engine.fetch(QUEUES, 1))
+    ask = engine.store.run
+
+    def unanswered(*words: Any, **options: Any) -> None:
+        ask(*words, **options)
+        raise StoreUnreachable("redis://test", "cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.store, "run", unanswered)
+        with pytest.raises(StoreUnreachable):
+            engine.fetch(QUEUES, 1)
+    before = set(server.do("HKEYS", "umbel:inboxes"))
+    assert len(before) == 1
+    moved(engine, server, pool, lambda: send(engine, "a"))
+    assert before.isdisjoint(server.do("HKEYS", "umbel:inboxes")), "it is open still"
+    (found,) = engine.fetch(QUEUES, 1)
+    assert found.seq >= OWN
+    ends(engine, found)
+    assert left(engine, server) == (0, 0)
 
 
 def test_a_job_that_was_begun_with_is_put_back(engine: RedisEngine, server: Server, pool: ThreadPoolExecutor) -> None:

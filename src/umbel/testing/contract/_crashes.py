@@ -15,7 +15,7 @@ class Crashes(Suite):
         """Let a process fetch, start the first few jobs, and die."""
         other = self.peer()
         held = other.call("fetch", {QUEUE: 0}, fetch, suspects=suspects)
-        assert len(held) >= start
+        assert len(held) >= start, f"fetched {held} of {self.engine.queues()}"
         for delivery in held[:start]:
             other.call("started", delivery.seq)
         other.kill()

@@ -92,7 +92,7 @@ class Suite:
     def get_one(self, *, suspects: bool = False) -> Delivery:
         """Fetch the only message that there is."""
         found = self.get(suspects=suspects)
-        assert len(found) == 1, f"one message expected: {found}"
+        assert len(found) == 1, f"one message expected: {found} of {self.engine.queues()}"
         return found[0]
 
     def finish(self, delivery: Delivery, state: str = "SUCCESS", **fields: Any) -> Settled:
