@@ -1,6 +1,8 @@
 """What happened to jobs, in PostgreSQL, until it has been recorded.
 
-Read is only what no transaction that is still under way can come before; a long one lets the history wait.
+Numbers are given in an order in which they may not be committed. So whoever writes holds a shared advisory lock from
+before the first number that he is given until his transaction is over, and read is only up to a number that was given
+before all who write now began. Transactions of others, long ones too, let nothing wait.
 """
 
 from __future__ import annotations
@@ -22,6 +24,11 @@ class PostgresEvents(Teller):
         super().__init__()
         self._store: Final = store
         self._heard = Heard(self.is_kept)
+        #: All up to this number have been committed, or never will be.
+        self._complete = 0
+        #: The last number that was given at an earlier look, and who wrote then and did not end since.
+        self._given = 0
+        self._writers: frozenset[str] = frozenset()
 
     @property
     def known(self) -> bool:
@@ -44,15 +51,22 @@ class PostgresEvents(Teller):
         return bool(rows and rows[0][0])
 
     def read(self, limit: int, after: str | None = None) -> Logged | None:
-        xact, _, number = (after or "0-0").partition("-")
-        rows = self._store.run(lambda step: step.rows("event_read", xact, int(number), limit))
-        if not rows:
-            return None
-        return Logged(f"{rows[-1][0]}-{rows[-1][1]}", tuple(_event(*row[2:]) for row in rows))
+        rows = self._store.run(lambda step: self._read(step, _number(after or "0"), limit))
+        return Logged(str(rows[-1][0]), tuple(_event(*row[1:]) for row in rows)) if rows else None
+
+    def _read(self, step: Step, after: int, limit: int) -> Sequence[tuple[Any, ...]]:
+        # In this order: whoever was given a number before the first question, and is not found by the second one, is
+        # over, and what he wrote is there for the third.
+        ((given,),) = step.rows("event_given")
+        writers = frozenset(str(row[0]) for row in step.rows("event_writers"))
+        if not self._writers & writers:
+            self._complete, self._given, self._writers = self._given, given, writers
+        if not writers:
+            self._complete = given
+        return step.rows("event_read", after, self._complete, limit)
 
     def drop(self, last: str) -> None:
-        xact, _, number = last.partition("-")
-        self._store.run(lambda step: step.do("event_drop", xact, int(number)))
+        self._store.run(lambda step: step.do("event_drop", _number(last)))
 
     def lost(self) -> int:
         rows = self._store.run(lambda step: step.rows("event_lost"))
@@ -65,6 +79,11 @@ class PostgresEvents(Teller):
         """Tell what is settled, in the caller's transaction."""
         if packed and step.tells and _has_room(step, 1):
             step.do("event_ended", packed)
+
+
+def _number(last: str) -> int:
+    """Return an event's number. An older version wrote its transaction's in front of it."""
+    return int(last.rpartition("-")[2])
 
 
 def tell_queued(step: Step, messages: Sequence[Outgoing]) -> None:

@@ -76,6 +76,8 @@ class PostgresStore:
         if self._connection is None or self._connection.closed:
             try:
                 self._connection = psycopg.connect(self.url, autocommit=True, connect_timeout=_CONNECT_SECONDS)
+                # Each statement of a step is to see what others have committed, whatever the database's own default.
+                self._connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
                 if not self._prepared:
                     self._prepare(self._connection)
             except psycopg.Error as error:

@@ -646,8 +646,10 @@ INSERT INTO umbel.recorder AS r (id, until) VALUES (1, 0) ON CONFLICT (id) DO UP
 SELECT until > extract(epoch FROM clock_timestamp()) FROM umbel.recorder
 
 -- name: event_room
+-- Whoever is about to write says so before a number is given to him, and until his transaction is over.
 SELECT r.until > extract(epoch FROM clock_timestamp()),
-    coalesce((SELECT max(number) - min(number) FROM umbel.event), 0) < %s FROM umbel.recorder AS r
+    coalesce((SELECT max(number) - min(number) FROM umbel.event), 0) < %s,
+    pg_advisory_xact_lock_shared(7304183, 0) FROM umbel.recorder AS r
 
 -- name: event_lose
 UPDATE umbel.recorder SET lost = lost + %s
@@ -661,13 +663,20 @@ FROM (VALUES (%s::text, %s::text, %s::integer, %s::double precision, %s::text))
 -- name: event_ended
 INSERT INTO umbel.event (at, ends) VALUES (extract(epoch FROM clock_timestamp()), %s)
 
+-- name: event_given
+SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM umbel.event_number_seq
+
+-- name: event_writers
+SELECT virtualtransaction FROM pg_locks
+WHERE locktype = 'advisory' AND classid = 7304183 AND objid = 0 AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+
 -- name: event_read
-SELECT xact::text, number, at, task_id, queue, priority, due, payload, ends FROM umbel.event
-WHERE xact < pg_snapshot_xmin(pg_current_snapshot()) AND (xact, number) > (%s::text::xid8, %s)
-ORDER BY xact, number LIMIT %s
+SELECT number, at, task_id, queue, priority, due, payload, ends FROM umbel.event
+WHERE number > %s AND number <= %s ORDER BY number LIMIT %s
 
 -- name: event_drop
-DELETE FROM umbel.event WHERE (xact, number) <= (%s::text::xid8, %s)
+DELETE FROM umbel.event WHERE number <= %s
 
 -- name: event_lost
 SELECT lost FROM umbel.recorder

@@ -292,12 +292,12 @@ CREATE TABLE IF NOT EXISTS umbel.lease (
 );
 
 -- What happens to jobs, until it has been recorded: a message that was queued, or what one step has settled. Numbers may be committed in another
--- order than they are given; xact says which transactions were over when somebody looked.
+-- order than they are given; who writes holds a lock, by which it is known when all up to a number are there.
 CREATE TABLE IF NOT EXISTS umbel.event (
-    number bigserial PRIMARY KEY, xact xid8 NOT NULL DEFAULT pg_current_xact_id(), at double precision NOT NULL,
+    number bigserial PRIMARY KEY, at double precision NOT NULL,
     task_id text, queue text, priority integer, due double precision, payload text, ends bytea
 );
-CREATE INDEX IF NOT EXISTS event_order ON umbel.event (xact, number);
+ALTER TABLE umbel.event DROP COLUMN IF EXISTS xact;
 -- One row while a recorder is expected, or has been.
 CREATE TABLE IF NOT EXISTS umbel.recorder (
     id integer PRIMARY KEY CHECK (id = 1), until double precision NOT NULL, lost bigint NOT NULL DEFAULT 0,

@@ -26,10 +26,7 @@ class StateEvents(StateSuite):
         until(lambda: self.state.events.known, "this process to hear of the recorder")
 
     def told(self, limit: int = 1000) -> tuple[Event, ...]:
-        """Take everything that has been told, or ``limit`` of it at least.
-
-        In PostgreSQL it waits for transactions that are open on the same server, whosever they are.
-        """
+        """Take everything that has been told, or ``limit`` of it at least."""
         found: list[Event] = []
 
         def take() -> bool:
@@ -146,7 +143,6 @@ class StateEvents(StateSuite):
             thread.join()
         ended.set()
         reader.join()
-        # Where somebody else's transaction is still open on the same server, later ones are not read yet.
         until(have_all, "all events")
         told, written = Counter(found), Counter(f"{worker}-{number}" for worker in range(4) for number in range(40))
         assert told == written, f"told and not written: {told - written}; written and not told: {written - told}"
