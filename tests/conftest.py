@@ -5,6 +5,7 @@ from __future__ import annotations
 import compileall
 import contextlib
 import gc
+import itertools
 import os
 import re
 import shutil
@@ -31,6 +32,9 @@ _ROOT = Path(__file__).resolve().parent.parent
 _MISSING = "missing server: "
 _START_SECONDS = 10.0
 _START_TRIES = 5
+#: Of the private Redis. The first sixteen are for those who name one themselves.
+_DATABASES = 512
+_databases = itertools.cycle(range(16, _DATABASES))
 _CLIENT_PORT = re.compile(r" addr=[^ ]+:(\d+) ")
 
 
@@ -44,7 +48,10 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        return f"redis://{self.host}:{self.port}/0"
+        return self.url_of(0)
+
+    def url_of(self, database: int) -> str:
+        return f"redis://{self.host}:{self.port}/{database}"
 
     def command(self, *words: str) -> bytes:
         """Send one inline command and return its answer: a status line, or the content of a bulk string."""
@@ -146,14 +153,17 @@ def redis_server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
-    """The URL of the private Redis, emptied for this test, with nobody of an earlier one there who would fill it."""
+    """The URL of a database of this test's own in the private Redis, with nobody of an earlier test there.
+
+    One who was still starting when its test ended looks for work where that test had it.
+    """
     deadline = time.monotonic() + _START_SECONDS
     while left := redis_server.strangers():
         if time.monotonic() > deadline:
             pytest.fail(f"still connected from an earlier test: {_named(left)}")
         time.sleep(0.02)
     assert redis_server.command("FLUSHALL") == b"+OK"
-    return redis_server.url
+    return redis_server.url_of(next(_databases))
 
 
 @pytest.fixture(scope="session")
@@ -197,6 +207,7 @@ def _start_redis(program: str) -> tuple[subprocess.Popen[bytes], RedisServer]:
     for _ in range(_START_TRIES):  # another process may take the port between the probe and the start
         port = free_port()
         arguments = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
+        arguments += ["--databases", str(_DATABASES)]
         process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         server = RedisServer("127.0.0.1", port, process.pid)
         if _answers(process, server):

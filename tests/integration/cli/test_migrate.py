@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import RedisServer
 from tests.integration.cli.conftest import Cli, until
 from umbel.engine.redis import RedisEngine
 from umbel.engine.registry import open_engine
@@ -128,7 +127,7 @@ def test_it_refuses_while_a_worker_takes_from_the_source(
 
 
 def test_a_move_that_was_begun_is_completed_to_the_same_store_or_recalled(
-    shop: Cli, file: Engine, redis: RedisEngine, redis_server: RedisServer, tmp_path: Path
+    shop: Cli, file: Engine, redis: RedisEngine, redis_url: str, tmp_path: Path
 ) -> None:
     fill(file, 5)
     assert file.moving.pack(3, redis.moving.identity(), "redis://first") is not None
@@ -136,7 +135,7 @@ def test_a_move_that_was_begun_is_completed_to_the_same_store_or_recalled(
     assert done.returncode == 1
     assert "A move to redis://first was interrupted, with 3 jobs on their way" in done.stderr
     assert "On their way to redis://first, since a move was interrupted: 3 jobs." in shop.ok(
-        "migrate", "--to", redis_server.url, "--dry-run"
+        "migrate", "--to", redis_url, "--dry-run"
     )
     assert shop.ok("migrate", "--recall").startswith("Put 3 jobs back")
     assert waiting(file) == 5

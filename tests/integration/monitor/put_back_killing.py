@@ -47,7 +47,7 @@ def _count(broker: str, folder: Path, task_id: str) -> None:
 def _warm(broker: str, folder: Path) -> None:
     """Do it once elsewhere, and close all: what is imported and compiled for it each process then has."""
     folder.mkdir()
-    elsewhere = broker.removesuffix("0") + "1" if broker.startswith("redis") else f"sqlite:///{folder / 'jobs.db'}"
+    elsewhere = f"{broker.rpartition('/')[0]}/1" if broker.startswith("redis") else f"sqlite:///{folder / 'jobs.db'}"
     _lose(elsewhere, folder)
     _count(elsewhere, folder, "job-1")
 

@@ -33,10 +33,10 @@ def link(redis_server: RedisServer, redis_url: str) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def engine(link: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisEngine]:
+def engine(link: Proxy, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisEngine]:
     """An engine behind the link, that takes a silent server for lost after half a second."""
     monkeypatch.setattr(redis_connect, "TIMEOUT_SECONDS", 0.5)
-    engine = RedisEngine(f"redis://127.0.0.1:{link.port}/0")
+    engine = RedisEngine(f"redis://127.0.0.1:{link.port}/{redis_url.rpartition('/')[2]}")
     engine.open_lease("here@test", [QUEUE], 4)
     yield engine
     link.mend()

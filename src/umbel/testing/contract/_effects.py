@@ -203,10 +203,13 @@ class EngineEffects(Suite, EffectPromises):
 
     def test_c32_what_has_ended_is_swept_and_what_is_uncertain_is_not(self) -> None:
         effects = self.engine.effects
-        for name in "abcd":
-            effects.claim(name, _who("one"), 0.02, begun=name != "d")
+        for name in "ab":
+            effects.claim(name, _who("one"), 60, begun=True)
         effects.complete("a", "one-1", "1", 0.02)
         effects.doubt("b", "one-1")
+        # The last one's ends last.
+        for name in "dc":
+            effects.claim(name, _who("one"), 0.02, begun=name == "c")
         until(lambda: effects.claim("c", _who("two"), 60) == _UNCERTAIN, "the end of a lease")
         self.engine.sweep()
         assert sorted(found.name for found in effects.uncertain()) == ["b", "c"]
