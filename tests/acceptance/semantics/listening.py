@@ -26,16 +26,17 @@ class Heard:
         """The types of the events about one job, in order."""
         return [event["type"] for event in list(self.events) if event.get("uuid") == task_id]
 
-    def wait(self, type: str, task_id: str | None = None) -> dict[str, Any]:
-        """Wait for an event of a type, about a job when its id is given."""
+    def wait(self, type: str, task_id: str | None = None, node: str | None = None) -> dict[str, Any]:
+        """Wait for an event of a type, about a job when its id is given, from one node when that is."""
 
         def found() -> dict[str, Any] | None:
             for event in list(self.events):
-                if event["type"] == type and task_id in (None, event.get("uuid")):
+                about, source = event.get("uuid"), event.get("hostname")
+                if event["type"] == type and task_id in (None, about) and node in (None, source):
                     return event
             return None
 
-        event = until(found, f"event {type} of {task_id}")
+        event = until(found, f"event {type} of {task_id or node}")
         assert event is not None
         return event
 
